@@ -1,0 +1,42 @@
+//! What crosses a link between a Passband satellite and its ground: datagrams, sealed bundles,
+//! fountain blocks, alerts, bus messages and the launcher's slot record.
+//!
+//! This crate is fully deterministic. It never reads a clock, a socket, a file or a random source,
+//! and never starts a thread: keys, salts, bytes and storage are handed in. The satellite and the
+//! ground build the very same code, so what one side seals the other can open.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`datagram`] | one fountain symbol on the fast link, self-describing, with CRC-32C and keyed tag |
+//! | [`alert`] | the tiny sealed message of the alert radio |
+//! | [`bus`] | what the bus computer tells the payload |
+//! | [`slot`] | the record by which the launcher chooses a slot |
+//! | [`keys`] | epoch keys, and what is derived from them |
+//! | [`bundle`] (`std`) | a product, sealed once into segments |
+//! | [`fountain`] (`std`) | a sealed segment as an RFC 6330 (RaptorQ) source block |
+//! | [`transfer`] (`std`) | which datagram goes next, without any acknowledgement |
+//!
+//! Without the `std` feature the crate is `no_std` and uses no heap.
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+pub mod alert;
+#[cfg(feature = "std")]
+pub mod bundle;
+pub mod bus;
+pub mod crc32c;
+pub mod datagram;
+#[cfg(feature = "std")]
+pub mod fountain;
+pub mod ids;
+#[cfg(feature = "std")]
+pub mod keyring;
+pub mod keys;
+pub mod slot;
+#[cfg(feature = "std")]
+pub mod transfer;
+mod wire;

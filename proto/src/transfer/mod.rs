@@ -1,0 +1,18 @@
+//! Sending without acknowledgement: which datagram goes next.
+//!
+//! Each offered bundle is sent, in the order of the queue, until it is down with the probability its
+//! class asks for ([`belief`]); what capacity is left goes where it adds most value ([`planner`]). The
+//! [`Sender`] turns that plan into datagrams. Source symbols go first, then repair symbols, and no
+//! symbol is ever sent twice: the ids are reserved durably before they are used.
+//!
+//! Nothing here waits for anything, reads a clock or touches a socket or file; stored blocks and
+//! durable marks come in through [`BlockStore`].
+
+pub mod belief;
+pub mod planner;
+mod sender;
+
+pub use sender::{
+    BlockMark, BlockStore, Burst, Offer, OfferError, Progress, Run, SendError, SendFault, Sender,
+    SenderConfig,
+};
