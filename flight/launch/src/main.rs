@@ -1,0 +1,2 @@
+//! The tiny slot launcher that almost never changes.
+fn main() {}

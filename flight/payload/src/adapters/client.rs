@@ -1,0 +1,43 @@
+//! The operator's end of the command socket.
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::command::{ErrorAnswer, MAX_ANSWER_BYTES, Request};
+
+/// The longest wait for the daemon.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Asks the daemon; returns the line of its answer.
+///
+/// # Errors
+/// A sentence: the daemon isn't there, doesn't answer, or says why not.
+pub fn ask(socket: &Path, request: Request) -> Result<String, String> {
+    let at = socket.display();
+    let line = request.line().map_err(|e| e.to_string())?;
+    let mut stream = UnixStream::connect(socket).map_err(|e| match e.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+            format!("the daemon isn't running: nobody listens at {at} (start it with `passband run`)")
+        }
+        _ => format!("connecting to {at}: {e}"),
+    })?;
+    let answer = exchange(&mut stream, &line).map_err(|e| match e.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("the daemon at {at} doesn't answer"),
+        _ => format!("talking to the daemon at {at}: {e}"),
+    })?;
+    match serde_json::from_str::<ErrorAnswer>(&answer) {
+        Ok(refusal) => Err(refusal.error),
+        Err(_) => Ok(answer),
+    }
+}
+
+fn exchange(stream: &mut UnixStream, line: &str) -> io::Result<String> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(line.as_bytes())?;
+    let mut answer = String::new();
+    BufReader::new(stream).take(MAX_ANSWER_BYTES).read_line(&mut answer)?;
+    if answer.ends_with('\n') { Ok(answer) } else { Err(io::Error::other("the answer was cut short")) }
+}

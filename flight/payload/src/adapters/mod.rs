@@ -1,0 +1,11 @@
+//! Adapters: what touches Linux. Clock, random source, spool folder, sealed files, sockets, log.
+//!
+//! Duties never call these; [`crate::daemon`] and the command line do.
+
+pub mod client;
+pub mod clock;
+pub mod crash;
+pub mod log;
+pub mod os;
+pub mod spool;
+pub mod vault;

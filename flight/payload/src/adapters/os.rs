@@ -1,0 +1,81 @@
+//! Small questions to the operating system.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use passband_proto::keyring::KeyRing;
+use zeroize::Zeroizing;
+
+/// Largest key file that is read, bytes.
+const MAX_KEY_FILE_BYTES: u64 = 1 << 20;
+
+/// Twelve bytes of the system's cryptographic random source.
+pub fn random_12() -> io::Result<[u8; 12]> {
+    let mut out = [0; 12];
+    getrandom::fill(&mut out).map_err(|e| io::Error::other(e.to_string()))?;
+    Ok(out)
+}
+
+/// Free space for this process of the file system that `path` is on, bytes.
+pub fn free_disk_bytes(path: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(path).ok()?;
+    stat.f_bavail.checked_mul(stat.f_frsize)
+}
+
+/// Reads a text file of at most `max_bytes`.
+pub fn read_text(path: &Path, max_bytes: u64) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(max_bytes + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > max_bytes {
+        return Err(io::Error::other(format!("more than {max_bytes} bytes")));
+    }
+    Ok(text)
+}
+
+/// Reads a key file; also says whether others than its owner may read it.
+///
+/// # Errors
+/// A sentence that names the file and never shows its content.
+pub fn read_keys(path: &Path) -> Result<(KeyRing, bool), String> {
+    let fail = |e: io::Error| format!("key file {}: {e}", path.display());
+    let text = Zeroizing::new(read_text(path, MAX_KEY_FILE_BYTES).map_err(fail)?);
+    let exposed = fs::metadata(path).map_err(fail)?.permissions().mode() & 0o077 != 0;
+    let keys = KeyRing::parse(&text).map_err(|e| format!("key file {}: {e}", path.display()))?;
+    Ok((keys, exposed))
+}
+
+/// Makes the entries of a folder durable.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use passband_proto::keys::EpochKey;
+
+    #[test]
+    fn a_key_file_is_read_and_its_permissions_are_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys.txt");
+        fs::write(&path, format!("passband-key v1 spacecraft=1 epoch=2 {}\n", "0f".repeat(32))).unwrap();
+        for (mode, exposed) in [(0o600, false), (0o640, true), (0o604, true)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let (keys, is) = read_keys(&path).unwrap();
+            assert_eq!((keys.newest(1).map(EpochKey::epoch), is), (Some(2), exposed), "{mode:o}");
+        }
+        fs::write(&path, "passband-key v1 spacecraft=1 epoch=2 secretsecret").unwrap();
+        let error = read_keys(&path).unwrap_err();
+        assert!(error.contains("keys.txt: line 1") && !error.contains("secretsecret"), "{error}");
+        assert!(read_keys(&dir.path().join("none")).unwrap_err().contains("none"));
+    }
+
+    #[test]
+    fn random_bytes_differ_and_the_disk_has_a_size() {
+        assert_ne!(random_12().unwrap(), random_12().unwrap());
+        assert!(free_disk_bytes(Path::new("/")).is_some());
+        assert_eq!(free_disk_bytes(Path::new("/no/such")), None);
+    }
+}

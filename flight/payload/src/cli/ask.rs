@@ -1,0 +1,170 @@
+//! The commands that ask the daemon.
+
+use std::path::PathBuf;
+
+use lexopt::prelude::*;
+use serde::de::DeserializeOwned;
+
+use super::{Failure, bad_input, help, not_done, print, read_config};
+use crate::adapters::client::ask;
+use crate::command::{
+    MAX_PASS_S, PassAnswer, QueueAnswer, Request, events_text, pass_text, queue_text, status_text,
+};
+use crate::config::Config;
+use crate::downlink::{MAX_RATE_BPS, MIN_RATE_BPS};
+use crate::store::MAX_EVENTS_READ;
+use crate::telemetry::Status;
+
+/// The options that every question has.
+#[derive(Default)]
+struct Options {
+    json: bool,
+    help: bool,
+    socket: Option<PathBuf>,
+    config: Option<PathBuf>,
+}
+
+impl Options {
+    /// Takes an option if it is one of these; gives back what isn't.
+    fn take<'a>(
+        &mut self,
+        parser_value: impl FnOnce() -> Result<std::ffi::OsString, lexopt::Error>,
+        arg: lexopt::Arg<'a>,
+    ) -> Result<Option<lexopt::Arg<'a>>, lexopt::Error> {
+        match arg {
+            Long("json") => self.json = true,
+            Long("help") | Short('h') => self.help = true,
+            Long("socket") => self.socket = Some(parser_value()?.into()),
+            Long("config") => self.config = Some(parser_value()?.into()),
+            other => return Ok(Some(other)),
+        }
+        Ok(None)
+    }
+
+    fn socket(&self) -> Result<PathBuf, Failure> {
+        match (&self.socket, &self.config) {
+            (Some(_), Some(_)) => Err(bad_input("--socket and --config exclude each other")),
+            (Some(socket), None) => Ok(socket.clone()),
+            (None, Some(file)) => Ok(read_config(file)?.paths.socket),
+            (None, None) => {
+                let default = Config::parse("", std::path::Path::new("/")).map_err(not_done)?;
+                Ok(default.paths.socket)
+            }
+        }
+    }
+
+    /// Asks, and prints the answer as it is or for people.
+    fn answer<T: DeserializeOwned>(
+        &self,
+        request: Request,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        let line = ask(&self.socket()?, request).map_err(not_done)?;
+        if self.json {
+            return print(&line);
+        }
+        let answer: T = serde_json::from_str(&line)
+            .map_err(|e| not_done(format!("the daemon's answer is of another version: {e}")))?;
+        print(&text(&answer))
+    }
+}
+
+pub(super) fn status(mut parser: lexopt::Parser) -> Result<(), Failure> {
+    let options = only_common(&mut parser)?;
+    if options.help {
+        return print(help::STATUS);
+    }
+    options.answer(Request::Status, |status: &Status| status_text(status))
+}
+
+pub(super) fn queue(mut parser: lexopt::Parser) -> Result<(), Failure> {
+    let options = only_common(&mut parser)?;
+    if options.help {
+        return print(help::QUEUE);
+    }
+    options.answer(Request::Queue, |answer: &QueueAnswer| queue_text(&answer.bundles))
+}
+
+pub(super) fn events(mut parser: lexopt::Parser) -> Result<(), Failure> {
+    let (mut options, mut since, mut limit) = (Options::default(), None, None);
+    while let Some(name) = next_long(&mut parser, &mut options)? {
+        match name.as_str() {
+            "since" => since = Some(parser.value()?.parse::<u64>()?),
+            "limit" => limit = Some(parser.value()?.parse::<usize>()?),
+            other => return Err(unknown_option(other)),
+        }
+    }
+    if options.help {
+        return print(help::EVENTS);
+    }
+    if limit.is_some_and(|limit| !(1..=MAX_EVENTS_READ).contains(&limit)) {
+        return Err(bad_input(format!("--limit is 1 to {MAX_EVENTS_READ}")));
+    }
+    let most_lines = (since.is_none() && limit.is_none()).then_some(2);
+    options.answer(Request::Events { since, limit }, |answer| events_text(answer, most_lines))
+}
+
+pub(super) fn pass(mut parser: lexopt::Parser) -> Result<(), Failure> {
+    let verb = match parser.next()? {
+        Some(Value(verb)) => verb.string()?,
+        Some(Long("help") | Short('h')) => return print(help::PASS),
+        _ => return Err(bad_input("`passband pass` needs start or stop")),
+    };
+    let (mut options, mut seconds, mut rate_bps) = (Options::default(), None, None);
+    while let Some(name) = next_long(&mut parser, &mut options)? {
+        match name.as_str() {
+            "seconds" if verb == "start" => seconds = Some(parser.value()?.parse::<u64>()?),
+            "rate" if verb == "start" => rate_bps = Some(parser.value()?.parse::<u64>()?),
+            other => return Err(unknown_option(other)),
+        }
+    }
+    if options.help {
+        return print(help::PASS);
+    }
+    let text = |answer: &PassAnswer| pass_text(&answer.transmitter);
+    match verb.as_str() {
+        "start" => {
+            let seconds = seconds.filter(|s| (1..=MAX_PASS_S).contains(s));
+            let seconds =
+                seconds.ok_or_else(|| bad_input(format!("--seconds N is needed, 1 to {MAX_PASS_S}")))?;
+            if rate_bps.is_some_and(|rate| !(MIN_RATE_BPS..=MAX_RATE_BPS).contains(&rate)) {
+                return Err(bad_input(format!("--rate is {MIN_RATE_BPS} to {MAX_RATE_BPS} bit/s")));
+            }
+            options.answer(Request::PassStart { seconds, rate_bps }, text)
+        }
+        "stop" => options.answer(Request::PassStop, text),
+        other => Err(bad_input(format!("`passband pass {other}`: it is start or stop"))),
+    }
+}
+
+/// Options of a command that has none of its own.
+fn only_common(parser: &mut lexopt::Parser) -> Result<Options, Failure> {
+    let mut options = Options::default();
+    match next_long(parser, &mut options)? {
+        None => Ok(options),
+        Some(name) => Err(unknown_option(&name)),
+    }
+}
+
+/// Takes common options up to the next long option that isn't one; its name.
+fn next_long(parser: &mut lexopt::Parser, options: &mut Options) -> Result<Option<String>, Failure> {
+    loop {
+        // The names are copied, so that the parser is free to give a value.
+        let name = match parser.next()? {
+            None => return Ok(None),
+            Some(Short('h')) => "help".to_owned(),
+            Some(Long(name)) => name.to_owned(),
+            Some(other) => return Err(other.unexpected().into()),
+        };
+        if let Some(own) = options.take(|| parser.value(), Long(&name))? {
+            return Ok(match own {
+                Long(name) => Some(name.to_owned()),
+                other => return Err(other.unexpected().into()),
+            });
+        }
+    }
+}
+
+fn unknown_option(name: &str) -> Failure {
+    bad_input(format!("unknown option --{name}"))
+}

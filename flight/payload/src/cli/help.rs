@@ -1,0 +1,143 @@
+//! What `--help` prints: the first screen of a manual page each.
+
+pub(super) const MAIN: &str = "\
+passband - payload flight software: triage frames on board, send them without acknowledgement
+
+Usage:
+  passband run --config FILE                    run the daemon
+  passband status|queue|events [--json]         ask the daemon
+  passband pass start --seconds N [--rate BPS]  open the transmitter by hand
+  passband pass stop                            close it
+  passband triage FRAME.hdr --out DIR           run the detector on a frame, without the daemon
+  passband check-config FILE                    check a configuration file
+  passband --version
+
+Each command has its own --help, with an example.
+Exit status: 0 done, 1 not done, 2 bad usage or input.
+";
+
+pub(super) const RUN: &str = "\
+passband run - run the payload daemon
+
+Usage: passband run --config FILE
+
+Watches the camera's spool, looks at each frame, seals its products, and sends them over the fast link
+while the transmitter is open. Alerts leave at once on the alert radio. Everything survives a power cut;
+one daemon runs on a state folder. SIGTERM or SIGINT stops it within a second.
+
+Options:
+  --config FILE   the configuration, TOML; passband.example.toml shows every field
+
+Environment:
+  PASSBAND_LOG    error, warn, info, debug or trace: what the log on standard error says
+
+Example:
+  passband run --config /etc/passband.toml
+";
+
+pub(super) const STATUS: &str = "\
+passband status - how the payload is
+
+Usage: passband status [--json] [--socket PATH | --config FILE]
+
+Shows the transmitter, what was sent, frames and bundles by class, the store and counts of events.
+
+Options:
+  --json          one JSON document, \"schema\": 1
+  --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
+  --config FILE   take the socket from the daemon's configuration
+
+Example:
+  passband status --json --config /etc/passband.toml
+";
+
+pub(super) const QUEUE: &str = "\
+passband queue - what goes down, in order
+
+Usage: passband queue [--json] [--socket PATH | --config FILE]
+
+One bundle a line: rank, class, product, size, state, how much of it was sent, frame. States:
+  unsent     nothing of it was sent
+  sending    some of it was sent
+  presumed   it is down with the probability that its class asks for; it is kept
+
+Options:
+  --json          one JSON document with every bundle, \"schema\": 1
+  --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
+  --config FILE   take the socket from the daemon's configuration
+
+Example:
+  passband queue
+";
+
+pub(super) const EVENTS: &str = "\
+passband events - what happened
+
+Usage: passband events [--since SEQ] [--limit N] [--json] [--socket PATH | --config FILE]
+
+Shows the newest events, or the first ones after a number: events are numbered without gaps, and the
+newest 10000 are kept. Long texts are cut to fit a screen, unless an option below says what to show.
+
+Options:
+  --since SEQ     only events with a greater number, the oldest first
+  --limit N       at most N, 1 to 1000; default 11
+  --json          one JSON document, \"schema\": 1
+  --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
+  --config FILE   take the socket from the daemon's configuration
+
+Example:
+  passband events --since 4711 --limit 100
+";
+
+pub(super) const PASS: &str = "\
+passband pass - open or close the transmitter by hand
+
+Usage:
+  passband pass start --seconds N [--rate BPS] [--json] [--socket PATH | --config FILE]
+  passband pass stop [--json] [--socket PATH | --config FILE]
+
+What the bus computer does otherwise. Where it does (transmit = \"bus\"), its next message overrides
+what was done by hand.
+
+Options:
+  --seconds N     open for N seconds from now, 1 to 900
+  --rate BPS      bit/s of UDP payload; default: the configured rate
+  --json          one JSON document, \"schema\": 1
+  --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
+  --config FILE   take the socket from the daemon's configuration
+
+Example:
+  passband pass start --seconds 420 --rate 200000000
+";
+
+pub(super) const TRIAGE: &str = "\
+passband triage - run the detector on a frame, without the daemon
+
+Usage: passband triage FRAME.hdr [--data FILE] --out DIR [--config FILE] [--json]
+
+Reads an ENVI frame and writes into DIR, the same bytes on every machine:
+  result.json       class, reason, detections, quality
+  enhancement.f32   the gas column of each pixel, ppm·m: f32, little endian, line by line
+  quicklook.png     the picture with the plumes
+
+Options:
+  --data FILE     the data file; default: the one beside the header, as in the spool
+  --out DIR       where to write; made if it isn't there
+  --config FILE   take [triage] from a configuration
+  --json          print result.json
+
+Example:
+  passband triage frames/scene1.hdr --out scene1-out
+";
+
+pub(super) const CHECK_CONFIG: &str = "\
+passband check-config - check a configuration file
+
+Usage: passband check-config FILE
+
+Reads the file as `passband run` does, every range checked, and the target gas it names. An error names
+the file, the line and the field.
+
+Example:
+  passband check-config /etc/passband.toml
+";

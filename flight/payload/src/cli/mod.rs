@@ -1,0 +1,122 @@
+//! The command line of `passband`.
+//!
+//! Exit status: 0 done, 1 not done, 2 bad usage or input.
+
+mod ask;
+mod frame;
+mod help;
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use lexopt::prelude::*;
+
+use crate::adapters::{log, os::read_text};
+use crate::config::{Config, MAX_CONFIG_BYTES};
+use crate::daemon;
+
+/// Why a command ends with another status than 0.
+#[derive(Debug)]
+enum Failure {
+    /// It was not done: 1.
+    NotDone(String),
+    /// Bad usage or input: 2.
+    BadInput(String),
+}
+
+impl From<lexopt::Error> for Failure {
+    fn from(error: lexopt::Error) -> Self {
+        Self::BadInput(error.to_string())
+    }
+}
+
+fn not_done(why: impl Display) -> Failure {
+    Failure::NotDone(why.to_string())
+}
+
+fn bad_input(why: impl Display) -> Failure {
+    Failure::BadInput(why.to_string())
+}
+
+/// Runs the command that the arguments, without the program's name, name.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match dispatch(lexopt::Parser::from_args(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::NotDone(why)) => fail(&why, 1),
+        Err(Failure::BadInput(why)) => fail(&why, 2),
+    }
+}
+
+fn fail(why: &str, status: u8) -> ExitCode {
+    // Where standard error is closed there is nobody to tell.
+    let _told = writeln!(io::stderr(), "passband: {why}");
+    ExitCode::from(status)
+}
+
+fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
+    let command = match parser.next()? {
+        None => return Err(bad_input("no command; `passband --help` lists them")),
+        Some(Long("help") | Short('h')) => return print(help::MAIN),
+        Some(Long("version") | Short('V')) => return print(&format!("passband {}\n", crate::version())),
+        Some(Value(command)) => command.string()?,
+        Some(other) => return Err(other.unexpected().into()),
+    };
+    match command.as_str() {
+        "run" => run(parser),
+        "status" => ask::status(parser),
+        "queue" => ask::queue(parser),
+        "events" => ask::events(parser),
+        "pass" => ask::pass(parser),
+        "triage" => frame::triage(parser),
+        "check-config" => check_config(parser),
+        "help" => print(help::MAIN),
+        other => Err(bad_input(format!("unknown command {other:?}; `passband --help` lists the commands"))),
+    }
+}
+
+fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
+    let mut file = None;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("config") => file = Some(PathBuf::from(parser.value()?)),
+            Long("help") | Short('h') => return print(help::RUN),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let file = file.ok_or_else(|| bad_input("`passband run` needs --config FILE"))?;
+    let config = read_config(&file)?;
+    log::start(config.log.level).map_err(bad_input)?;
+    daemon::run(config).map_err(not_done)
+}
+
+fn check_config(mut parser: lexopt::Parser) -> Result<(), Failure> {
+    let mut file = None;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(path) if file.is_none() => file = Some(PathBuf::from(path)),
+            Long("help") | Short('h') => return print(help::CHECK_CONFIG),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let file = file.ok_or_else(|| bad_input("`passband check-config` needs FILE"))?;
+    let config = read_config(&file)?;
+    daemon::target_for(&config).map_err(bad_input)?;
+    print(&format!("{}: good\n", file.display()))
+}
+
+fn read_config(file: &Path) -> Result<Config, Failure> {
+    let text =
+        read_text(file, MAX_CONFIG_BYTES).map_err(|e| bad_input(format!("{}: {e}", file.display())))?;
+    Config::parse(&text, file).map_err(bad_input)
+}
+
+/// Writes to standard output; a reader that has gone away is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(not_done(format!("writing the output: {e}"))),
+        _ => Ok(()),
+    }
+}

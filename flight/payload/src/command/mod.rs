@@ -1,0 +1,174 @@
+//! Command: what the operator asks of the daemon, and the answers.
+//!
+//! One JSON object a line, one line a request and one line an answer, over the daemon's Unix socket:
+//!
+//! ```text
+//! → {"schema":1,"command":"events","since":41,"limit":20}
+//! ← {"schema":1,"events":[ … ]}
+//! ← {"schema":1,"error":"…"}        when it can't be done
+//! ```
+//!
+//! Here are only the shapes, and their text form for people; nothing here opens a socket.
+
+mod text;
+
+pub use text::{events_text, pass_text, queue_text, status_text};
+
+use passband_proto::bus::MAX_ON_FOR_MS;
+use serde::{Deserialize, Serialize};
+
+use crate::queue::Row;
+use crate::store::MAX_EVENTS_READ;
+use crate::telemetry::{Event, SCHEMA, TransmitterStatus};
+
+/// Longest request, bytes, its line end counted.
+pub const MAX_REQUEST_BYTES: usize = 4096;
+/// Longest answer that a client reads, bytes.
+pub const MAX_ANSWER_BYTES: u64 = 256 << 20;
+/// Events in an answer unless the request says how many.
+pub const DEFAULT_EVENTS: usize = 11;
+/// Longest pass that can be opened by hand, s.
+pub const MAX_PASS_S: u64 = MAX_ON_FOR_MS as u64 / 1000;
+
+/// A request with its version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// What is asked.
+    #[serde(flatten)]
+    pub request: Request,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum Request {
+    /// How is it?
+    Status,
+    /// What is to go down, in order?
+    Queue,
+    /// What happened?
+    Events {
+        /// Only after this number; without it, the newest.
+        #[serde(default)]
+        since: Option<u64>,
+        /// At most so many.
+        #[serde(default)]
+        limit: Option<usize>,
+    },
+    /// Open the transmitter.
+    PassStart {
+        /// For so long, s.
+        seconds: u64,
+        /// At this rate, bit/s of UDP payload.
+        #[serde(default)]
+        rate_bps: Option<u64>,
+    },
+    /// Close the transmitter.
+    PassStop,
+}
+
+impl Request {
+    /// The line that asks this.
+    pub fn line(self) -> Result<String, serde_json::Error> {
+        let mut line = serde_json::to_string(&Envelope { schema: SCHEMA, request: self })?;
+        line.push('\n');
+        Ok(line)
+    }
+
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub fn parse(line: &[u8]) -> Result<Self, String> {
+        let envelope: Envelope = serde_json::from_slice(line).map_err(|e| format!("bad request: {e}"))?;
+        if envelope.schema != SCHEMA {
+            return Err(format!("bad request: schema {}; this daemon speaks {SCHEMA}", envelope.schema));
+        }
+        if let Request::Events { limit: Some(limit), .. } = envelope.request
+            && !(1..=MAX_EVENTS_READ).contains(&limit)
+        {
+            return Err(format!("bad request: limit is 1 to {MAX_EVENTS_READ}"));
+        }
+        Ok(envelope.request)
+    }
+}
+
+/// The answer to [`Request::Queue`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QueueAnswer {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The bundles, in order.
+    pub bundles: Vec<Row>,
+}
+
+/// The answer to [`Request::Events`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsAnswer {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The events, rising.
+    pub events: Vec<Event>,
+}
+
+/// The answer to [`Request::PassStart`] and [`Request::PassStop`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassAnswer {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The transmitter after it.
+    pub transmitter: TransmitterStatus,
+}
+
+/// The answer when it can't be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorAnswer {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Why.
+    pub error: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_survive_their_line() {
+        for (request, line) in [
+            (Request::Status, "{\"schema\":1,\"command\":\"status\"}\n"),
+            (Request::PassStop, "{\"schema\":1,\"command\":\"pass-stop\"}\n"),
+            (
+                Request::PassStart { seconds: 300, rate_bps: None },
+                "{\"schema\":1,\"command\":\"pass-start\",\"seconds\":300,\"rate_bps\":null}\n",
+            ),
+            (
+                Request::Events { since: Some(4), limit: None },
+                "{\"schema\":1,\"command\":\"events\",\"since\":4,\"limit\":null}\n",
+            ),
+        ] {
+            assert_eq!(request.clone().line().unwrap(), line);
+            assert_eq!(Request::parse(line.as_bytes()), Ok(request));
+        }
+        let short = br#"{"schema":1,"command":"events"}"#;
+        assert_eq!(Request::parse(short), Ok(Request::Events { since: None, limit: None }));
+    }
+
+    #[test]
+    fn bad_requests_are_told_why() {
+        for (line, why) in [
+            (&b"status"[..], "bad request: expected value"),
+            (b"{\"command\":\"status\"}", "missing field `schema`"),
+            (b"{\"schema\":2,\"command\":\"status\"}", "schema 2"),
+            (b"{\"schema\":1,\"command\":\"reboot\"}", "unknown variant `reboot`"),
+            (b"{\"schema\":1,\"command\":\"events\",\"limit\":0}", "limit is 1 to 1000"),
+            (b"{\"schema\":1,\"command\":\"pass-start\",\"seconds\":-1}", "invalid value"),
+            (b"\xff\xff", "bad request"),
+        ] {
+            let error = Request::parse(line).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}

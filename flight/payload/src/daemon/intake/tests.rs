@@ -1,0 +1,203 @@
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use passband_proto::bundle::{FILE_HEADER_BYTES, FileHeader, Head, Opener};
+use passband_spectral::envi::{DataType, Header};
+use redb::Database;
+
+use super::*;
+use crate::daemon::recover::recover;
+use crate::queue::EVIDENCE;
+
+/// A state folder with all that intake works with, as a start of the daemon opens it.
+struct World {
+    spool: Spool,
+    vault: Vault,
+    catalogue: Catalogue,
+    key: EpochKey,
+    target: Target,
+    params: Params,
+    stop: AtomicBool,
+}
+
+const SEAL: SealOptions = SealOptions { symbol_bytes: 64, segment_symbols: 300 };
+
+impl World {
+    fn open(state: &Path) -> Self {
+        let world = Self {
+            spool: Spool::open(&state.join("spool"), &state.join("rejected")).unwrap(),
+            vault: Vault::open(state).unwrap(),
+            catalogue: Catalogue::new(Database::create(state.join("c.redb")).unwrap()).unwrap(),
+            key: EpochKey::new(1, 1, [8; 32]),
+            target: Target::ch4(),
+            params: Params::default(),
+            stop: AtomicBool::new(false),
+        };
+        recover(&world.catalogue, &world.vault, &world.spool, 77).unwrap();
+        world
+    }
+
+    fn intake(&self) -> Intake<'_> {
+        Intake {
+            spool: &self.spool,
+            vault: &self.vault,
+            catalogue: &self.catalogue,
+            key: &self.key,
+            seal: SEAL,
+            target: &self.target,
+            params: &self.params,
+            stop: &self.stop,
+        }
+    }
+
+    /// Takes frame `a`; the daemon is killed at `kill`.
+    fn take(&self, kill: Option<Step>) -> Result<Taken, IntakeError> {
+        let files = FrameFiles { name: "a".into(), header: "a.hdr".into(), data: "a.bil".into() };
+        self.intake().take(files, 123, &mut |step| {
+            if Some(step) == kill { Err(IntakeError::Stopping) } else { Ok(()) }
+        })
+    }
+
+    fn codes(&self) -> Vec<String> {
+        self.catalogue.events(None, 100).unwrap().into_iter().map(|e| e.code).collect()
+    }
+
+    /// Opens a bundle: its head and its whole content.
+    fn unseal(&self, record: &BundleRecord) -> (Head, Vec<u8>) {
+        let file = self.vault.read(&record.id).unwrap();
+        let mut header = [0; FILE_HEADER_BYTES];
+        file.read_exact_at(&mut header, 0).unwrap();
+        let header = FileHeader::decode(&header).unwrap();
+        assert_eq!((header.id, header.geometry, header.class), (record.id, record.geometry, record.class));
+        let opener = Opener::new(&self.key, &record.id, record.geometry.block_count);
+        let mut block = Vec::new();
+        let mut read = |i| {
+            self.vault.read_block(&record.id, &file, &record.geometry, i, &mut block).unwrap();
+            block.clone()
+        };
+        let mut head = opener.open_head(read(0)).unwrap();
+        let mut content = head.content.take().unwrap_or_default();
+        for i in 1..record.geometry.block_count {
+            let mut part = read(i);
+            opener.open(i, &mut part).unwrap();
+            content.extend_from_slice(&part);
+        }
+        (head, content)
+    }
+}
+
+/// Puts frame `a` into the spool: its header and its data.
+fn put_frame(state: &Path) -> (Vec<u8>, Vec<u8>) {
+    let mut header = Header::new(40, 50, 12, DataType::U16);
+    header.wavelengths_nm = Some((0..12).map(|i| 450.0 + 160.0 * f64::from(i)).collect());
+    let data: Vec<u8> = (0..48_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let header = header.to_text().into_bytes();
+    fs::create_dir_all(state.join("spool")).unwrap();
+    fs::write(state.join("spool/a.bil"), &data).unwrap();
+    fs::write(state.join("spool/a.hdr"), &header).unwrap();
+    (header, data)
+}
+
+fn count(folder: &Path) -> usize {
+    fs::read_dir(folder).unwrap().filter(|e| e.as_ref().unwrap().file_type().unwrap().is_file()).count()
+}
+
+/// The frame is in the store exactly once, whole, and nothing else is anywhere.
+fn check(world: &World, state: &Path, header: &[u8], data: &[u8]) {
+    assert_eq!(count(&state.join("spool")), 0, "the spool is empty");
+    assert_eq!((count(&state.join("bundles")), count(&state.join("bundles/tmp"))), (2, 0));
+    let bundles = world.catalogue.bundles().unwrap();
+    assert_eq!(bundles.len(), 2);
+    let of = |product| bundles.iter().find(|b| b.product == product).unwrap();
+    let (cube, content) = world.unseal(of(CUBE));
+    assert_eq!(content, [header, data].concat(), "bit for bit");
+    assert_eq!(cube.manifest.files.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["a.hdr", "a.bil"]);
+    let (evidence, content) = world.unseal(of(EVIDENCE));
+    assert_eq!(evidence.manifest.files[0].name, "a.detections.json");
+    let json = &content[..usize::try_from(evidence.manifest.files[0].bytes).unwrap()];
+    let verdict: triage::Verdict = serde_json::from_slice(json).unwrap();
+    assert_eq!((verdict.frame.as_str(), verdict.report.lines), ("a", 50));
+    assert_eq!(evidence.manifest.frame.as_deref(), Some("a"));
+    assert_eq!(world.codes().iter().filter(|c| *c == "frame-accepted").count(), 1);
+    assert_eq!(world.catalogue.spooled().unwrap(), []);
+}
+
+#[test]
+fn a_frame_is_taken_bit_for_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let (header, data) = put_frame(dir.path());
+    let world = World::open(dir.path());
+    let taken = world.take(None).unwrap();
+    assert!(matches!(&taken, Taken::Accepted { bundles, .. } if bundles.len() == 2), "{taken:?}");
+    check(&world, dir.path(), &header, &data);
+}
+
+#[test]
+fn a_kill_between_any_two_steps_loses_and_doubles_nothing() {
+    use Step::{Committed, Published, Removed, Sealed};
+    for kill in [Sealed(1), Published(1), Sealed(2), Published(2), Committed, Removed(1), Removed(2)] {
+        let dir = tempfile::tempdir().unwrap();
+        let (header, data) = put_frame(dir.path());
+        let world = World::open(dir.path());
+        assert!(matches!(world.take(Some(kill)), Err(IntakeError::Stopping)), "{kill:?}");
+        drop(world);
+        let world = World::open(dir.path());
+        let left = count(&dir.path().join("spool"));
+        let known = matches!(kill, Committed | Removed(_));
+        assert_eq!(left, if known { 0 } else { 2 }, "{kill:?}: {:?}", world.codes());
+        if left > 0 {
+            world.take(None).unwrap();
+        }
+        check(&world, dir.path(), &header, &data);
+        assert_eq!(world.codes().contains(&"spool-cleared".to_owned()), known, "{kill:?}");
+    }
+}
+
+#[test]
+fn the_same_frame_again_is_removed_with_an_event() {
+    let dir = tempfile::tempdir().unwrap();
+    let (header, data) = put_frame(dir.path());
+    let world = World::open(dir.path());
+    world.take(None).unwrap();
+    put_frame(dir.path());
+    assert!(matches!(world.take(None), Ok(Taken::Duplicate { .. })));
+    assert!(world.codes().contains(&"frame-duplicate".to_owned()));
+    check(&world, dir.path(), &header, &data);
+}
+
+#[test]
+fn a_frame_that_can_not_be_stored_leaves_nothing_behind_and_stays_in_the_spool() {
+    let dir = tempfile::tempdir().unwrap();
+    put_frame(dir.path());
+    let world = World::open(dir.path());
+    fs::remove_dir(dir.path().join("bundles/tmp")).unwrap();
+    assert!(matches!(world.take(None), Err(IntakeError::Later(why)) if why.contains("bundles/tmp")));
+    fs::create_dir(dir.path().join("bundles/tmp")).unwrap();
+    world.stop.store(true, Ordering::Relaxed);
+    assert!(matches!(world.take(None), Err(IntakeError::Stopping)), "the daemon stops while it reads");
+    assert_eq!((count(&dir.path().join("spool")), count(&dir.path().join("bundles"))), (2, 0));
+    assert_eq!(world.catalogue.bundles().unwrap(), []);
+}
+
+#[test]
+fn a_header_that_lies_is_malformed() {
+    let dir = tempfile::tempdir().unwrap();
+    put_frame(dir.path());
+    let world = World::open(dir.path());
+    fs::write(dir.path().join("spool/a.bil"), [0; 7]).unwrap();
+    assert!(matches!(world.take(None), Err(IntakeError::Malformed(why)) if why.contains("48000 bytes")));
+}
+
+#[test]
+fn a_bundle_whose_file_is_lost_is_told_of_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    put_frame(dir.path());
+    let world = World::open(dir.path());
+    let Ok(Taken::Accepted { bundles, .. }) = world.take(None) else { panic!() };
+    fs::write(dir.path().join(format!("bundles/{}.pbb", bundles[0].id)), b"short").unwrap();
+    drop(world);
+    let world = World::open(dir.path());
+    assert_eq!(world.catalogue.bundles().unwrap(), bundles[1..]);
+    assert!(world.codes().contains(&"bundle-lost".to_owned()));
+}

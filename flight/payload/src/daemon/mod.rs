@@ -1,0 +1,326 @@
+//! The daemon: duties wired to adapters.
+//!
+//! ```text
+//!  spool ─▶ camera ─▶ triage ─▶ store ─▶ queue ─▶ encoder ─▶ radio ─▶ fast link
+//!           └─────── frames thread ────────┘      (threads)    ▲
+//!                                 └─ alert ─▶ alert radio      └─ gate ◀─ bus computer, operator
+//! ```
+//!
+//! The frames thread works one frame at a time; the encoder and the radio have a thread each, so that
+//! neither a disk nor an encoding holds up the link; everything else is one small asynchronous loop.
+
+mod bursts;
+mod drafts;
+mod encoder;
+mod frames;
+mod intake;
+mod operator;
+mod radio;
+mod recover;
+mod shared;
+mod slow;
+
+use core::fmt;
+use std::fs::DirBuilder;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use passband_proto::ids::Class;
+use passband_proto::keyring::KeyRing;
+use passband_spectral::target::{MAX_TARGET_BYTES, Target};
+use redb::Database;
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::bursts::Bursts;
+use self::encoder::{Encoder, QueueChange};
+use self::frames::Frames;
+use self::radio::Radio;
+use self::recover::recover;
+use self::shared::Shared;
+use crate::adapters::clock::Clock;
+use crate::adapters::crash;
+use crate::adapters::os::{read_keys, read_text};
+use crate::adapters::spool::Spool;
+use crate::adapters::vault::Vault;
+use crate::config::{Config, TransmitMode};
+use crate::store::{Catalogue, StoreError};
+use crate::telemetry::{Report, Severity};
+
+/// Memory that the catalogue's database may use as a cache, bytes.
+const CATALOGUE_CACHE_BYTES: usize = 16 << 20;
+/// How long threads may take to stop: what they leave undone is done at the next start.
+const STOP_PATIENCE: Duration = Duration::from_millis(700);
+
+/// Runs the daemon until SIGTERM or SIGINT.
+///
+/// # Errors
+/// What keeps it from starting.
+pub fn run(config: Config) -> Result<(), DaemonError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| DaemonError::file("starting", "the asynchronous loop", e))?;
+    runtime.block_on(run_until_signal(config))
+}
+
+async fn run_until_signal(config: Config) -> Result<(), DaemonError> {
+    let signals = |kind| signal(kind).map_err(|e| DaemonError::file("waiting for", "signals", e));
+    let (mut terminate, mut interrupt) =
+        (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
+    let ready = Ready::new(config)?;
+    let shared = Arc::clone(&ready.shared);
+    let threads = ready.start()?;
+    let broken = tokio::select! {
+        _ = terminate.recv() => false,
+        _ = interrupt.recv() => false,
+        () = slow::watch_catalogue(Arc::clone(&shared)) => true,
+    };
+    if !broken {
+        shared.event(&Report::info("daemon-stop", "stopped by a signal"));
+    }
+    shared.stop();
+    join(&threads);
+    drop(std::fs::remove_file(&shared.config.paths.socket));
+    if broken { Err(DaemonError::CatalogueBroken) } else { Ok(()) }
+}
+
+/// Waits for threads to end, for a while.
+fn join(threads: &[JoinHandle<()>]) {
+    let deadline = Instant::now() + STOP_PATIENCE;
+    while threads.iter().any(|t| !t.is_finished()) && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Everything opened and checked, nothing running yet.
+struct Ready {
+    shared: Arc<Shared>,
+    spool: Spool,
+    target: Target,
+    downlink: UdpSocket,
+    alert_radio: UdpSocket,
+    bus: Option<UdpSocket>,
+    operator: tokio::net::UnixListener,
+}
+
+impl Ready {
+    fn new(config: Config) -> Result<Self, DaemonError> {
+        let state = &config.paths.state;
+        make_folder(state)?;
+        crash::leave_notes_in(state);
+        // Keys are read first: a daemon that can't seal must not touch the store.
+        let (keys, exposed) = keys_for(&config)?;
+        let target = target_for(&config)?;
+        let catalogue = open_catalogue(state)?;
+        let vault = Vault::open(state)?;
+        let boot_count = catalogue.count_boot()?;
+        let spool = Spool::open(&config.paths.spool, &state.join("rejected"))
+            .map_err(|e| DaemonError::file("opening", "the spool", e))?;
+        let downlink = socket_towards(config.downlink.target)?;
+        let alert_radio = socket_towards(config.alerts.target)?;
+        let listens = config.downlink.transmit == TransmitMode::Bus;
+        let bus = listens.then(|| bind("bus.listen", config.bus.listen)).transpose()?;
+        let operator = operator::listen(&config.paths.socket).map_err(|e| {
+            DaemonError::file("making the command socket", &config.paths.socket.display().to_string(), e)
+        })?;
+        let shared = Arc::new(Shared::new(config, keys, Clock::default(), catalogue, vault, boot_count));
+        if exposed {
+            let text = format!(
+                "key file {} can be read by others than its owner",
+                shared.config.paths.keys.display()
+            );
+            shared.event(&Report::warning("keys-exposed", text));
+        }
+        Ok(Self { shared, spool, target, downlink, alert_radio, bus, operator })
+    }
+
+    /// Cleans up after the run before, and starts the threads and tasks.
+    fn start(self) -> Result<Vec<JoinHandle<()>>, DaemonError> {
+        let shared = self.shared;
+        recover(&shared.catalogue, &shared.vault, &self.spool, shared.clock.unix_ms())?;
+        follow_crash(&shared, &self.spool);
+        let (queue, changes) = mpsc::channel();
+        for record in shared.catalogue.bundles()? {
+            drop(queue.send(QueueChange::Offer(Box::new(record))));
+        }
+        let (alerts, new_alerts) = tokio::sync::mpsc::unbounded_channel();
+        for alert in shared.catalogue.alerts()? {
+            drop(alerts.send(alert));
+        }
+        announce(&shared);
+
+        let bursts = Arc::new(Bursts::default());
+        let encoder = Encoder::new(Arc::clone(&shared), Arc::clone(&bursts), changes);
+        let target = shared.config.downlink.target;
+        let radio = Radio { shared: Arc::clone(&shared), bursts, socket: self.downlink, target };
+        let frames =
+            Frames { shared: Arc::clone(&shared), spool: self.spool, target: self.target, queue, alerts };
+        let threads = vec![
+            spawn("encoder", || encoder.run())?,
+            spawn("radio", || radio.run())?,
+            spawn("frames", || frames.run())?,
+        ];
+        tokio::spawn(operator::serve(Arc::clone(&shared), self.operator));
+        tokio::spawn(slow::alert_radio(Arc::clone(&shared), tokio_socket(self.alert_radio)?, new_alerts));
+        if let Some(bus) = self.bus {
+            tokio::spawn(slow::bus(Arc::clone(&shared), tokio_socket(bus)?));
+        }
+        tokio::spawn(slow::watch_gate(shared));
+        Ok(threads)
+    }
+}
+
+/// Tells of a crash of the run before, and sets the frame aside that it was at.
+fn follow_crash(shared: &Shared, spool: &Spool) {
+    let note = match crash::take_note(&shared.config.paths.state) {
+        Ok(None) => return,
+        Ok(Some(note)) => note,
+        Err(e) => {
+            return shared.event(&Report::error("daemon-crash", format!("reading the note of a crash: {e}")));
+        }
+    };
+    let at = note.frame.as_ref().map_or_else(String::new, |frame| format!(" at frame {frame:?}"));
+    let severity = Severity::Critical;
+    shared.event(&Report { severity, code: "daemon-crash", text: format!("crashed{at}: {}", note.text) });
+    let Some(header) = note.frame else { return };
+    let name = header.strip_suffix(".hdr").unwrap_or(&header);
+    let files = spool.files_of(&header);
+    let reason = format!("it crashed the daemon: {}", note.text);
+    shared.event(&Report::warning("frame-rejected", format!("frame {name:?} rejected: {reason}")));
+    if let Err(e) = spool.reject(name, &files, &reason) {
+        shared.event(&Report::error("spool-error", format!("moving frame {name:?} to rejected/: {e}")));
+    }
+}
+
+fn make_folder(path: &Path) -> Result<(), DaemonError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|e| DaemonError::file("making", &path.display().to_string(), e))
+}
+
+fn keys_for(config: &Config) -> Result<(KeyRing, bool), DaemonError> {
+    let (keys, exposed) = read_keys(&config.paths.keys).map_err(DaemonError::Keys)?;
+    if keys.newest(config.spacecraft).is_none() {
+        let (file, spacecraft) = (config.paths.keys.display(), config.spacecraft);
+        return Err(DaemonError::Keys(format!("key file {file} holds no key for spacecraft {spacecraft}")));
+    }
+    Ok((keys, exposed))
+}
+
+/// The target gas that is configured, or methane.
+///
+/// # Errors
+/// A target file that can't be read.
+pub fn target_for(config: &Config) -> Result<Target, DaemonError> {
+    let Some(path) = &config.triage.target else { return Ok(Target::ch4()) };
+    let at = path.display().to_string();
+    let text = read_text(path, MAX_TARGET_BYTES as u64)
+        .map_err(|e| DaemonError::file("reading the target", &at, e))?;
+    Target::parse(&text).map_err(|e| DaemonError::Target(format!("{at}: {e}")))
+}
+
+fn open_catalogue(state: &Path) -> Result<Catalogue, StoreError> {
+    let database = Database::builder()
+        .set_cache_size(CATALOGUE_CACHE_BYTES)
+        .create(state.join("catalogue.redb"))
+        .map_err(StoreError::catalogue)?;
+    Catalogue::new(database)
+}
+
+fn announce(shared: &Shared) {
+    let config = &shared.config;
+    let text = format!(
+        "passband {} started, start {} of this store, spacecraft {}, transmitter: {}",
+        crate::version(),
+        shared.boot_count,
+        config.spacecraft,
+        config.downlink.transmit.name()
+    );
+    shared.event(&Report::info("daemon-start", text));
+    tracing::info!(
+        "spool {}, downlink {}, alerts {}, classes {}",
+        config.paths.spool.display(),
+        config.downlink.target,
+        config.alerts.target,
+        Class::ALL.map(Class::name).join(" ")
+    );
+}
+
+fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, DaemonError> {
+    let thread = thread::Builder::new().name(name.to_owned());
+    thread.spawn(work).map_err(|e| DaemonError::file("starting thread", name, e))
+}
+
+/// A socket to send from, on any port, of the target's family.
+fn socket_towards(target: SocketAddr) -> Result<UdpSocket, DaemonError> {
+    let any = match target {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    bind("a port to send from", SocketAddr::new(any, 0))
+}
+
+fn bind(what: &str, address: SocketAddr) -> Result<UdpSocket, DaemonError> {
+    UdpSocket::bind(address).map_err(|e| DaemonError::file("binding", &format!("{what} ({address})"), e))
+}
+
+fn tokio_socket(socket: UdpSocket) -> Result<tokio::net::UdpSocket, DaemonError> {
+    socket
+        .set_nonblocking(true)
+        .and_then(|()| tokio::net::UdpSocket::from_std(socket))
+        .map_err(|e| DaemonError::file("preparing", "a socket", e))
+}
+
+/// What keeps the daemon from starting.
+#[derive(Debug)]
+pub enum DaemonError {
+    /// The store can't be opened.
+    Store(StoreError),
+    /// The key file can't be used.
+    Keys(String),
+    /// The target gas can't be used.
+    Target(String),
+    /// The catalogue's disk failed while the daemon ran; a new start repairs the catalogue.
+    CatalogueBroken,
+    /// A file, folder or socket can't be opened.
+    File {
+        /// What was tried, and with what.
+        what: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl DaemonError {
+    fn file(what: &str, with: &str, source: io::Error) -> Self {
+        Self::File { what: format!("{what} {with}"), source }
+    }
+}
+
+impl From<StoreError> for DaemonError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl fmt::Display for DaemonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(e) => e.fmt(f),
+            Self::Keys(what) => f.write_str(what),
+            Self::CatalogueBroken => f.write_str("the catalogue's disk failed; start the daemon again"),
+            Self::Target(what) => write!(f, "target gas: {what}"),
+            Self::File { what, source } => write!(f, "{what}: {source}"),
+        }
+    }
+}
+
+impl core::error::Error for DaemonError {}

@@ -1,0 +1,177 @@
+//! The command socket: reads requests, writes answers. Bounded in size, time and connections.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::shared::Shared;
+use crate::adapters::os::free_disk_bytes;
+use crate::command::{
+    DEFAULT_EVENTS, ErrorAnswer, EventsAnswer, MAX_REQUEST_BYTES, PassAnswer, QueueAnswer, Request,
+};
+use crate::downlink::Refused;
+use crate::queue;
+use crate::store::StoreError;
+use crate::telemetry::{SCHEMA, Status, StoreStatus, TransmitterStatus};
+
+/// Most connections at once; more wait.
+const MAX_CONNECTIONS: usize = 16;
+/// The longest that a connection may do nothing.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// Makes the socket, in the place of one that an interrupted daemon left behind.
+pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
+    match fs::symlink_metadata(path) {
+        Ok(m) if m.file_type().is_socket() => fs::remove_file(path)?,
+        Ok(_) => {
+            return Err(io::Error::new(ErrorKind::AlreadyExists, "it is there already and is not a socket"));
+        }
+        Err(_) => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Answers until it is dropped.
+pub(crate) async fn serve(shared: Arc<Shared>, listener: UnixListener) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let shared = Arc::clone(&shared);
+                tokio::spawn(async move {
+                    if let Err(e) = converse(&shared, stream).await {
+                        tracing::debug!("command socket: {e}");
+                    }
+                    drop(place);
+                });
+            }
+            Err(e) => {
+                tracing::warn!("command socket: {e}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn converse(shared: &Shared, stream: UnixStream) -> io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::with_capacity(MAX_REQUEST_BYTES, reader);
+    loop {
+        let mut line = Vec::new();
+        let mut bounded = (&mut reader).take(MAX_REQUEST_BYTES as u64);
+        timeout(IDLE, bounded.read_until(b'\n', &mut line)).await??;
+        if line.is_empty() {
+            return Ok(());
+        }
+        let whole = line.ends_with(b"\n");
+        let answer = if whole { answer(shared, &line) } else { refusal(too_long()) };
+        timeout(IDLE, writer.write_all(answer.as_bytes())).await??;
+        if !whole {
+            return Ok(());
+        }
+    }
+}
+
+fn too_long() -> String {
+    format!("bad request: not a line of at most {MAX_REQUEST_BYTES} bytes")
+}
+
+/// The line that answers a request.
+fn answer(shared: &Shared, line: &[u8]) -> String {
+    let result = Request::parse(line).and_then(|request| match request {
+        Request::Status => document(status(shared)),
+        Request::Queue => document(rows(shared).map(|bundles| QueueAnswer { schema: SCHEMA, bundles })),
+        Request::Events { since, limit } => {
+            let events = shared.catalogue.events(since, limit.unwrap_or(DEFAULT_EVENTS));
+            document(events.map(|events| EventsAnswer { schema: SCHEMA, events }))
+        }
+        Request::PassStart { seconds, rate_bps } => {
+            pass(shared, shared.gate(|gate| split(gate.start(shared.clock.now_ms(), seconds, rate_bps))))
+        }
+        Request::PassStop => pass(shared, shared.gate(|gate| split(gate.stop(shared.clock.now_ms())))),
+    });
+    result.unwrap_or_else(refusal)
+}
+
+fn split(result: Result<crate::downlink::Change, Refused>) -> (crate::downlink::Change, Result<(), Refused>) {
+    match result {
+        Ok(change) => (change, Ok(())),
+        Err(refused) => (crate::downlink::Change::None, Err(refused)),
+    }
+}
+
+fn pass(shared: &Shared, result: Result<(), Refused>) -> Result<String, String> {
+    result.map_err(|refused| refused.to_string())?;
+    document(Ok(PassAnswer { schema: SCHEMA, transmitter: transmitter(shared) }))
+}
+
+fn document<T: Serialize>(answer: Result<T, StoreError>) -> Result<String, String> {
+    let answer = answer.map_err(|e| e.to_string())?;
+    let mut line = serde_json::to_string(&answer).map_err(|e| e.to_string())?;
+    line.push('\n');
+    Ok(line)
+}
+
+fn refusal(error: String) -> String {
+    let mut line = serde_json::to_string(&ErrorAnswer { schema: SCHEMA, error }).unwrap_or_default();
+    line.push('\n');
+    line
+}
+
+fn rows(shared: &Shared) -> Result<Vec<queue::Row>, StoreError> {
+    let progress = shared.progress();
+    Ok(queue::rows(shared.catalogue.bundles()?, |id| progress.get(id).copied()))
+}
+
+fn status(shared: &Shared) -> Result<Status, StoreError> {
+    let rows = rows(shared)?;
+    let (events, last_event_seq) = shared.catalogue.event_counts()?;
+    let through = shared.config.alerts.repeat_s.len();
+    let alerts = shared.catalogue.alerts()?;
+    Ok(Status {
+        schema: SCHEMA,
+        version: crate::version(),
+        spacecraft: shared.config.spacecraft,
+        uptime_s: shared.clock.now_ms() / 1000,
+        boot_count: shared.boot_count,
+        now_unix_ms: shared.clock.unix_ms(),
+        transmitter: transmitter(shared),
+        counters: shared.counters(),
+        queue: queue::counts(&rows),
+        store: StoreStatus {
+            bytes: rows.iter().map(|row| row.bytes).sum(),
+            quota_bytes: shared.config.store.quota_bytes,
+            free_disk_bytes: free_disk_bytes(&shared.config.paths.state),
+        },
+        alerts_pending: alerts.iter().filter(|a| (a.sends as usize) < through).count() as u64,
+        events,
+        last_event_seq,
+    })
+}
+
+fn transmitter(shared: &Shared) -> TransmitterStatus {
+    let (gate, state) = shared.gate_now();
+    let since_unix_ms = state.map(|s| {
+        let open_ms = shared.clock.now_ms().saturating_sub(s.since_ms);
+        shared.clock.unix_ms().saturating_sub(open_ms)
+    });
+    TransmitterStatus {
+        mode: gate.mode().name().to_owned(),
+        open: state.is_some(),
+        since_unix_ms,
+        ms_left: state.and_then(|s| s.left_ms),
+        rate_bps: state.map_or(gate.configured_rate_bps(), |s| s.rate_bps),
+    }
+}

@@ -1,0 +1,120 @@
+//! The radio: sends datagrams at the link's pace while the gate is open.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use passband_proto::transfer::Burst;
+
+use super::bursts::Bursts;
+use super::shared::Shared;
+use crate::downlink::Pacer;
+use crate::telemetry::Report;
+
+/// The pause before a network that refused a datagram is tried again.
+const RETRY: Duration = Duration::from_millis(20);
+/// The longest sleep: how soon the thread sees that the daemon stops.
+const NAP: Duration = Duration::from_millis(100);
+
+/// The thread that sends.
+pub(crate) struct Radio {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) bursts: Arc<Bursts>,
+    pub(crate) socket: UdpSocket,
+    pub(crate) target: SocketAddr,
+}
+
+impl Radio {
+    /// Runs until the daemon stops.
+    pub(crate) fn run(self) {
+        let mut pacer = Pacer::default();
+        while !self.shared.stopping() {
+            match self.bursts.pop() {
+                Some(burst) => {
+                    if self.send(&burst, &mut pacer).is_none() {
+                        return;
+                    }
+                }
+                // An idle link owes nothing.
+                None => pacer = Pacer::default(),
+            }
+        }
+    }
+
+    /// Sends a burst; `None` when the daemon stops before it is through.
+    fn send(&self, burst: &Burst, pacer: &mut Pacer) -> Option<()> {
+        let mut datagrams = burst.datagrams().peekable();
+        while let Some(first) = datagrams.peek() {
+            let datagram_bytes = first.len();
+            let rate_bps = self.wait_for_turn(pacer)?;
+            let piece = Pacer::piece(datagram_bytes, rate_bps);
+            let mut bytes = 0;
+            for datagram in datagrams.by_ref().take(piece) {
+                self.send_one(datagram, pacer)?;
+                bytes += datagram.len();
+            }
+            pacer.sent(self.shared.clock.now_ns(), bytes, rate_bps);
+        }
+        self.bursts.sent();
+        Some(())
+    }
+
+    /// Waits until the gate is open and the pace allows a piece; its rate, or `None` when the daemon
+    /// stops.
+    fn wait_for_turn(&self, pacer: &mut Pacer) -> Option<u64> {
+        loop {
+            if self.shared.stopping() {
+                return None;
+            }
+            let Some(open) = self.shared.open_now() else {
+                *pacer = Pacer::default();
+                self.shared.wait_for_gate(NAP);
+                continue;
+            };
+            match pacer.wait_ns(self.shared.clock.now_ns()) {
+                0 => return Some(open.rate_bps),
+                wait_ns => thread::sleep(Duration::from_nanos(wait_ns).min(NAP)),
+            }
+        }
+    }
+
+    /// Sends a datagram, trying until the network takes it: what isn't handed over isn't down. `None` when
+    /// the daemon stops.
+    fn send_one(&self, datagram: &[u8], pacer: &mut Pacer) -> Option<()> {
+        loop {
+            let Err(error) = self.socket.send_to(datagram, self.target) else {
+                let bytes = datagram.len() as u64;
+                self.shared.count(|c| {
+                    c.datagrams_sent += 1;
+                    c.bytes_sent += bytes;
+                });
+                return Some(());
+            };
+            if is_passing(&error) {
+                thread::sleep(Duration::from_millis(1));
+            } else {
+                self.shared.count(|c| c.send_errors += 1);
+                let text = format!("the network refuses datagrams to {}: {error}", self.target);
+                self.shared.throttled("downlink", &Report::error("downlink-error", text));
+                if is_about_this_datagram(&error) {
+                    return Some(());
+                }
+                thread::sleep(RETRY);
+            }
+            self.wait_for_turn(pacer)?;
+        }
+    }
+}
+
+/// Whether an error of a socket is over in a moment: no buffer (ENOBUFS), would block, interrupted.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+        || error.raw_os_error() == Some(rustix::io::Errno::NOBUFS.raw_os_error())
+}
+
+/// Whether trying again with the same datagram is of no use (EMSGSIZE).
+fn is_about_this_datagram(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error())
+}

@@ -1,0 +1,48 @@
+//! Recovery: what is put in order at every start, after a kill at any moment.
+
+use std::collections::BTreeMap;
+
+use crate::adapters::spool::Spool;
+use crate::adapters::vault::Vault;
+use crate::store::{Catalogue, StoreError};
+use crate::telemetry::Report;
+
+/// Removes sealed files that the catalogue doesn't know, forgets bundles whose file is lost, and
+/// removes from the spool what was taken; an event tells of each.
+pub(crate) fn recover(
+    catalogue: &Catalogue,
+    vault: &Vault,
+    spool: &Spool,
+    unix_ms: u64,
+) -> Result<(), StoreError> {
+    sweep(catalogue, vault, unix_ms)?;
+    for (id, files) in catalogue.spooled()? {
+        let names: Vec<_> = files.iter().map(|f| f.name.as_str()).collect();
+        let removed = files.iter().try_for_each(|file| spool.remove(file).map(drop));
+        let report = if let Err(e) = removed {
+            Report::error("spool-error", format!("removing {names:?} from the spool: {e}"))
+        } else {
+            catalogue.spool_cleared(&id)?;
+            let text = format!(
+                "frame {id} was taken before the restart; its copy in the spool, {names:?}, is removed"
+            );
+            Report::info("spool-cleared", text)
+        };
+        catalogue.add_event(unix_ms, &report)?;
+    }
+    Ok(())
+}
+
+fn sweep(catalogue: &Catalogue, vault: &Vault, unix_ms: u64) -> Result<(), StoreError> {
+    let known: BTreeMap<_, _> = catalogue.bundles()?.iter().map(|b| (b.id, b.bytes())).collect();
+    let (removed, missing) = vault.sweep(&known)?;
+    if removed > 0 {
+        let text = format!("{removed} unfinished bundle files of an interrupted run removed");
+        catalogue.add_event(unix_ms, &Report::info("store-swept", text))?;
+    }
+    for id in missing {
+        let text = format!("bundle {id}: its file is gone or has another size; the bundle is lost");
+        catalogue.drop_bundle(&id, unix_ms, &Report::error("bundle-lost", text))?;
+    }
+    Ok(())
+}

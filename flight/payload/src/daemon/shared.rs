@@ -1,0 +1,218 @@
+//! What the daemon's threads share.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use passband_proto::ids::BundleId;
+use passband_proto::keyring::KeyRing;
+use passband_proto::transfer::Progress;
+
+use crate::adapters::clock::Clock;
+use crate::adapters::vault::Vault;
+use crate::config::Config;
+use crate::downlink::{Change, Gate, GateState};
+use crate::store::{Catalogue, StoreError};
+use crate::telemetry::{Counters, Report, Severity, Throttle};
+
+/// One event of a lasting fault in so long, ms.
+const THROTTLE_MS: u64 = 60_000;
+
+/// What the threads share. Each lock is held for a moment only, and never two at once.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) keys: KeyRing,
+    pub(crate) clock: Clock,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) vault: Vault,
+    pub(crate) boot_count: u64,
+    stop: AtomicBool,
+    gate: Mutex<PassState>,
+    gate_moved: Condvar,
+    counters: Mutex<Counters>,
+    progress: Mutex<BTreeMap<BundleId, Progress>>,
+    throttle: Mutex<Throttle>,
+}
+
+/// The gate, and how many passes there were.
+#[derive(Debug)]
+struct PassState {
+    gate: Gate,
+    opened: u64,
+    closed: u64,
+    /// The counters at AOS.
+    at_open: Counters,
+}
+
+/// How many passes began and ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Passes {
+    pub(crate) opened: u64,
+    pub(crate) closed: u64,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: Config,
+        keys: KeyRing,
+        clock: Clock,
+        catalogue: Catalogue,
+        vault: Vault,
+        boot_count: u64,
+    ) -> Self {
+        let gate = Gate::new(config.downlink.transmit, config.downlink.rate_bps, clock.now_ms());
+        let gate = PassState { gate, opened: 0, closed: 0, at_open: Counters::default() };
+        Self {
+            config,
+            keys,
+            clock,
+            catalogue,
+            vault,
+            boot_count,
+            stop: AtomicBool::new(false),
+            gate: Mutex::new(gate),
+            gate_moved: Condvar::new(),
+            counters: Mutex::new(Counters::default()),
+            progress: Mutex::new(BTreeMap::new()),
+            throttle: Mutex::new(Throttle::new(THROTTLE_MS)),
+        }
+    }
+
+    /// Whether the daemon is to stop.
+    pub(crate) fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Tells every thread to stop.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.gate_moved.notify_all();
+    }
+
+    pub(crate) fn stop_flag(&self) -> &AtomicBool {
+        &self.stop
+    }
+
+    /// Changes counters.
+    pub(crate) fn count(&self, change: impl FnOnce(&mut Counters)) {
+        change(&mut lock(&self.counters));
+    }
+
+    /// The counters now.
+    pub(crate) fn counters(&self) -> Counters {
+        *lock(&self.counters)
+    }
+
+    /// Notes how far a bundle has got; `None`: it is gone.
+    pub(crate) fn set_progress(&self, id: BundleId, progress: Option<Progress>) {
+        let mut all = lock(&self.progress);
+        match progress {
+            Some(progress) => all.insert(id, progress),
+            None => all.remove(&id),
+        };
+    }
+
+    /// How far each bundle has got.
+    pub(crate) fn progress(&self) -> BTreeMap<BundleId, Progress> {
+        lock(&self.progress).clone()
+    }
+
+    /// Keeps an event; if that fails, the engineer's log has it.
+    pub(crate) fn event(&self, report: &Report) {
+        log(report);
+        if let Err(e) = self.catalogue.add_event(self.clock.unix_ms(), report) {
+            tracing::error!("an event could not be kept: {e}");
+        }
+    }
+
+    /// Keeps an event of a lasting fault once in a while; `kind` tells faults apart.
+    pub(crate) fn throttled(&self, kind: &str, report: &Report) {
+        let passed = lock(&self.throttle).pass(self.clock.now_ms(), kind);
+        match passed {
+            None => {}
+            Some(0) => self.event(report),
+            Some(held) => {
+                let text = format!("{} ({held} more like this since the last)", report.text);
+                self.event(&Report { text, ..report.clone() });
+            }
+        }
+    }
+
+    /// Tells of a failure of the store.
+    pub(crate) fn store_failed(&self, what: &str, error: &StoreError) {
+        self.throttled(what, &Report::error("store-error", format!("{what}: {error}")));
+    }
+
+    /// Works the gate, and tells of passes that begin or end by it.
+    pub(crate) fn gate<T>(&self, work: impl FnOnce(&mut Gate) -> (Change, T)) -> T {
+        let counters = self.counters();
+        let mut state = lock(&self.gate);
+        let (change, out) = work(&mut state.gate);
+        let now_ms = self.clock.now_ms();
+        let report = match change {
+            Change::None => None,
+            Change::Opened => {
+                state.opened += 1;
+                state.at_open = counters;
+                let rate_bps = state.gate.state(now_ms).map_or(0, |s| s.rate_bps);
+                Some(Report::info("pass-opened", format!("AOS: transmitter open at {rate_bps} bit/s")))
+            }
+            Change::Closed { open_ms } => {
+                state.closed += 1;
+                let datagrams = counters.datagrams_sent - state.at_open.datagrams_sent;
+                let bytes = counters.bytes_sent - state.at_open.bytes_sent;
+                let text = format!(
+                    "LOS: transmitter closed after {open_ms} ms; {datagrams} datagrams, {bytes} bytes sent"
+                );
+                Some(Report::info("pass-closed", text))
+            }
+        };
+        drop(state);
+        if let Some(report) = report {
+            self.gate_moved.notify_all();
+            self.event(&report);
+        }
+        out
+    }
+
+    /// The gate now: who opens it, whether it is open.
+    pub(crate) fn gate_now(&self) -> (Gate, Option<GateState>) {
+        let gate = lock(&self.gate).gate.clone();
+        let state = gate.state(self.clock.now_ms());
+        (gate, state)
+    }
+
+    /// Whether the transmitter may be used now.
+    pub(crate) fn open_now(&self) -> Option<GateState> {
+        lock(&self.gate).gate.state(self.clock.now_ms())
+    }
+
+    /// How many passes began and ended so far.
+    pub(crate) fn passes(&self) -> Passes {
+        let state = lock(&self.gate);
+        Passes { opened: state.opened, closed: state.closed }
+    }
+
+    /// Sleeps until the gate may have changed, at most `most`.
+    pub(crate) fn wait_for_gate(&self, most: Duration) {
+        let state = lock(&self.gate);
+        if state.gate.state(self.clock.now_ms()).is_none() && !self.stopping() {
+            let _woken = self.gate_moved.wait_timeout(state, most).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// A lock whose holder panicked is taken over: what it guards is counters and plain states.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn log(report: &Report) {
+    match report.severity {
+        Severity::Info => tracing::info!("{}: {}", report.code, report.text),
+        Severity::Warning => tracing::warn!("{}: {}", report.code, report.text),
+        Severity::Error | Severity::Critical => tracing::error!("{}: {}", report.code, report.text),
+    }
+}

@@ -1,0 +1,123 @@
+//! The slow duties, tasks of the daemon's one asynchronous loop: alert radio, bus messages, the end of
+//! passes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use passband_proto::bus::{BUS_MESSAGE_BYTES, Transmit};
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use super::shared::Shared;
+use crate::alerts::{Message, Schedule};
+use crate::store::AlertRecord;
+use crate::telemetry::Report;
+
+/// How often the schedule of alerts is looked at.
+const ALERT_TICK: Duration = Duration::from_millis(200);
+/// The pause after the alert radio refused a message.
+const ALERT_RETRY: Duration = Duration::from_secs(1);
+/// How often the gate is looked at.
+const GATE_TICK: Duration = Duration::from_millis(20);
+/// The pause after an error of a socket.
+const ERROR_PAUSE: Duration = Duration::from_millis(100);
+
+/// Sends alerts: new ones at once, repeats by schedule.
+pub(crate) async fn alert_radio(
+    shared: Arc<Shared>,
+    socket: UdpSocket,
+    mut new_alerts: UnboundedReceiver<AlertRecord>,
+) {
+    let config = &shared.config.alerts;
+    let mut schedule = Schedule::new(&config.repeat_s, config.per_minute);
+    let mut records = std::collections::BTreeMap::new();
+    loop {
+        match timeout(ALERT_TICK, new_alerts.recv()).await {
+            Ok(Some(alert)) => {
+                schedule.add(alert.number, alert.created_unix_ms, alert.sends, alert.sealed.clone());
+                records.insert(alert.number, alert);
+            }
+            Ok(None) => sleep(ALERT_TICK).await,
+            Err(_) => {}
+        }
+        while let Some(message) = schedule.poll(shared.clock.unix_ms()) {
+            let Some(record) = records.get_mut(&message.number) else { continue };
+            if !send_alert(&shared, &socket, &message, record).await {
+                schedule.add(record.number, record.created_unix_ms, record.sends, record.sealed.clone());
+                sleep(ALERT_RETRY).await;
+            } else if message.last {
+                records.remove(&message.number);
+            }
+        }
+    }
+}
+
+/// Sends a message and notes it; `false`: the network refused it, and it is still to be sent.
+async fn send_alert(
+    shared: &Shared,
+    socket: &UdpSocket,
+    message: &Message,
+    record: &mut AlertRecord,
+) -> bool {
+    let target = shared.config.alerts.target;
+    match socket.send_to(&message.sealed, target).await {
+        Ok(_) => {
+            shared.count(|c| c.alerts_sent += 1);
+            let (number, times) = (message.number, message.sends);
+            let of = shared.config.alerts.repeat_s.len();
+            let text = format!("alert {number} of frame {:?} sent, {times} of {of}", record.frame_name);
+            shared.event(&Report::info("alert-sent", text));
+        }
+        Err(e) => {
+            let text = format!("the alert radio at {target} refused alert {}: {e}", message.number);
+            shared.throttled("alert radio", &Report::error("alert-error", text));
+            return false;
+        }
+    }
+    record.sends = message.sends;
+    if let Err(e) = shared.catalogue.update_alert(record) {
+        shared.store_failed("noting an alert", &e);
+    }
+    true
+}
+
+/// Follows the bus computer's messages.
+pub(crate) async fn bus(shared: Arc<Shared>, socket: UdpSocket) {
+    let mut buffer = [0; BUS_MESSAGE_BYTES + 1];
+    loop {
+        let bytes = match socket.recv(&mut buffer).await {
+            Ok(bytes) => bytes,
+            Err(e) => {
+                shared.throttled("bus", &Report::error("bus-error", format!("receiving from the bus: {e}")));
+                sleep(ERROR_PAUSE).await;
+                continue;
+            }
+        };
+        let Some(message) = buffer.get(..bytes).and_then(Transmit::decode) else {
+            shared.count(|c| c.bus_errors += 1);
+            let text = format!("a bus message of {bytes} bytes was not understood");
+            shared.throttled("bus message", &Report::warning("bus-message", text));
+            continue;
+        };
+        shared.count(|c| c.bus_messages += 1);
+        shared.gate(|gate| (gate.on_bus(shared.clock.now_ms(), message), ()));
+    }
+}
+
+/// Closes the gate when its time is up.
+pub(crate) async fn watch_gate(shared: Arc<Shared>) {
+    let mut tick = interval(GATE_TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        shared.gate(|gate| (gate.poll(shared.clock.now_ms()), ()));
+    }
+}
+
+/// Ends when the catalogue has failed for good: only opening it anew repairs it.
+pub(crate) async fn watch_catalogue(shared: Arc<Shared>) {
+    while !shared.catalogue.is_broken() {
+        sleep(ALERT_TICK).await;
+    }
+}

@@ -1,0 +1,213 @@
+//! The gate of the transmitter: whether the fast link may be used, until when and at what rate.
+//!
+//! Opened by the bus computer's messages, which it repeats while they hold, or by the operator, or
+//! always. Handed times of a steady clock, ms; it never reads one, and never sends anything.
+
+use passband_proto::bus::{MAX_ON_FOR_MS, Transmit};
+
+use crate::config::TransmitMode;
+
+/// Slowest rate anybody may ask for, bit/s.
+pub const MIN_RATE_BPS: u64 = 1_000;
+/// Fastest rate anybody may ask for, bit/s.
+pub const MAX_RATE_BPS: u64 = 10_000_000_000;
+
+/// Whether the transmitter may be used.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    mode: TransmitMode,
+    configured_rate_bps: u64,
+    open: Option<Open>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    since_ms: u64,
+    /// `None`: for ever.
+    until_ms: Option<u64>,
+    rate_bps: u64,
+}
+
+/// The gate at one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GateState {
+    /// Since when it is open, ms.
+    pub since_ms: u64,
+    /// For how long it stays open, ms; `None`: for ever.
+    pub left_ms: Option<u64>,
+    /// The rate, bit/s of UDP payload.
+    pub rate_bps: u64,
+}
+
+/// What became of the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It stays as it was.
+    None,
+    /// It opened: AOS.
+    Opened,
+    /// It closed, LOS, after being open for so long, ms.
+    Closed {
+        /// For how long it was open, ms.
+        open_ms: u64,
+    },
+}
+
+/// Why the operator can't use the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The transmitter is always open.
+    Always,
+    /// A pass of no time, or of more than the limit.
+    Seconds,
+    /// A rate out of range.
+    Rate,
+}
+
+impl core::fmt::Display for Refused {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Always => f.write_str("the transmitter is always open (transmit = \"always\")"),
+            Self::Seconds => write!(f, "a pass lasts 1 to {} s", MAX_ON_FOR_MS / 1000),
+            Self::Rate => write!(f, "a rate is {MIN_RATE_BPS} to {MAX_RATE_BPS} bit/s"),
+        }
+    }
+}
+
+impl Gate {
+    /// A closed gate; open from `now_ms` on if it always is.
+    pub fn new(mode: TransmitMode, rate_bps: u64, now_ms: u64) -> Self {
+        let open = Open { since_ms: now_ms, until_ms: None, rate_bps };
+        let open = (mode == TransmitMode::Always).then_some(open);
+        Self { mode, configured_rate_bps: rate_bps, open }
+    }
+
+    /// Who opens it.
+    pub fn mode(&self) -> TransmitMode {
+        self.mode
+    }
+
+    /// The rate that holds unless a pass has its own, bit/s.
+    pub fn configured_rate_bps(&self) -> u64 {
+        self.configured_rate_bps
+    }
+
+    /// A message of the bus computer. Only counts where the bus computer opens the transmitter.
+    pub fn on_bus(&mut self, now_ms: u64, message: Transmit) -> Change {
+        if self.mode != TransmitMode::Bus {
+            return Change::None;
+        }
+        let rate_bps = match message.rate_kbps {
+            0 => self.configured_rate_bps,
+            kbps => u64::from(kbps).saturating_mul(1000).clamp(MIN_RATE_BPS, MAX_RATE_BPS),
+        };
+        self.set(now_ms, message.on_for_ms, rate_bps)
+    }
+
+    /// The operator opens it for `seconds`.
+    pub fn start(&mut self, now_ms: u64, seconds: u64, rate_bps: Option<u64>) -> Result<Change, Refused> {
+        let on_for_ms = seconds.saturating_mul(1000);
+        let on_for_ms = u32::try_from(on_for_ms).ok().filter(|ms| (1..=MAX_ON_FOR_MS).contains(ms));
+        let on_for_ms = on_for_ms.ok_or(Refused::Seconds)?;
+        let rate_bps = rate_bps.unwrap_or(self.configured_rate_bps);
+        if !(MIN_RATE_BPS..=MAX_RATE_BPS).contains(&rate_bps) {
+            return Err(Refused::Rate);
+        }
+        match self.mode {
+            TransmitMode::Always => Err(Refused::Always),
+            TransmitMode::Bus | TransmitMode::Manual => Ok(self.set(now_ms, on_for_ms, rate_bps)),
+        }
+    }
+
+    /// The operator closes it. Where the bus computer opens it, its next message does so again.
+    pub fn stop(&mut self, now_ms: u64) -> Result<Change, Refused> {
+        match self.mode {
+            TransmitMode::Always => Err(Refused::Always),
+            TransmitMode::Bus | TransmitMode::Manual => Ok(self.set(now_ms, 0, self.configured_rate_bps)),
+        }
+    }
+
+    /// Closes it when its time is up.
+    pub fn poll(&mut self, now_ms: u64) -> Change {
+        match self.open {
+            Some(Open { since_ms, until_ms: Some(until_ms), .. }) if now_ms >= until_ms => {
+                self.open = None;
+                Change::Closed { open_ms: until_ms.saturating_sub(since_ms) }
+            }
+            _ => Change::None,
+        }
+    }
+
+    /// Whether it is open at `now_ms`, and how.
+    pub fn state(&self, now_ms: u64) -> Option<GateState> {
+        let open = self.open?;
+        let left_ms = open.until_ms.map(|until| until.saturating_sub(now_ms));
+        (left_ms != Some(0)).then_some(GateState {
+            since_ms: open.since_ms,
+            left_ms,
+            rate_bps: open.rate_bps,
+        })
+    }
+
+    fn set(&mut self, now_ms: u64, on_for_ms: u32, rate_bps: u64) -> Change {
+        let overdue = self.poll(now_ms);
+        let before = self.open;
+        if on_for_ms == 0 {
+            self.open = None;
+            return before
+                .map_or(overdue, |open| Change::Closed { open_ms: now_ms.saturating_sub(open.since_ms) });
+        }
+        let since_ms = before.map_or(now_ms, |open| open.since_ms);
+        let until_ms = Some(now_ms.saturating_add(u64::from(on_for_ms)));
+        self.open = Some(Open { since_ms, until_ms, rate_bps });
+        if before.is_none() { Change::Opened } else { Change::None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: u64 = 40_000_000;
+
+    fn bus(on_for_ms: u32, rate_kbps: u32) -> Transmit {
+        Transmit { on_for_ms, rate_kbps }
+    }
+
+    #[test]
+    fn the_bus_computer_opens_refreshes_and_lets_it_run_out() {
+        let mut gate = Gate::new(TransmitMode::Bus, RATE, 0);
+        assert_eq!(gate.state(0), None);
+        assert_eq!(gate.on_bus(100, bus(2_000, 0)), Change::Opened);
+        assert_eq!(gate.on_bus(1_100, bus(2_000, 8_000)), Change::None);
+        let state = GateState { since_ms: 100, left_ms: Some(1_600), rate_bps: 8_000_000 };
+        assert_eq!(gate.state(1_500), Some(state));
+        assert_eq!(gate.poll(3_099), Change::None);
+        assert_eq!((gate.state(3_100), gate.poll(3_100)), (None, Change::Closed { open_ms: 3_000 }));
+        assert_eq!(gate.poll(4_000), Change::None);
+        assert_eq!(gate.on_bus(5_000, bus(100, 0)), Change::Opened);
+        assert_eq!(gate.on_bus(5_010, bus(0, 0)), Change::Closed { open_ms: 10 });
+    }
+
+    #[test]
+    fn the_operator_opens_and_closes_within_limits() {
+        let mut gate = Gate::new(TransmitMode::Manual, RATE, 0);
+        assert_eq!(gate.on_bus(0, bus(1_000, 0)), Change::None, "the bus has no say");
+        assert_eq!(gate.start(0, 0, None), Err(Refused::Seconds));
+        assert_eq!(gate.start(0, 901, None), Err(Refused::Seconds));
+        assert_eq!(gate.start(0, u64::MAX, None), Err(Refused::Seconds));
+        assert_eq!(gate.start(0, 10, Some(5)), Err(Refused::Rate));
+        assert_eq!(gate.start(0, 10, Some(9_000)), Ok(Change::Opened));
+        assert_eq!(gate.state(1).map(|s| (s.left_ms, s.rate_bps)), Some((Some(9_999), 9_000)));
+        assert_eq!(gate.stop(500), Ok(Change::Closed { open_ms: 500 }));
+        assert_eq!(gate.stop(501), Ok(Change::None));
+    }
+
+    #[test]
+    fn always_is_always() {
+        let mut gate = Gate::new(TransmitMode::Always, RATE, 7);
+        assert_eq!(gate.state(u64::MAX).map(|s| (s.since_ms, s.left_ms)), Some((7, None)));
+        assert_eq!((gate.poll(u64::MAX), gate.stop(9)), (Change::None, Err(Refused::Always)));
+        assert_eq!(gate.start(9, 5, None), Err(Refused::Always));
+    }
+}

@@ -1,0 +1,43 @@
+//! The payload daemon and the operator's commands in one binary, `passband`.
+//!
+//! One module a duty, each readable alone. A duty is a state machine that is handed times and inputs
+//! and returns what is to be done; it never reads a clock, a socket or a file. What touches Linux
+//! stands in [`adapters`]; [`daemon`] wires duties to adapters.
+//!
+//! | duty | what |
+//! | --- | --- |
+//! | [`camera`] | finds whole frames in the spool, refuses what will never be one |
+//! | [`triage`] | what a frame is worth, and the products made of it |
+//! | [`store`] | the catalogue: frames, bundles, send marks, alerts, events |
+//! | [`queue`] | the order in which bundles go down |
+//! | [`downlink`] | the gate of the transmitter and the pace of the link |
+//! | [`alerts`] | what the alert radio sends, and when again |
+//! | [`command`] | what the operator asks, and the answers |
+//! | [`telemetry`] | events, counters, the status document |
+//! | [`config`] | the configuration file |
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+pub mod adapters;
+pub mod alerts;
+pub mod camera;
+pub mod cli;
+pub mod command;
+pub mod config;
+pub mod daemon;
+pub mod downlink;
+pub mod queue;
+pub mod store;
+pub mod telemetry;
+pub mod triage;
+
+/// The version of the program; with the commit it was built from, if the build said so.
+pub fn version() -> String {
+    match option_env!("PASSBAND_GIT") {
+        Some(commit) if !commit.is_empty() => format!("{} ({commit})", env!("CARGO_PKG_VERSION")),
+        _ => env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}

@@ -1,0 +1,64 @@
+//! What can go wrong in the store.
+
+use core::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// A failure of the catalogue or of the sealed files.
+#[derive(Debug)]
+pub enum StoreError {
+    /// Another process has this store open.
+    InUse,
+    /// The catalogue was made by a version that keeps it in another way.
+    Format {
+        /// The format it names.
+        found: u64,
+    },
+    /// The catalogue failed: its disk, or a damaged file.
+    Catalogue(Box<redb::Error>),
+    /// A record of the catalogue can't be read.
+    Record {
+        /// In which table.
+        table: &'static str,
+    },
+    /// A file operation failed.
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl StoreError {
+    /// A failed file operation.
+    pub fn file(what: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::File { what, path: path.into(), source }
+    }
+
+    /// A failure of the catalogue.
+    pub(crate) fn catalogue(error: impl Into<redb::Error>) -> Self {
+        match error.into() {
+            redb::Error::DatabaseAlreadyOpen => Self::InUse,
+            other => Self::Catalogue(Box::new(other)),
+        }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse => f.write_str("another passband daemon is using this state folder"),
+            Self::Format { found } => {
+                write!(f, "the catalogue has format {found}; this version reads format {}", super::FORMAT)
+            }
+            Self::Catalogue(e) => write!(f, "catalogue: {e}"),
+            Self::Record { table } => write!(f, "catalogue: a record of table '{table}' can't be read"),
+            Self::File { what, path, source } => write!(f, "{what} {}: {source}", path.display()),
+        }
+    }
+}
+
+impl core::error::Error for StoreError {}

@@ -1,0 +1,231 @@
+//! Store: the catalogue of frames, bundles, send marks, alerts and events, in an ACID database.
+//!
+//! Every method is one transaction, durable when it returns. The catalogue is handed an open database
+//! and times; sealed content lies in files beside it ([`crate::adapters::vault`]), written before the
+//! transaction that makes them known. What may be dropped for room is decided in [`quota`].
+
+mod alerts;
+mod error;
+mod events;
+pub mod quota;
+mod records;
+
+pub use error::StoreError;
+pub use events::{MAX_EVENTS, MAX_EVENTS_READ};
+pub use records::{AlertRecord, BundleRecord, FileIdentity, FrameId, FrameRecord};
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use passband_proto::ids::BundleId;
+use passband_proto::transfer::BlockMark;
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::telemetry::Report;
+
+/// The format of the catalogue.
+pub const FORMAT: u64 = 1;
+
+type Bytes12 = [u8; 12];
+const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+const FRAMES: TableDefinition<Bytes12, &[u8]> = TableDefinition::new("frames.v1");
+const BUNDLES: TableDefinition<Bytes12, &[u8]> = TableDefinition::new("bundles.v1");
+/// Frame → its files in the spool that are still to be removed.
+const SPOOLED: TableDefinition<Bytes12, &[u8]> = TableDefinition::new("spooled.v1");
+/// (bundle, block) → (esi, sent).
+const MARKS: TableDefinition<(Bytes12, u32), (u32, u32)> = TableDefinition::new("marks.v1");
+
+/// The catalogue.
+#[derive(Debug)]
+pub struct Catalogue {
+    db: Database,
+    broken: AtomicBool,
+}
+
+/// A frame to record with all that was made from it.
+#[derive(Debug)]
+pub struct NewFrame {
+    /// The frame.
+    pub frame: FrameRecord,
+    /// Its bundles, sealed and in place.
+    pub bundles: Vec<BundleRecord>,
+    /// Its files in the spool, which are removed once it is recorded.
+    pub spooled: Vec<FileIdentity>,
+    /// What to tell the operator.
+    pub report: Report,
+}
+
+/// Seals the alert of a frame once its number is known.
+pub type SealAlert<'a> = &'a mut dyn FnMut(u32) -> Option<Vec<u8>>;
+
+impl Catalogue {
+    /// Takes an open database, makes the tables it lacks, and checks its format.
+    pub fn new(db: Database) -> Result<Self, StoreError> {
+        let catalogue = Self { db, broken: AtomicBool::new(false) };
+        let found = catalogue.write(|txn| {
+            let mut meta = txn.open_table(META)?;
+            let found = meta.get("format")?.map(|v| v.value());
+            if found.is_none() {
+                meta.insert("format", FORMAT)?;
+            }
+            txn.open_table(FRAMES)?;
+            txn.open_table(BUNDLES)?;
+            txn.open_table(MARKS)?;
+            txn.open_table(SPOOLED)?;
+            alerts::make_table(txn)?;
+            events::make_table(txn)?;
+            Ok(found.unwrap_or(FORMAT))
+        })?;
+        if found == FORMAT { Ok(catalogue) } else { Err(StoreError::Format { found }) }
+    }
+
+    /// Counts a start of the daemon: 1 for the first on this store.
+    pub fn count_boot(&self) -> Result<u64, StoreError> {
+        self.write(|txn| next_number(txn, "boot_count"))
+    }
+
+    /// The record of a frame, if it was taken before.
+    pub fn frame(&self, id: &FrameId) -> Result<Option<FrameRecord>, StoreError> {
+        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
+        let table = txn.open_table(FRAMES).map_err(StoreError::catalogue)?;
+        let found = table.get(id.0).map_err(StoreError::catalogue)?;
+        found.map(|record| decode(record.value(), "frames")).transpose()
+    }
+
+    /// Records a frame, its bundles, its alert and its event: all or nothing.
+    pub fn add_frame(
+        &self,
+        new: &NewFrame,
+        alert: Option<SealAlert<'_>>,
+    ) -> Result<Option<AlertRecord>, StoreError> {
+        self.write(|txn| {
+            let frame = &new.frame;
+            txn.open_table(FRAMES)?.insert(frame.id.0, encode(frame).as_slice())?;
+            let mut bundles = txn.open_table(BUNDLES)?;
+            for bundle in &new.bundles {
+                bundles.insert(bundle.id.0, encode(bundle).as_slice())?;
+            }
+            drop(bundles);
+            txn.open_table(SPOOLED)?.insert(frame.id.0, encode(&new.spooled).as_slice())?;
+            events::insert(txn, frame.accepted_unix_ms, &new.report)?;
+            match alert {
+                Some(seal) => alerts::insert(txn, frame, seal),
+                None => Ok(None),
+            }
+        })
+    }
+
+    /// Frames whose files may still lie in the spool.
+    pub fn spooled(&self) -> Result<Vec<(FrameId, Vec<FileIdentity>)>, StoreError> {
+        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
+        let table = txn.open_table(SPOOLED).map_err(StoreError::catalogue)?;
+        let mut out = Vec::new();
+        for row in table.iter().map_err(StoreError::catalogue)? {
+            let (id, files) = row.map_err(StoreError::catalogue)?;
+            out.push((FrameId(id.value()), decode(files.value(), "spooled")?));
+        }
+        Ok(out)
+    }
+
+    /// Notes that a frame's files are gone from the spool.
+    pub fn spool_cleared(&self, id: &FrameId) -> Result<(), StoreError> {
+        self.write(|txn| {
+            txn.open_table(SPOOLED)?.remove(id.0)?;
+            Ok(())
+        })
+    }
+
+    /// All bundles.
+    pub fn bundles(&self) -> Result<Vec<BundleRecord>, StoreError> {
+        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
+        let table = txn.open_table(BUNDLES).map_err(StoreError::catalogue)?;
+        let mut out = Vec::new();
+        for row in table.iter().map_err(StoreError::catalogue)? {
+            let (_, record) = row.map_err(StoreError::catalogue)?;
+            out.push(decode(record.value(), "bundles")?);
+        }
+        Ok(out)
+    }
+
+    /// What was reserved of a bundle's blocks.
+    pub fn marks(&self, id: &BundleId) -> Result<Vec<BlockMark>, StoreError> {
+        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
+        let table = txn.open_table(MARKS).map_err(StoreError::catalogue)?;
+        let mut out = Vec::new();
+        for row in table.range((id.0, 0)..=(id.0, u32::MAX)).map_err(StoreError::catalogue)? {
+            let (key, mark) = row.map_err(StoreError::catalogue)?;
+            let ((_, block), (esi, sent)) = (key.value(), mark.value());
+            out.push(BlockMark { block, esi, sent });
+        }
+        Ok(out)
+    }
+
+    /// Reserves symbols of a bundle's blocks.
+    pub fn reserve(&self, id: &BundleId, marks: &[BlockMark]) -> Result<(), StoreError> {
+        self.write(|txn| {
+            let mut table = txn.open_table(MARKS)?;
+            for mark in marks {
+                table.insert((id.0, mark.block), (mark.esi, mark.sent))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Forgets a bundle and says so; `false` if it wasn't known. Its file may then be removed.
+    pub fn drop_bundle(&self, id: &BundleId, unix_ms: u64, report: &Report) -> Result<bool, StoreError> {
+        self.write(|txn| {
+            let known = txn.open_table(BUNDLES)?.remove(id.0)?.is_some();
+            if known {
+                txn.open_table(MARKS)?.retain_in((id.0, 0)..=(id.0, u32::MAX), |_, _| false)?;
+                events::insert(txn, unix_ms, report)?;
+            }
+            Ok(known)
+        })
+    }
+
+    /// Whether the database has stopped working after an error of its disk: it has to be opened anew.
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    fn write<T>(
+        &self,
+        work: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
+        let run = || {
+            let txn = self.db.begin_write()?;
+            let out = work(&txn)?;
+            txn.commit()?;
+            Ok(out)
+        };
+        run().map_err(|e: redb::Error| {
+            if matches!(e, redb::Error::PreviousIo) {
+                self.broken.store(true, Ordering::Relaxed);
+            }
+            StoreError::catalogue(e)
+        })
+    }
+}
+
+/// Counts up a number of the meta table and returns it.
+fn next_number(txn: &WriteTransaction, name: &str) -> Result<u64, redb::Error> {
+    let mut meta = txn.open_table(META)?;
+    let next = meta.get(name)?.map_or(0, |v| v.value()).saturating_add(1);
+    meta.insert(name, next)?;
+    Ok(next)
+}
+
+/// A record as it is kept. Records are plain data: encoding them into memory doesn't fail.
+fn encode<T: Serialize>(record: &T) -> Vec<u8> {
+    let bytes = postcard::to_allocvec(record);
+    debug_assert!(bytes.is_ok());
+    bytes.unwrap_or_default()
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8], table: &'static str) -> Result<T, StoreError> {
+    postcard::from_bytes(bytes).map_err(|_| StoreError::Record { table })
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

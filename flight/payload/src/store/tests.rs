@@ -1,0 +1,150 @@
+use passband_proto::bundle::Geometry;
+use passband_proto::ids::Class;
+use redb::backends::InMemoryBackend;
+
+use super::*;
+use crate::telemetry::Severity;
+
+pub(crate) fn memory() -> Catalogue {
+    let db = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+    Catalogue::new(db).unwrap()
+}
+
+pub(crate) fn bundle(id: u8, class: Class, product: &str, created_unix_ms: u64) -> BundleRecord {
+    let geometry =
+        Geometry { symbol_bytes: 64, block_count: 2, head_bytes: 100, segment_bytes: 640, tail_bytes: 640 };
+    BundleRecord {
+        id: BundleId([id; 12]),
+        frame: FrameId([id; 12]),
+        frame_name: format!("frame{id}"),
+        product: product.to_owned(),
+        name: format!("frame{id} {product}"),
+        class,
+        created_unix_ms,
+        spacecraft: 1,
+        epoch: 1,
+        geometry,
+    }
+}
+
+fn frame(id: u8) -> NewFrame {
+    NewFrame {
+        frame: FrameRecord {
+            id: FrameId([id; 12]),
+            name: format!("frame{id}"),
+            accepted_unix_ms: 5,
+            class: Class::Alert,
+            probability: 0.9,
+            reason: "a plume".into(),
+            bytes: 1000,
+        },
+        bundles: vec![bundle(id, Class::Alert, "evidence", 5)],
+        spooled: vec![FileIdentity { name: format!("frame{id}.hdr"), inode: 7, bytes: 9 }],
+        report: Report::info("frame-accepted", "x"),
+    }
+}
+
+#[test]
+fn a_frame_is_recorded_with_all_that_belongs_to_it() {
+    let catalogue = memory();
+    let mut numbers = Vec::new();
+    for id in [1, 2] {
+        let mut seal = |number| {
+            numbers.push(number);
+            Some(vec![7; 9])
+        };
+        let alert = catalogue.add_frame(&frame(id), Some(&mut seal)).unwrap().unwrap();
+        assert_eq!((alert.number, alert.sends, alert.sealed), (u32::from(id), 0, vec![7; 9]));
+    }
+    assert_eq!(numbers, [1, 2]);
+    assert_eq!(catalogue.frame(&FrameId([2; 12])).unwrap().unwrap(), frame(2).frame);
+    assert_eq!(catalogue.frame(&FrameId([3; 12])).unwrap(), None);
+    assert_eq!(catalogue.bundles().unwrap(), [frame(1).bundles, frame(2).bundles].concat());
+    assert_eq!(catalogue.alerts().unwrap().len(), 2);
+    assert_eq!(catalogue.events(None, 9).unwrap().len(), 2);
+}
+
+#[test]
+fn files_in_the_spool_are_known_until_they_are_gone() {
+    let catalogue = memory();
+    catalogue.add_frame(&frame(1), None).unwrap();
+    assert_eq!(catalogue.spooled().unwrap(), [(FrameId([1; 12]), frame(1).spooled)]);
+    catalogue.spool_cleared(&FrameId([1; 12])).unwrap();
+    assert_eq!(catalogue.spooled().unwrap(), []);
+}
+
+#[test]
+fn marks_belong_to_a_bundle_and_go_with_it() {
+    let catalogue = memory();
+    catalogue.add_frame(&frame(1), None).unwrap();
+    let (one, two) = (BundleId([1; 12]), BundleId([2; 12]));
+    let mark = |block, esi| BlockMark { block, esi, sent: esi / 2 };
+    catalogue.reserve(&one, &[mark(0, 10), mark(7, 20)]).unwrap();
+    catalogue.reserve(&two, &[mark(0, 5)]).unwrap();
+    catalogue.reserve(&one, &[mark(0, 30)]).unwrap();
+    assert_eq!(catalogue.marks(&one).unwrap(), [mark(0, 30), mark(7, 20)]);
+    let dropped = Report::warning("bundle-dropped", "for room");
+    assert!(catalogue.drop_bundle(&one, 1, &dropped).unwrap());
+    assert!(!catalogue.drop_bundle(&one, 1, &dropped).unwrap(), "it is gone");
+    assert_eq!(catalogue.marks(&one).unwrap(), []);
+    assert_eq!(catalogue.marks(&two).unwrap(), [mark(0, 5)]);
+    assert_eq!(catalogue.events(None, 9).unwrap().len(), 2, "one for the frame, one for the drop");
+    assert!(catalogue.frame(&FrameId([1; 12])).unwrap().is_some(), "the frame is still known");
+}
+
+#[test]
+fn events_are_numbered_bounded_and_paged() {
+    let catalogue = memory();
+    for i in 0..30 {
+        let severity = if i == 29 { Severity::Error } else { Severity::Info };
+        catalogue.add_event(i, &Report { severity, code: "x", text: i.to_string() }).unwrap();
+    }
+    let seqs =
+        |since, limit| catalogue.events(since, limit).unwrap().iter().map(|e| e.seq).collect::<Vec<_>>();
+    assert_eq!(seqs(None, 3), [28, 29, 30]);
+    assert_eq!(seqs(Some(27), 9), [28, 29, 30]);
+    assert_eq!(seqs(Some(0), 2), [1, 2]);
+    assert_eq!(seqs(Some(u64::MAX), 2), [0_u64; 0]);
+    let (counts, last) = catalogue.event_counts().unwrap();
+    assert_eq!((counts.info, counts.error, last), (29, 1, 30));
+}
+
+#[test]
+fn old_events_make_room() {
+    let catalogue = memory();
+    let add = |from: u64, to: u64| {
+        catalogue
+            .write(|txn| (from..to).try_for_each(|i| events::insert(txn, i, &Report::info("x", ""))))
+            .unwrap();
+    };
+    add(0, MAX_EVENTS + 5);
+    let first = catalogue.events(Some(0), 1).unwrap();
+    assert_eq!(first.first().map(|e| e.seq), Some(6));
+}
+
+#[test]
+fn an_alert_keeps_how_often_it_was_sent() {
+    let catalogue = memory();
+    let mut alert = catalogue.add_frame(&frame(1), Some(&mut |_| Some(vec![1]))).unwrap().unwrap();
+    alert.sends = 3;
+    catalogue.update_alert(&alert).unwrap();
+    assert_eq!(catalogue.alerts().unwrap(), [alert]);
+    assert_eq!(catalogue.add_frame(&frame(2), Some(&mut |_| None)).unwrap(), None);
+}
+
+#[test]
+fn boots_are_counted_and_a_newer_format_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.redb");
+    for boot in 1..4 {
+        let catalogue = Catalogue::new(Database::create(&path).unwrap()).unwrap();
+        assert_eq!(catalogue.count_boot().unwrap(), boot);
+        let again = Database::create(&path).map_err(StoreError::catalogue).unwrap_err();
+        assert!(matches!(again, StoreError::InUse), "{again}");
+    }
+    let catalogue = Catalogue::new(Database::create(&path).unwrap()).unwrap();
+    catalogue.write(|txn| Ok(txn.open_table(META)?.insert("format", 2)?.map(|v| v.value()))).unwrap();
+    drop(catalogue);
+    let error = Catalogue::new(Database::create(&path).unwrap()).unwrap_err();
+    assert!(matches!(error, StoreError::Format { found: 2 }));
+}

@@ -1,0 +1,349 @@
+//! Telemetry: what the operator is told. Events with a severity, counters, and the status document.
+//!
+//! This module never stores, sends or prints anything: the store keeps events, the command socket
+//! hands them out.
+
+use core::fmt;
+use std::collections::BTreeMap;
+
+use passband_proto::ids::Class;
+use serde::{Deserialize, Serialize};
+
+/// Version of every JSON document that `passband` writes.
+pub const SCHEMA: u32 = 1;
+/// Longest text of an event, bytes; a longer one is cut.
+pub const MAX_EVENT_TEXT_BYTES: usize = 500;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// As it should be.
+    Info,
+    /// Somebody should look at it some day.
+    Warning,
+    /// Something was not done.
+    Error,
+    /// The payload can't do its work.
+    Critical,
+}
+
+impl Severity {
+    /// All of them, the mildest first.
+    pub const ALL: [Self; 4] = [Self::Info, Self::Warning, Self::Error, Self::Critical];
+
+    /// The name used in every output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// An event before it is stored: what happened, not yet when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Fixed kebab-case name of what happened, to filter by.
+    pub code: &'static str,
+    /// What happened, for people.
+    pub text: String,
+}
+
+impl Report {
+    /// As it should be.
+    pub fn info(code: &'static str, text: impl Into<String>) -> Self {
+        Self { severity: Severity::Info, code, text: text.into() }
+    }
+
+    /// Somebody should look at it some day.
+    pub fn warning(code: &'static str, text: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, code, text: text.into() }
+    }
+
+    /// Something was not done.
+    pub fn error(code: &'static str, text: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, code, text: text.into() }
+    }
+
+    /// The stored form, with number and time; the text cut to [`MAX_EVENT_TEXT_BYTES`] and free of
+    /// control characters.
+    pub fn at(&self, seq: u64, unix_ms: u64) -> Event {
+        Event {
+            seq,
+            unix_ms,
+            severity: self.severity,
+            code: self.code.to_owned(),
+            text: printable(&self.text),
+        }
+    }
+}
+
+/// A stored event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Number, from 1, without gaps over the life of the store.
+    pub seq: u64,
+    /// When, ms since 1970-01-01 UTC.
+    pub unix_ms: u64,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Fixed kebab-case name of what happened.
+    pub code: String,
+    /// What happened, for people.
+    pub text: String,
+}
+
+/// `text` on one line, without control characters, cut to [`MAX_EVENT_TEXT_BYTES`].
+pub fn printable(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        let c = if c.is_control() { ' ' } else { c };
+        if out.len() + c.len_utf8() > MAX_EVENT_TEXT_BYTES - 3 {
+            out.push('…');
+            break;
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// Lets an event of a kind through once in a while, so that a lasting fault doesn't flood the log.
+#[derive(Debug)]
+pub struct Throttle {
+    gap_ms: u64,
+    last: BTreeMap<String, (u64, u64)>,
+}
+
+/// Most kinds that one throttle remembers; the whole memory is dropped beyond.
+const MAX_THROTTLED: usize = 1024;
+
+impl Throttle {
+    /// One event of a kind in `gap_ms`.
+    pub fn new(gap_ms: u64) -> Self {
+        Self { gap_ms, last: BTreeMap::new() }
+    }
+
+    /// Whether an event of this kind may pass at `now_ms`: `Some` holds how many were kept back since
+    /// the last that passed.
+    pub fn pass(&mut self, now_ms: u64, kind: &str) -> Option<u64> {
+        if let Some((last_ms, held)) = self.last.get_mut(kind) {
+            if now_ms.saturating_sub(*last_ms) < self.gap_ms {
+                *held = held.saturating_add(1);
+                return None;
+            }
+            *last_ms = now_ms;
+            return Some(std::mem::take(held));
+        }
+        if self.last.len() >= MAX_THROTTLED {
+            self.last.clear();
+        }
+        self.last.insert(kind.to_owned(), (now_ms, 0));
+        Some(0)
+    }
+}
+
+/// Counts by class.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ByClass {
+    /// Alert.
+    pub alert: u64,
+    /// Suspect.
+    pub suspect: u64,
+    /// Routine.
+    pub routine: u64,
+    /// Discard candidate.
+    pub discard_candidate: u64,
+}
+
+impl ByClass {
+    /// Adds one.
+    pub fn add(&mut self, class: Class) {
+        let count = match class {
+            Class::Alert => &mut self.alert,
+            Class::Suspect => &mut self.suspect,
+            Class::Routine => &mut self.routine,
+            Class::DiscardCandidate => &mut self.discard_candidate,
+        };
+        *count = count.saturating_add(1);
+    }
+
+    /// The count of a class.
+    pub fn get(&self, class: Class) -> u64 {
+        match class {
+            Class::Alert => self.alert,
+            Class::Suspect => self.suspect,
+            Class::Routine => self.routine,
+            Class::DiscardCandidate => self.discard_candidate,
+        }
+    }
+
+    /// All classes together.
+    pub fn total(&self) -> u64 {
+        Class::ALL.iter().map(|class| self.get(*class)).sum()
+    }
+}
+
+/// What was done since the daemon started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Frames taken into the store.
+    pub frames_accepted: ByClass,
+    /// Frames moved to `rejected/`.
+    pub frames_rejected: u64,
+    /// Frames that were in the store already.
+    pub frames_duplicate: u64,
+    /// Datagrams handed to the fast link.
+    pub datagrams_sent: u64,
+    /// Bytes of those datagrams.
+    pub bytes_sent: u64,
+    /// Datagrams that the network refused.
+    pub send_errors: u64,
+    /// Alert messages handed to the alert radio, repeats counted.
+    pub alerts_sent: u64,
+    /// Bus messages that were understood.
+    pub bus_messages: u64,
+    /// Bus messages that were not.
+    pub bus_errors: u64,
+    /// Bundles dropped to make room.
+    pub bundles_dropped: u64,
+}
+
+/// The transmitter as `status` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransmitterStatus {
+    /// Who opens it: "bus", "always" or "manual".
+    pub mode: String,
+    /// Whether it may be used now.
+    pub open: bool,
+    /// Since when, ms since 1970-01-01 UTC.
+    pub since_unix_ms: Option<u64>,
+    /// For how long it stays open unless somebody says more, ms; none when it is always open.
+    pub ms_left: Option<u64>,
+    /// The rate it sends at, bit/s of UDP payload.
+    pub rate_bps: u64,
+}
+
+/// The store as `status` shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreStatus {
+    /// Bytes of all sealed bundles.
+    pub bytes: u64,
+    /// What they may grow to.
+    pub quota_bytes: u64,
+    /// Free space of the file system; none if it couldn't be asked.
+    pub free_disk_bytes: Option<u64>,
+}
+
+/// The queue as `status` shows it: bundles by class in each state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueStatus {
+    /// Nothing of it was sent.
+    pub unsent: ByClass,
+    /// Some of it was sent.
+    pub sending: ByClass,
+    /// It is down with the probability that its class asks for.
+    pub presumed: ByClass,
+}
+
+/// Counts by severity.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BySeverity {
+    /// As it should be.
+    pub info: u64,
+    /// Somebody should look.
+    pub warning: u64,
+    /// Something was not done.
+    pub error: u64,
+    /// The payload can't do its work.
+    pub critical: u64,
+}
+
+impl BySeverity {
+    /// Adds one.
+    pub fn add(&mut self, severity: Severity) {
+        let count = match severity {
+            Severity::Info => &mut self.info,
+            Severity::Warning => &mut self.warning,
+            Severity::Error => &mut self.error,
+            Severity::Critical => &mut self.critical,
+        };
+        *count = count.saturating_add(1);
+    }
+}
+
+/// The answer to `passband status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Version of the program.
+    pub version: String,
+    /// Number of the spacecraft.
+    pub spacecraft: u16,
+    /// For how long the daemon has run, s.
+    pub uptime_s: u64,
+    /// How many times it was started on this store.
+    pub boot_count: u64,
+    /// The clock on board, ms since 1970-01-01 UTC.
+    pub now_unix_ms: u64,
+    /// The fast link's transmitter.
+    pub transmitter: TransmitterStatus,
+    /// What was done since the start.
+    pub counters: Counters,
+    /// Bundles by state and class.
+    pub queue: QueueStatus,
+    /// Disk.
+    pub store: StoreStatus,
+    /// Alerts that still have messages to come.
+    pub alerts_pending: u64,
+    /// Events that are kept, by severity.
+    pub events: BySeverity,
+    /// Number of the newest event.
+    pub last_event_seq: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_throttle_passes_one_of_a_kind_and_counts_the_rest() {
+        let mut throttle = Throttle::new(100);
+        assert_eq!(throttle.pass(0, "a"), Some(0));
+        assert_eq!(throttle.pass(1, "b"), Some(0));
+        assert_eq!([throttle.pass(50, "a"), throttle.pass(99, "a")], [None, None]);
+        assert_eq!(throttle.pass(100, "a"), Some(2));
+        assert_eq!(throttle.pass(10, "a"), None, "a clock that jumps back keeps quiet");
+    }
+
+    #[test]
+    fn event_text_is_one_bounded_line() {
+        let event = Report::info("x", format!("a\nb{}", "é".repeat(900))).at(1, 2);
+        assert!(event.text.len() <= MAX_EVENT_TEXT_BYTES && event.text.starts_with("a b"));
+        assert!(event.text.ends_with('…'));
+        assert_eq!(Report::info("x", "short").at(1, 2).text, "short");
+    }
+
+    #[test]
+    fn classes_count_apart() {
+        let mut counts = ByClass::default();
+        for class in [Class::Alert, Class::Routine, Class::Routine, Class::DiscardCandidate] {
+            counts.add(class);
+        }
+        assert_eq!((counts.routine, counts.get(Class::Suspect), counts.total()), (2, 0, 4));
+        let json = serde_json::to_string(&counts).unwrap();
+        assert_eq!(json, r#"{"alert":1,"suspect":0,"routine":2,"discard-candidate":1}"#);
+    }
+}

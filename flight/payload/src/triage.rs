@@ -1,0 +1,297 @@
+//! Triage: what a frame is worth, and the products that are made of it.
+//!
+//! Runs the detector of `passband-spectral` over a cube and puts its verdict into the shapes that go
+//! down: the detections as JSON, the quicklook, a chip of the enhancement map around the strongest
+//! plume, the alert. The same cube gives the same bytes anywhere. Never opens a file, reads a clock or
+//! decides what is sent.
+
+use core::fmt;
+
+use passband_proto::alert::{Alert, fit};
+use passband_proto::bundle::MAX_PREVIEW_BYTES;
+use passband_proto::ids::{BundleId, Class};
+use passband_spectral::Class as SpectralClass;
+use passband_spectral::cube::{Cube, ReadAt};
+use passband_spectral::envi::{DataType, Header};
+use passband_spectral::quicklook::{QuicklookParams, quicklook_png};
+use passband_spectral::target::Target;
+use passband_spectral::triage::{BoundingBox, Params, Report, Triage, TriageError, triage};
+use serde::{Deserialize, Serialize};
+
+use crate::telemetry::SCHEMA;
+
+/// Pixels kept around the strongest plume in the chip.
+const CHIP_MARGIN: usize = 16;
+/// Longest side of the chip, pixels.
+const CHIP_SIDE: usize = 256;
+
+/// The verdict as it goes down: `NAME.detections.json`, and `result.json` of `passband triage`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Name of the frame.
+    pub frame: String,
+    /// What the detector says.
+    #[serde(flatten)]
+    pub report: Report,
+    /// What was odd in the header, and how it was taken.
+    pub header_notes: Vec<String>,
+}
+
+/// A file made from a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProductFile {
+    /// Its name.
+    pub name: String,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+/// All that is made from a frame.
+#[derive(Debug)]
+pub struct Products {
+    /// What the frame is worth.
+    pub class: Class,
+    /// The detector's maps and report.
+    pub triage: Triage,
+    /// The verdict as JSON, one line.
+    pub verdict_json: Vec<u8>,
+    /// The quicklook, PNG; none if it couldn't be made: then why.
+    pub quicklook: Result<Vec<u8>, String>,
+    /// The enhancement map around the strongest plume of an alert or a suspect: an ENVI header and its
+    /// data.
+    pub chip: Vec<ProductFile>,
+}
+
+/// Examines a frame.
+pub fn examine<R: ReadAt>(
+    name: &str,
+    cube: &Cube<R>,
+    target: &Target,
+    params: &Params,
+) -> Result<Products, ExamineError> {
+    let triage = triage(cube, target, params).map_err(ExamineError::Triage)?;
+    let verdict = Verdict {
+        schema: SCHEMA,
+        frame: name.to_owned(),
+        report: triage.report.clone(),
+        header_notes: cube.header().notes.clone(),
+    };
+    let mut verdict_json = serde_json::to_vec(&verdict).map_err(ExamineError::Json)?;
+    verdict_json.push(b'\n');
+    Ok(Products {
+        class: class(triage.report.class),
+        quicklook: quicklook(name, cube, &triage),
+        chip: chip(name, &triage).unwrap_or_default(),
+        verdict_json,
+        triage,
+    })
+}
+
+/// The class of the detector as the link names it.
+pub fn class(class: SpectralClass) -> Class {
+    match class {
+        SpectralClass::Alert => Class::Alert,
+        SpectralClass::Suspect => Class::Suspect,
+        SpectralClass::Routine => Class::Routine,
+        SpectralClass::DiscardCandidate => Class::DiscardCandidate,
+    }
+}
+
+/// The alert of a frame, from its most probable plume; `None` without one.
+pub fn alert(
+    number: u32,
+    time_unix_ms: u64,
+    frame: &str,
+    report: &Report,
+    evidence: Option<BundleId>,
+) -> Option<Alert> {
+    let best = report.detections.first()?;
+    let [line, sample] = best.centroid;
+    Some(Alert {
+        number,
+        time_unix_ms,
+        frame: fit(frame),
+        gas: fit(&report.target.to_lowercase()),
+        probability_permille: whole_u16(best.probability * 1000.0),
+        peak_ppm_m: best.peak_ppm_m,
+        mean_ppm_m: best.mean_ppm_m,
+        pixels: best.pixels,
+        line: whole_u32(line),
+        sample: whole_u32(sample),
+        position: None,
+        plumes: u16::try_from(report.detections.len()).unwrap_or(u16::MAX),
+        evidence,
+    })
+}
+
+/// The enhancement map as `enhancement.f32` holds it: little endian, line by line.
+pub fn f32_bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+/// The quicklook, made smaller until it fits into a bundle's head.
+fn quicklook<R: ReadAt>(name: &str, cube: &Cube<R>, triage: &Triage) -> Result<Vec<u8>, String> {
+    let mut params = QuicklookParams { title: name.to_owned(), ..QuicklookParams::default() };
+    loop {
+        let png = quicklook_png(cube, triage, &params).map_err(|e| e.to_string())?;
+        if !png.is_empty() && png.len() <= MAX_PREVIEW_BYTES {
+            return Ok(png);
+        }
+        if params.max_width < 128 || png.is_empty() {
+            return Err(format!("a quicklook of {} bytes doesn't fit into a bundle's head", png.len()));
+        }
+        params.max_width /= 2;
+    }
+}
+
+/// The enhancement map around the first detection, where the frame is worth it; `None` otherwise.
+fn chip(name: &str, triage: &Triage) -> Option<Vec<ProductFile>> {
+    let report = &triage.report;
+    if !matches!(report.class, SpectralClass::Alert | SpectralClass::Suspect) {
+        return None;
+    }
+    let BoundingBox { line0, line1, sample0, sample1 } = report.detections.first()?.bbox;
+    let (line, lines) = around(line0, line1, report.lines)?;
+    let (sample, samples) = around(sample0, sample1, report.samples)?;
+    let mut values = Vec::with_capacity(lines * samples);
+    for row in triage.enhancement_ppm_m.chunks_exact(report.samples).skip(line).take(lines) {
+        values.extend_from_slice(row.get(sample..sample + samples)?);
+    }
+    let mut header = Header::new(samples, values.len() / samples, 1, DataType::F32);
+    header.data_units = Some("ppm m".to_owned());
+    header.description = Some(format!(
+        "{} enhancement of {name} from line {line}, sample {sample}, counted from 0",
+        report.target
+    ));
+    Some(vec![
+        ProductFile { name: format!("{name}.chip.hdr"), bytes: header.to_text().into_bytes() },
+        ProductFile { name: format!("{name}.chip.img"), bytes: f32_bytes(&values) },
+    ])
+}
+
+/// `from..to` with a margin, cut to the frame and to the chip's longest side: its start and length.
+fn around(from: u32, to: u32, size: usize) -> Option<(usize, usize)> {
+    let start = (from as usize).saturating_sub(CHIP_MARGIN);
+    let end = (to as usize).saturating_add(CHIP_MARGIN).min(size);
+    let length = end.checked_sub(start)?.min(CHIP_SIDE);
+    (length > 0).then_some((start, length))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float's cast saturates, NaN gives 0"
+)]
+fn whole_u16(value: f32) -> u16 {
+    value.round() as u16
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float's cast saturates, NaN gives 0"
+)]
+fn whole_u32(value: f32) -> u32 {
+    value.round() as u32
+}
+
+/// Why a frame could not be examined.
+#[derive(Debug)]
+pub enum ExamineError {
+    /// The detector can't look at it.
+    Triage(TriageError),
+    /// The verdict can't be written as JSON.
+    Json(serde_json::Error),
+}
+
+impl ExamineError {
+    /// Whether reading the frame failed: it may work another time.
+    pub fn is_read_error(&self) -> bool {
+        matches!(self, Self::Triage(TriageError::Cube(passband_spectral::cube::CubeError::Read { .. })))
+    }
+}
+
+impl fmt::Display for ExamineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Triage(e) => e.fmt(f),
+            Self::Json(e) => write!(f, "the verdict as JSON: {e}"),
+        }
+    }
+}
+
+impl core::error::Error for ExamineError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use passband_spectral::triage::{Detection, Quality};
+
+    fn with_plume() -> Triage {
+        let detection = Detection {
+            label: 1,
+            probability: 0.987,
+            peak_ppm_m: 900.0,
+            mean_ppm_m: 400.0,
+            pixels: 12,
+            bbox: BoundingBox { line0: 30, line1: 33, sample0: 2, sample1: 6 },
+            centroid: [31.2, f32::NAN],
+            snr: 9.0,
+            spectral_match: 0.8,
+            contrast: 0.0,
+        };
+        let report = Report {
+            class: SpectralClass::Alert,
+            probability: 0.987,
+            reason: "a plume".into(),
+            target: "CH4".into(),
+            detections: vec![detection],
+            quality: Quality::default(),
+            noise_ppm_m: Some(50.0),
+            window_nm: None,
+            bands_used: 30,
+            lines: 40,
+            samples: 50,
+        };
+        let map = (0_u16..2000).map(f32::from).collect();
+        Triage { report, enhancement_ppm_m: map, mask: vec![0; 2000], plume: vec![0; 2000] }
+    }
+
+    #[test]
+    fn the_chip_is_the_map_around_the_plume_cut_to_the_frame() {
+        let files = chip("f1", &with_plume()).unwrap();
+        let header = Header::parse(std::str::from_utf8(&files[0].bytes).unwrap()).unwrap();
+        assert_eq!((header.lines, header.samples), (26, 22), "lines 14..40, samples 0..22");
+        assert_eq!(header.data_bytes(), files[1].bytes.len() as u64);
+        let first = f32::from_le_bytes(files[1].bytes[..4].try_into().unwrap());
+        assert_eq!(first.to_bits(), (14.0_f32 * 50.0).to_bits());
+        assert_eq!(around(10, 900, 1000), Some((0, 256)));
+        assert_eq!(around(990, 1000, 20), None);
+    }
+
+    #[test]
+    fn the_alert_says_what_the_best_detection_is() {
+        let report = with_plume().report;
+        let alert = alert(3, 9, "f1", &report, Some(BundleId([1; 12]))).unwrap();
+        assert_eq!((alert.number, alert.probability_permille, alert.line, alert.sample), (3, 987, 31, 0));
+        assert_eq!((alert.gas.as_str(), alert.frame.as_str(), alert.plumes), ("ch4", "f1", 1));
+        assert!(super::alert(1, 1, "f", &Report { detections: vec![], ..report }, None).is_none());
+    }
+
+    #[test]
+    fn a_frame_is_examined_into_the_same_bytes_every_time() {
+        let mut header = Header::new(8, 6, 5, DataType::U16);
+        header.wavelengths_nm = Some(vec![450.0, 550.0, 650.0, 850.0, 2300.0]);
+        let data: Vec<u8> = (0..480_u32).map(|i| u8::try_from(i * 37 % 251).unwrap()).collect();
+        let cube = Cube::new(header, data).unwrap();
+        let examine = || examine("f1", &cube, &Target::ch4(), &Params::default()).unwrap();
+        let (a, b) = (examine(), examine());
+        assert_eq!((&a.verdict_json, &a.quicklook), (&b.verdict_json, &b.quicklook));
+        let verdict: Verdict = serde_json::from_slice(&a.verdict_json).unwrap();
+        assert_eq!((verdict.schema, verdict.frame.as_str()), (1, "f1"));
+        assert_eq!((verdict.report.lines, verdict.report.samples), (6, 8));
+        assert_eq!(a.class, Class::Routine, "nothing to be found with one band in the window");
+    }
+}

@@ -1,0 +1,91 @@
+//! The command line without a daemon.
+
+mod common;
+
+use std::fs;
+
+use common::{frame, passband};
+
+fn run(args: &[&str]) -> (Option<i32>, String, String) {
+    let output = passband(args.iter().map(|a| (*a).to_owned()));
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn every_help_has_an_example_and_fits_a_screen() {
+    for command in ["run", "status", "queue", "events", "pass", "triage", "check-config"] {
+        let (status, out, err) = run(&[command, "--help"]);
+        assert_eq!((status, err.as_str()), (Some(0), ""), "{command}");
+        assert!(out.contains("Example:") && out.contains(&format!("passband {command}")), "{out}");
+        assert!(out.lines().count() <= 24 && out.lines().all(|l| l.chars().count() <= 110), "{command}");
+    }
+    assert_eq!(run(&["--help"]).0, Some(0));
+    let (status, out, _) = run(&["--version"]);
+    assert_eq!(status, Some(0));
+    assert!(out.starts_with(concat!("passband ", env!("CARGO_PKG_VERSION"))), "{out}");
+}
+
+#[test]
+fn bad_usage_ends_with_2() {
+    for args in [
+        &[][..],
+        &["fly"],
+        &["run"],
+        &["run", "--config"],
+        &["status", "--fast"],
+        &["events", "--limit", "0"],
+        &["events", "--since", "x"],
+        &["pass"],
+        &["pass", "pause"],
+        &["pass", "start"],
+        &["pass", "start", "--seconds", "901"],
+        &["pass", "stop", "--seconds", "1"],
+        &["triage", "x.hdr"],
+        &["triage", "/nowhere/x.hdr", "--out", "/nowhere/out"],
+        &["check-config", "/nowhere/c.toml"],
+        &["status", "--socket", "a", "--config", "b"],
+    ] {
+        let (status, out, err) = run(args);
+        assert_eq!((status, out.as_str()), (Some(2), ""), "{args:?}: {err}");
+        assert!(err.starts_with("passband: ") && err.lines().count() == 1, "{err}");
+    }
+}
+
+#[test]
+fn the_shipped_configuration_is_good_and_a_bad_one_is_pointed_at() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/passband.example.toml");
+    assert_eq!(run(&["check-config", example]).0, Some(0));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.toml");
+    fs::write(&path, "[camera]\n\npoll_ms = 3\n").unwrap();
+    let (status, _, err) = run(&["check-config", path.to_str().unwrap()]);
+    assert_eq!(status, Some(2));
+    assert!(err.contains("c.toml:3: camera.poll_ms: 3 is out of range"), "{err}");
+    fs::write(&path, "[triage]\ntarget = \"gas.csv\"\n").unwrap();
+    let (status, _, err) = run(&["check-config", path.to_str().unwrap()]);
+    assert!(status == Some(2) && err.contains("gas.csv"), "{err}");
+}
+
+#[test]
+fn triage_writes_the_same_bytes_every_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let (header, data) = frame(30, 7);
+    fs::write(dir.path().join("f1.hdr"), header).unwrap();
+    fs::write(dir.path().join("f1.bil"), &data).unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    for out in ["one", "two"] {
+        let (status, text, err) = run(&["triage", &at("f1.hdr"), "--out", &at(out), "--json"]);
+        assert_eq!(status, Some(0), "{err}");
+        assert_eq!(text.as_bytes(), fs::read(dir.path().join(out).join("result.json")).unwrap());
+    }
+    for name in ["result.json", "enhancement.f32", "quicklook.png"] {
+        let [one, two] = ["one", "two"].map(|out| fs::read(dir.path().join(out).join(name)).unwrap());
+        assert!(!one.is_empty() && one == two, "{name}");
+    }
+    let map = fs::read(dir.path().join("one/enhancement.f32")).unwrap();
+    assert_eq!(map.len(), 30 * 64 * 4);
+    fs::write(dir.path().join("f1.bil"), &data[1..]).unwrap();
+    let (status, _, err) = run(&["triage", &at("f1.hdr"), "--out", &at("three")]);
+    assert!(status == Some(2) && err.contains("f1.bil"), "{err}");
+}

@@ -1,0 +1,1 @@
+//! The ground side: station, recovery from captures, link simulator, scenes, demo.

@@ -1,0 +1,2 @@
+//! The ground side: station, recovery from captures, link simulator, scenes, demo.
+fn main() {}
