@@ -1,1 +1,22 @@
-//! The ground side: station, recovery from captures, link simulator, scenes, demo.
+//! The ground side of Passband, and what proves the whole: the station, recovery from captures, the link
+//! emulator, scenes, and the demo that plays a mission's first passes.
+//!
+//! It runs the very `proto` and `spectral` code that flies. Nothing in flight ever imports it.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`station`] | datagrams in, products out; live sockets |
+//! | [`capture`] | datagrams out of pcap and pcapng, and captures of what was received |
+//! | [`link`] | the link emulator: loss, bursts, corruption, duplication, reordering, passes |
+//! | [`scene`] | synthetic frames with known plumes |
+//! | [`sealing`] | plain files as bundles |
+//! | [`demo`] | the launch story on one machine, with a report |
+//! | [`commands`] | the subcommands of `passband-ground` |
+
+pub mod capture;
+pub mod commands;
+pub mod demo;
+pub mod link;
+pub mod scene;
+pub mod sealing;
+pub mod station;

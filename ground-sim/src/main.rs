@@ -1,2 +1,55 @@
-//! The ground side: station, recovery from captures, link simulator, scenes, demo.
-fn main() {}
+//! `passband-ground`: the ground side of Passband.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use passband_ground::commands::{keys, open, receive, recover, scene, send};
+use passband_ground::{demo, link};
+
+/// The ground side of Passband: receives what the satellite sends, recovers it from captures, and
+/// simulates links and scenes.
+///
+/// Exit status: 0 done, 1 not (all) done, 2 bad usage or input.
+#[derive(Debug, Parser)]
+#[command(name = "passband-ground", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Keys(keys::KeysArgs),
+    Receive(receive::ReceiveArgs),
+    Recover(recover::RecoverArgs),
+    Open(open::OpenArgs),
+    Send(send::SendArgs),
+    Link(link::LinkArgs),
+    Scene(scene::SceneArgs),
+    Demo(demo::DemoArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = std::env::var("PASSBAND_LOG").ok().and_then(|l| l.parse().ok()).unwrap_or(tracing::Level::WARN);
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    let done = match cli.command {
+        Command::Keys(args) => keys::run(args),
+        Command::Receive(args) => receive::run(&args),
+        Command::Recover(args) => recover::run(&args),
+        Command::Open(args) => open::run(&args),
+        Command::Send(args) => send::run(&args),
+        Command::Link(args) => link::run(args),
+        Command::Scene(args) => scene::run(&args),
+        Command::Demo(args) => demo::run(&args),
+    };
+    done.unwrap_or_else(|e| {
+        eprintln!("passband-ground: {e:#}");
+        ExitCode::from(2)
+    })
+}

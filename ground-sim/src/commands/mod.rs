@@ -1,0 +1,94 @@
+//! The subcommands of `passband-ground`: arguments in, work by the library's modules, text or JSON out.
+
+pub mod keys;
+pub mod open;
+pub mod receive;
+pub mod recover;
+pub mod scene;
+pub mod send;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use passband_proto::keyring::KeyRing;
+
+/// Largest key file, bytes.
+const MAX_KEY_FILE_BYTES: u64 = 1 << 20;
+
+/// Reads a key file.
+///
+/// # Errors
+/// It can't be read, is not a key file, or holds no key.
+pub fn read_keys(path: &Path) -> Result<KeyRing> {
+    let at = || format!("key file {}", path.display());
+    let size = fs::metadata(path).with_context(at)?.len();
+    ensure!(size <= MAX_KEY_FILE_BYTES, "{}: {size} bytes are too many for a key file", at());
+    let keys = KeyRing::parse(&fs::read_to_string(path).with_context(at)?).with_context(at)?;
+    ensure!(!keys.is_empty(), "{} holds no key", at());
+    Ok(keys)
+}
+
+/// Prints a JSON document to standard output.
+///
+/// # Errors
+/// Standard output is closed.
+pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    use std::io::Write;
+    let text = serde_json::to_string_pretty(value)?;
+    writeln!(std::io::stdout(), "{text}").context("writing to standard output")
+}
+
+/// A number with a decimal prefix, such as `40M`, `1.6G`, `9600`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_rate(text: &str) -> Result<u64, String> {
+    let bad = || format!("'{text}' is not a rate: write bits per second, such as 9600, 256k, 40M or 1.6G");
+    let (number, factor) = match text.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1e3),
+        Some((at, 'm' | 'M')) => (&text[..at], 1e6),
+        Some((at, 'g' | 'G')) => (&text[..at], 1e9),
+        _ => (text, 1.0),
+    };
+    let value = number.parse::<f64>().map_err(|_| bad())? * factor;
+    if !(1.0..=1e12).contains(&value) {
+        return Err(bad());
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
+    Ok(value as u64)
+}
+
+/// A share, such as `0.2` or `20%`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_share(text: &str) -> Result<f64, String> {
+    let value = match text.strip_suffix('%') {
+        Some(percent) => percent.trim().parse::<f64>().map(|p| p / 100.0),
+        None => text.parse::<f64>(),
+    };
+    value
+        .ok()
+        .filter(|v| (0.0..=1.0).contains(v))
+        .ok_or_else(|| format!("'{text}' is not a share: write 0.2 or 20%"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_and_shares() {
+        assert_eq!(parse_rate("9600"), Ok(9600));
+        assert_eq!(parse_rate("1.6G"), Ok(1_600_000_000));
+        for bad in ["", "k", "-1", "NaN", "1e20", "0"] {
+            assert!(parse_rate(bad).is_err(), "{bad}");
+        }
+        assert_eq!(parse_share("20%"), Ok(0.2));
+        assert_eq!(parse_share("0.2"), Ok(0.2));
+        for bad in ["", "120%", "-1", "NaN", "x"] {
+            assert!(parse_share(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What the station counts.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Verdict;
+
+/// Counts of datagrams.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Counters {
+    /// Datagrams pushed.
+    pub datagrams: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Symbols that were new.
+    pub new: u64,
+    /// Symbols that were known, or whose block was whole.
+    pub known: u64,
+    /// Datagrams that were not taken, by reason.
+    pub rejected: BTreeMap<&'static str, u64>,
+    #[serde(skip)]
+    sessions: BTreeMap<u32, Session>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Session {
+    first: u64,
+    last: u64,
+    heard: u64,
+}
+
+/// The loss of the link, measured by the gaps in its sequence numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct LinkLoss {
+    /// Datagrams the sender must have sent between the first and the last that were heard.
+    pub sent: u64,
+    /// Authentic datagrams that were heard, duplicates among them.
+    pub heard: u64,
+    /// Share that was lost, 0 … 1.
+    pub loss: f64,
+}
+
+impl Counters {
+    pub(super) fn count(&mut self, verdict: Verdict, bytes: usize) {
+        self.datagrams += 1;
+        self.bytes += bytes as u64;
+        match verdict {
+            Verdict::New => self.new += 1,
+            Verdict::Known => self.known += 1,
+            Verdict::Rejected(reason) => *self.rejected.entry(reason).or_default() += 1,
+        }
+    }
+
+    pub(super) fn heard(&mut self, link_seq: u64) {
+        let (session, seq) = (u32::try_from(link_seq >> 40).unwrap_or_default(), link_seq & ((1 << 40) - 1));
+        let s = self.sessions.entry(session).or_insert(Session { first: seq, last: seq, heard: 0 });
+        s.first = s.first.min(seq);
+        s.last = s.last.max(seq);
+        s.heard += 1;
+    }
+
+    /// The loss over all sessions heard; `None` if nothing was.
+    #[must_use]
+    pub fn link_loss(&self) -> Option<LinkLoss> {
+        let sent: u64 = self.sessions.values().map(|s| s.last - s.first + 1).sum();
+        let heard: u64 = self.sessions.values().map(|s| s.heard).sum();
+        (sent > 0).then(|| LinkLoss { sent, heard, loss: (1.0 - heard as f64 / sent as f64).max(0.0) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loss_is_measured_by_session() {
+        let mut c = Counters::default();
+        assert_eq!(c.link_loss(), None);
+        for seq in [10, 12, 13, 19] {
+            c.heard(seq);
+        }
+        c.heard((1 << 40) + 5);
+        let loss = c.link_loss().unwrap();
+        assert_eq!((loss.sent, loss.heard), (11, 5));
+        assert!((loss.loss - 6.0 / 11.0).abs() < 1e-12);
+    }
+}

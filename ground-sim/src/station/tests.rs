@@ -1,0 +1,179 @@
+use std::fs;
+use std::path::Path;
+
+use passband_proto::bundle::{FileEntry, FileHeader, Manifest, SealOptions, seal_bundle};
+use passband_proto::datagram::{SymbolHeader, encode};
+use passband_proto::fountain::BlockEncoder;
+use passband_proto::ids::{BundleId, Class};
+use passband_proto::keyring::KeyRing;
+use passband_proto::keys::EpochKey;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use sha2::{Digest, Sha256};
+
+use super::*;
+
+const ID: BundleId = BundleId([6; 12]);
+
+fn key() -> EpochKey {
+    EpochKey::new(1, 1, [5; 32])
+}
+
+fn keys() -> KeyRing {
+    let mut ring = KeyRing::default();
+    ring.insert(key());
+    ring
+}
+
+fn content() -> Vec<u8> {
+    (0..60_000_u32).map(|i| u8::try_from(i * i % 251).unwrap()).collect()
+}
+
+/// The datagrams of a bundle of one file, `extra` repair symbols a block.
+fn datagrams(content: &[u8], extra: u32) -> Vec<Vec<u8>> {
+    let mut m = Manifest::new("frame 1", "cube", Class::Suspect, 5);
+    m.files = vec![FileEntry {
+        name: "cube.bil".into(),
+        bytes: content.len() as u64,
+        sha256: Sha256::digest(content).into(),
+    }];
+    let options = SealOptions { symbol_bytes: 128, segment_symbols: 100 };
+    let mut sealed = Vec::new();
+    let g = seal_bundle(&key(), ID, &m, &[], &mut &*content, &mut sealed, &options).unwrap();
+    assert_eq!(FileHeader::decode(sealed.first_chunk().unwrap()).unwrap().geometry, g);
+    let mut out = Vec::new();
+    for block in 0..g.block_count {
+        let start = usize::try_from(g.block_offset(block).unwrap()).unwrap();
+        let block_bytes = g.block_bytes(block).unwrap();
+        let mut encoder =
+            BlockEncoder::new(&sealed[start..start + block_bytes as usize], g.symbol_bytes).unwrap();
+        let k = encoder.source_symbols();
+        encoder
+            .symbols(0, k + extra, |esi, symbol| {
+                let header = SymbolHeader {
+                    spacecraft: 1,
+                    epoch: 1,
+                    bundle: ID,
+                    block,
+                    class: Class::Suspect,
+                    esi,
+                    block_bytes,
+                    block_count: g.block_count,
+                    link_seq: out.len() as u64,
+                };
+                let mut d = vec![0; 128 + 64];
+                encode(&header, symbol, &key().tag_key(), &mut d).unwrap();
+                out.push(d);
+            })
+            .unwrap();
+    }
+    out
+}
+
+fn station(dir: &Path) -> Station {
+    Station::open(keys(), &dir.join("store"), &dir.join("out")).unwrap()
+}
+
+#[test]
+fn a_bundle_comes_back_out_of_order_with_losses_duplicates_and_noise() {
+    let dir = tempfile::tempdir().unwrap();
+    let content = content();
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut all = datagrams(&content, 80);
+    for i in (1..all.len()).rev() {
+        all.swap(i, rng.random_range(0..=i));
+    }
+    let mut station = station(dir.path());
+    for d in &all {
+        if rng.random_bool(0.3) {
+            continue;
+        }
+        let mut bad = d.clone();
+        bad[rng.random_range(0..d.len())] ^= 1 << rng.random_range(0..8);
+        assert!(matches!(station.push(&bad).unwrap(), Verdict::Rejected(_)));
+        station.push(d).unwrap();
+        station.push(d).unwrap();
+    }
+    station.settle().unwrap();
+    let report = &station.report()[0];
+    assert!(report.complete, "{report:?}");
+    assert_eq!(station.take_finished().len(), 1);
+    let output = report.output.clone().unwrap();
+    assert!(output.file_name().unwrap().to_str().unwrap().starts_with("frame 1-"));
+    assert_eq!(fs::read(output.join("cube.bil")).unwrap(), content);
+    assert_eq!(report.files[0].sha256, sha256_hex(&content));
+    let loss = station.counters().link_loss().unwrap();
+    assert!(loss.heard > loss.sent, "every datagram was heard twice");
+    assert!(*station.counters().rejected.get("crc").unwrap() > 100);
+}
+
+#[test]
+fn a_restart_at_any_moment_goes_on_where_the_last_flush_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let content = content();
+    for (pass, datagrams) in datagrams(&content, 4).chunks(37).enumerate() {
+        let mut station = station(dir.path());
+        for d in datagrams {
+            station.push(d).unwrap();
+        }
+        station.flush().unwrap();
+        let report = &station.report()[0];
+        assert_eq!(report.complete, report.percent >= 100.0, "pass {pass}: {report:?}");
+    }
+    let mut after = station(dir.path());
+    let report = after.report().remove(0);
+    assert!(report.complete && report.faults.is_empty(), "{report:?}");
+    assert_eq!(fs::read(report.output.unwrap().join("cube.bil")).unwrap(), content);
+    assert_eq!(after.push(&datagrams(&content, 0)[0]).unwrap(), Verdict::Known);
+}
+
+#[test]
+fn other_keys_other_spacecraft_and_conflicting_claims_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let content = content();
+    let all = datagrams(&content, 2);
+    let mut stranger = KeyRing::default();
+    stranger.insert(EpochKey::new(1, 2, [5; 32]));
+    let mut other = Station::open(stranger, &dir.path().join("s2"), &dir.path().join("o2")).unwrap();
+    assert_eq!(other.push(&all[0]).unwrap(), Verdict::Rejected("no-key"));
+    let mut wrong = KeyRing::default();
+    wrong.insert(EpochKey::new(1, 1, [6; 32]));
+    let mut other = Station::open(wrong, &dir.path().join("s3"), &dir.path().join("o3")).unwrap();
+    assert_eq!(other.push(&all[0]).unwrap(), Verdict::Rejected("tag"));
+    assert!(other.report().is_empty());
+
+    let mut station = station(dir.path());
+    let header = SymbolHeader {
+        block_count: 99,
+        ..*passband_proto::datagram::Datagram::parse(&all[0]).unwrap().header()
+    };
+    let mut liar = vec![0; 192];
+    encode(&header, &[0; 128], &key().tag_key(), &mut liar).unwrap();
+    station.push(&all[0]).unwrap();
+    assert_eq!(station.push(&liar).unwrap(), Verdict::Rejected("conflict"));
+    for noise in [&b""[..], b"PB", &[0; 2000]] {
+        assert!(matches!(station.push(noise).unwrap(), Verdict::Rejected(_)));
+    }
+    for d in &all {
+        station.push(d).unwrap();
+    }
+    assert!(station.report()[0].complete);
+}
+
+#[test]
+fn a_store_with_rubbish_in_it_still_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("store");
+    for (name, file) in
+        [("a", "about.json"), ("b", "other"), ("1-1-060606060606060606060606", "00000000.sym")]
+    {
+        fs::create_dir_all(store.join(name)).unwrap();
+        fs::write(store.join(name).join(file), b"rubbish").unwrap();
+    }
+    let mut station = station(dir.path());
+    for d in &datagrams(&content(), 2) {
+        station.push(d).unwrap();
+    }
+    station.settle().unwrap();
+    assert!(station.report().iter().any(|b| b.complete));
+}
