@@ -17,7 +17,9 @@ use super::{print_json, read_keys};
 /// A key file is text with one key a line; the satellite and the ground hold the same one. Whoever has
 /// it can read and forge bundles and alerts: keep it from others (it is made with mode 0600).
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  passband-ground keys new --spacecraft 1 --out keys.txt\n  passband-ground keys show keys.txt")]
+#[command(
+    after_help = "Example:\n  passband-ground keys new --spacecraft 1 --out keys.txt\n  passband-ground keys show keys.txt"
+)]
 pub struct KeysArgs {
     #[command(subcommand)]
     command: KeysCommand,
@@ -65,12 +67,17 @@ pub fn run(args: KeysArgs) -> Result<ExitCode> {
                 .mode(0o600)
                 .open(&out)
                 .with_context(|| format!("making the key file {}", out.display()))?;
-            file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(|| format!("writing {}", out.display()))?;
+            file.write_all(text.as_bytes())
+                .and_then(|()| file.sync_all())
+                .with_context(|| format!("writing {}", out.display()))?;
             println!("{}: a new key for spacecraft {spacecraft}, epoch {epoch}", out.display());
         }
         KeysCommand::Show { file, json } => {
             let keys = read_keys(&file)?;
-            let list: Vec<_> = keys.iter().map(|k| serde_json::json!({ "spacecraft": k.spacecraft(), "epoch": k.epoch() })).collect();
+            let list: Vec<_> = keys
+                .iter()
+                .map(|k| serde_json::json!({ "spacecraft": k.spacecraft(), "epoch": k.epoch() }))
+                .collect();
             if json {
                 print_json(&serde_json::json!({ "schema": 1, "keys": list }))?;
             } else {

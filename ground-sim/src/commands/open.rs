@@ -14,7 +14,9 @@ use crate::station::open_sealed_file;
 /// Each bundle gets a folder of its own below the output folder, with its files, its preview and a
 /// bundle.json that says what it is. Files are checked against the digests in the manifest.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  passband-ground open --keys keys.txt --out products 5e0c….pbb\n\nExit status: 0 all opened, 1 some did not open, 2 bad usage or input.")]
+#[command(
+    after_help = "Example:\n  passband-ground open --keys keys.txt --out products 5e0c….pbb\n\nExit status: 0 all opened, 1 some did not open, 2 bad usage or input."
+)]
 pub struct OpenArgs {
     /// The sealed bundles.
     #[arg(required = true, value_name = "FILE")]
@@ -43,7 +45,14 @@ pub fn run(args: &OpenArgs) -> Result<ExitCode> {
             Ok(opened) => {
                 let m = &opened.manifest;
                 if !args.json {
-                    println!("{}: {} ({}, {}) → {}", path.display(), m.name, m.product, m.class, opened.output.display());
+                    println!(
+                        "{}: {} ({}, {}) → {}",
+                        path.display(),
+                        m.name,
+                        m.product,
+                        m.class,
+                        opened.output.display()
+                    );
                     opened.files.iter().for_each(|f| println!("  {:>12}  {}  {}", f.bytes, f.sha256, f.name));
                 }
                 list.push(serde_json::json!({

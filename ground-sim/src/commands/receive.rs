@@ -13,7 +13,7 @@ use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::{print_json, read_keys};
-use crate::capture::CaptureWriter;
+use crate::captures::CaptureWriter;
 use crate::station::live::{Incoming, Listener, Radio};
 use crate::station::{AlertBook, AlertReport, BundleReport, Station};
 
@@ -26,7 +26,9 @@ const FLUSH_EVERY: Duration = Duration::from_millis(250);
 /// when it is started again with the same store. Each bundle is opened and written out as soon as it is
 /// whole. Runs until it is interrupted (Ctrl-C), or as --for, --idle or --bundles say.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  passband-ground receive --keys keys.txt --listen 0.0.0.0:47000 --alerts 0.0.0.0:47001 \\\n      --out products --capture pass-0412.pcap\n\nExit status: 0 every bundle heard of is whole, 1 some are not, 2 bad usage or input.")]
+#[command(
+    after_help = "Example:\n  passband-ground receive --keys keys.txt --listen 0.0.0.0:47000 --alerts 0.0.0.0:47001 \\\n      --out products --capture pass-0412.pcap\n\nExit status: 0 every bundle heard of is whole, 1 some are not, 2 bad usage or input."
+)]
 pub struct ReceiveArgs {
     /// The key file.
     #[arg(long, value_name = "FILE")]
@@ -66,7 +68,10 @@ pub struct ReceiveArgs {
 /// Keys, folders or sockets can't be used, or the disk fails.
 pub fn run(args: &ReceiveArgs) -> Result<ExitCode> {
     let seconds_ok = |s: Option<f64>| s.is_none_or(|s| (0.0..1e9).contains(&s));
-    ensure!(seconds_ok(args.for_s) && seconds_ok(args.idle), "--for and --idle take 0 to 1,000,000,000 seconds");
+    ensure!(
+        seconds_ok(args.for_s) && seconds_ok(args.idle),
+        "--for and --idle take 0 to 1,000,000,000 seconds"
+    );
     let keys = read_keys(&args.keys)?;
     let store = args.store.clone().unwrap_or_else(|| args.out.join("store"));
     let mut reception = Reception {
@@ -220,7 +225,10 @@ pub fn print_summary(bundles: &[BundleReport], counters: &crate::station::Counte
     }
     let rejected: Vec<_> = counters.rejected.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
     let rejected = if rejected.is_empty() { "none".to_owned() } else { rejected.join(", ") };
-    println!("{} datagrams: {} new, {} known before, rejected: {rejected}", counters.datagrams, counters.new, counters.known);
+    println!(
+        "{} datagrams: {} new, {} known before, rejected: {rejected}",
+        counters.datagrams, counters.new, counters.known
+    );
     if let Some(loss) = counters.link_loss() {
         println!("link: {} of {} datagrams heard, {:.1} % lost", loss.heard, loss.sent, loss.loss * 100.0);
     }

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::receive::{describe_alert, print_summary};
 use super::{print_json, read_keys};
-use crate::capture::{CaptureReader, CaptureStats, Packet, Radio};
+use crate::captures::{CaptureReader, CaptureStats, Packet, Radio};
 use crate::station::{AlertBook, AlertReport, BundleReport, Counters, LinkLoss, Station, Verdict};
 
 /// Recover bundles from captures: pcap or pcapng files in, products out.
@@ -23,7 +23,9 @@ use crate::station::{AlertBook, AlertReport, BundleReport, Counters, LinkLoss, S
 /// what comes now: run it again with the next pass's capture and the same --out. A datagram counts only if
 /// its keyed tag is right; checksums of IP and UDP don't matter.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  tcpdump -i any -w pass1.pcap udp port 47000\n  passband-ground recover --keys keys.txt --out products pass1.pcap pass2.pcap.gz\n\nExit status: 0 all bundles heard of (or asked for) are whole, 1 some are not or nothing was\nfound, 2 bad usage or input.")]
+#[command(
+    after_help = "Example:\n  tcpdump -i any -w pass1.pcap udp port 47000\n  passband-ground recover --keys keys.txt --out products pass1.pcap pass2.pcap.gz\n\nExit status: 0 all bundles heard of (or asked for) are whole, 1 some are not or nothing was\nfound, 2 bad usage or input."
+)]
 pub struct RecoverArgs {
     /// The captures.
     #[arg(required = true, value_name = "CAPTURE")]
@@ -89,7 +91,9 @@ pub fn run(args: &RecoverArgs) -> Result<ExitCode> {
     let readable = recovery.captures.iter().all(|c| c.error.is_none());
     if args.json {
         let mut document = serde_json::json!({ "schema": 1, "complete": complete });
-        if let (Some(to), serde_json::Value::Object(from)) = (document.as_object_mut(), serde_json::to_value(&recovery)?) {
+        if let (Some(to), serde_json::Value::Object(from)) =
+            (document.as_object_mut(), serde_json::to_value(&recovery)?)
+        {
             to.extend(from);
         }
         print_json(&document)?;
@@ -103,7 +107,13 @@ pub fn run(args: &RecoverArgs) -> Result<ExitCode> {
 ///
 /// # Errors
 /// A folder can't be used or the disk fails.
-pub fn recover(keys: &KeyRing, captures: &[PathBuf], store: &Path, out: &Path, quiet: bool) -> Result<Recovery> {
+pub fn recover(
+    keys: &KeyRing,
+    captures: &[PathBuf],
+    store: &Path,
+    out: &Path,
+    quiet: bool,
+) -> Result<Recovery> {
     let mut recovery = Recoverer {
         station: Station::open(keys.clone(), store, out)?,
         alerts: AlertBook::open(keys.clone(), &out.join("alerts"))?,

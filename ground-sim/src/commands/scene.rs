@@ -15,7 +15,9 @@ use crate::scene::{SceneParams, demo_set, generate, write_scene};
 /// The data file is written aside and renamed, the header last, as a camera does: --out may be the camera
 /// spool of a running daemon. The same options give the same bytes.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  passband-ground scene --out frames --name leak --plume 6000 --clouds 10% --seed 7 --truth truth\n  passband-ground scene --out frames --set")]
+#[command(
+    after_help = "Example:\n  passband-ground scene --out frames --name leak --plume 6000 --clouds 10% --seed 7 --truth truth\n  passband-ground scene --out frames --set"
+)]
 pub struct SceneArgs {
     /// The folder to write to.
     #[arg(long, value_name = "DIR")]

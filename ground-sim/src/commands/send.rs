@@ -23,7 +23,9 @@ use crate::station::hex;
 /// presumed down with the probability its class asks for at the loss expected, or after --for seconds,
 /// or when --factor times the bundles' symbols have been sent.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: to a station on this machine at 50 Mbit/s, made ready for up to 30 % loss\n  passband-ground receive --keys keys.txt --listen 127.0.0.1:47000 --for 20 &\n  passband-ground send --keys keys.txt --to 127.0.0.1:47000 --rate 50M --loss 30% big.bin\n\nExit status: 0 sent, 1 stopped by --for before all was presumed down, 2 bad usage or input.")]
+#[command(
+    after_help = "Example: to a station on this machine at 50 Mbit/s, made ready for up to 30 % loss\n  passband-ground receive --keys keys.txt --listen 127.0.0.1:47000 --for 20 &\n  passband-ground send --keys keys.txt --to 127.0.0.1:47000 --rate 50M --loss 30% big.bin\n\nExit status: 0 sent, 1 stopped by --for before all was presumed down, 2 bad usage or input."
+)]
 pub struct SendArgs {
     /// The files to send.
     #[arg(required = true, value_name = "FILE")]
@@ -67,7 +69,8 @@ pub struct SendArgs {
 pub fn run(args: &SendArgs) -> Result<ExitCode> {
     let keys = read_keys(&args.keys)?;
     let spacecraft = args.spacecraft.or(keys.iter().next().map(passband_proto::keys::EpochKey::spacecraft));
-    let key = spacecraft.and_then(|s| keys.newest(s)).context("the key file holds no key of that spacecraft")?;
+    let key =
+        spacecraft.and_then(|s| keys.newest(s)).context("the key file holds no key of that spacecraft")?;
     ensure!(args.for_s.is_none_or(|s| (0.0..1e7).contains(&s)), "--for takes 0 to 10,000,000 seconds");
     ensure!(args.factor.is_none_or(|f| (0.0..=1e4).contains(&f)), "--factor takes 0 to 10,000");
     let work = tempfile::tempdir().context("making a folder for the sealed bundles")?;
@@ -109,7 +112,12 @@ struct Sent {
     seconds: f64,
 }
 
-fn transmit(args: &SendArgs, sender: &mut Sender, store: &mut SealedFiles, sealed: &[SealedFile]) -> Result<Sent> {
+fn transmit(
+    args: &SendArgs,
+    sender: &mut Sender,
+    store: &mut SealedFiles,
+    sealed: &[SealedFile],
+) -> Result<Sent> {
     let any: SocketAddr = if args.to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
     let socket = UdpSocket::bind(any).context("opening a socket")?;
     socket.connect(args.to).with_context(|| format!("sending to {}", args.to))?;
@@ -123,7 +131,8 @@ fn transmit(args: &SendArgs, sender: &mut Sender, store: &mut SealedFiles, seale
     loop {
         let elapsed = start.elapsed();
         let late = args.for_s.is_some_and(|s| elapsed.as_secs_f64() >= s);
-        let enough = limit.map_or_else(|| args.for_s.is_none() && all_presumed(sender, sealed), |n| sent.datagrams >= n);
+        let enough = limit
+            .map_or_else(|| args.for_s.is_none() && all_presumed(sender, sealed), |n| sent.datagrams >= n);
         if late || enough {
             break;
         }
@@ -165,7 +174,8 @@ fn progress_bar(args: &SendArgs, own_bytes: u64) -> ProgressBar {
     let factor = args.factor.unwrap_or(1.0 / (1.0 - args.loss.min(0.9)));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "only the length of a bar")]
     let bar = ProgressBar::new((own_bytes as f64 * per_symbol * factor) as u64);
-    if let Ok(style) = ProgressStyle::with_template("sending {bar:30} {bytes} at {bytes_per_sec}, {elapsed}") {
+    if let Ok(style) = ProgressStyle::with_template("sending {bar:30} {bytes} at {bytes_per_sec}, {elapsed}")
+    {
         bar.set_style(style);
     }
     bar
@@ -196,8 +206,15 @@ fn report(args: &SendArgs, sender: &Sender, sealed: &[SealedFile], sent: &Sent) 
         println!("sent {} datagrams in {:.1} s, {:.1} Mbit/s", sent.datagrams, sent.seconds, rate_bps / 1e6);
         for b in sealed {
             let p = sender.progress(&b.id);
-            let (symbols, own, presumed) = p.map_or((0, 0, 0.0), |p| (p.sent_symbols, p.source_symbols, p.presumed));
-            println!("  {}  {:>12} bytes  {symbols} of {own} symbols  presumed down {:.1} %  {}", b.id, b.source.bytes, presumed * 100.0, b.source.name);
+            let (symbols, own, presumed) =
+                p.map_or((0, 0, 0.0), |p| (p.sent_symbols, p.source_symbols, p.presumed));
+            println!(
+                "  {}  {:>12} bytes  {symbols} of {own} symbols  presumed down {:.1} %  {}",
+                b.id,
+                b.source.bytes,
+                presumed * 100.0,
+                b.source.name
+            );
         }
     }
     Ok(ExitCode::from(u8::from(!done)))

@@ -14,7 +14,7 @@ use passband_proto::ids::BundleId;
 use super::satellite::Satellite;
 use super::story::Story;
 use super::summary::PassSummary;
-use crate::capture::CaptureWriter;
+use crate::captures::CaptureWriter;
 use crate::commands::receive::describe_alert;
 use crate::link::{Channel, ChannelParams, ChannelStats, Relay, Verdict};
 use crate::station::live::{Listener, Radio};
@@ -72,7 +72,10 @@ impl Ground {
     pub(super) fn say_finished(&mut self, story: &mut Story) {
         for b in self.station.take_finished() {
             let name = b.name.as_deref().unwrap_or("?");
-            story.say("bundle", &format!("whole: {name} ({}, {} bytes)", b.class, b.bytes.unwrap_or_default()));
+            story.say(
+                "bundle",
+                &format!("whole: {name} ({}, {} bytes)", b.class, b.bytes.unwrap_or_default()),
+            );
         }
     }
 }
@@ -153,7 +156,14 @@ pub(super) fn play(
     ground.capture = Some(CaptureWriter::create(&plan.capture)?);
     let aos_s = story.now_s();
     let mbps = plan.rate_bps as f64 / 1e6;
-    story.say("aos", &format!("pass {}: {mbps:.1} Mbit/s, {:.0} % loss in bursts, no ACK", plan.number, plan.channel.loss * 100.0));
+    story.say(
+        "aos",
+        &format!(
+            "pass {}: {mbps:.1} Mbit/s, {:.0} % loss in bursts, no ACK",
+            plan.number,
+            plan.channel.loss * 100.0
+        ),
+    );
     let running = link.open(plan.channel.clone());
     let start = Instant::now();
     let length = plan.cut_after.unwrap_or(plan.duration);
@@ -197,7 +207,11 @@ pub(super) fn play(
         "los",
         &format!(
             "pass {}{early}: {} sent, {} lost, {} damaged, link used {:.0} %, 0 ACKs",
-            plan.number, summary.sent, summary.lost, summary.corrupted, summary.link_use * 100.0
+            plan.number,
+            summary.sent,
+            summary.lost,
+            summary.corrupted,
+            summary.link_use * 100.0
         ),
     );
     Ok((summary, slots))

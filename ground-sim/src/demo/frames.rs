@@ -24,7 +24,8 @@ pub(super) struct Source {
 pub(super) fn synthetic(dir: &Path, seed: u64) -> Result<Vec<Source>> {
     for (name, params) in demo_set(seed) {
         let scene = generate(&params)?;
-        write_scene(dir, &name, &scene, Some(&dir.join("truth"))).with_context(|| format!("making the scene {name}"))?;
+        write_scene(dir, &name, &scene, Some(&dir.join("truth")))
+            .with_context(|| format!("making the scene {name}"))?;
     }
     folder(dir)
 }

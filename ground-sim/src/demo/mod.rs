@@ -52,7 +52,9 @@ const CUT_PASS: u32 = 3;
 /// link emulator with loss in bursts, damage, duplicates and disorder, and no acknowledgement ever. Takes
 /// about a minute. Leaves pictures, alerts, recovered cubes, captures, summary.json and report.html.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  passband-ground demo\n  passband-ground demo --frames my-frames --out my-demo\n\nExit status: 0 everything came down bit for bit, 1 it did not, 2 bad usage or input.")]
+#[command(
+    after_help = "Example:\n  passband-ground demo\n  passband-ground demo --frames my-frames --out my-demo\n\nExit status: 0 everything came down bit for bit, 1 it did not, 2 bad usage or input."
+)]
 pub struct DemoArgs {
     /// A folder of ENVI frames (NAME.hdr and data); without it a synthetic set is made.
     #[arg(long, value_name = "DIR")]
@@ -81,7 +83,11 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
         Some(program) => program.clone(),
         None => std::env::current_exe().context("finding this program")?.with_file_name("passband"),
     };
-    ensure!(program.is_file(), "there is no {}: build it (cargo build --release), or name it with --passband", program.display());
+    ensure!(
+        program.is_file(),
+        "there is no {}: build it (cargo build --release), or name it with --passband",
+        program.display()
+    );
     prepare(&args.out)?;
     let demo = Demo::begin(args, &program)?;
     let complete = demo.play(args)?;
@@ -146,7 +152,11 @@ impl Demo {
     fn play(mut self, args: &DemoArgs) -> Result<bool> {
         self.expose()?;
         let sealed: u64 = self.queue.iter().map(|row| row.bytes).sum();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "limited to a link's rates")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "limited to a link's rates"
+        )]
         let rate_bps = (sealed as f64 * 8.0 * PASS_SHARE / PASS.as_secs_f64()).clamp(4e5, 4e8) as u64;
         fs::create_dir_all(self.out.join("captures")).context("making the folder for the captures")?;
         for number in 1..=args.passes {
@@ -181,7 +191,8 @@ impl Demo {
             self.listen_a_moment()?;
             ensure!(self.satellite.up()?, "the daemon does not answer");
             for event in self.satellite.events()? {
-                let about_frame = matches!(event.code.as_str(), "frame-accepted" | "frame-rejected" | "frame-duplicate");
+                let about_frame =
+                    matches!(event.code.as_str(), "frame-accepted" | "frame-rejected" | "frame-duplicate");
                 settled += usize::from(about_frame);
                 if about_frame {
                     self.story.say("frame", &event.text);
@@ -194,7 +205,8 @@ impl Demo {
         }
         for row in &self.queue {
             let source_symbols = usize::try_from(row.source_symbols).unwrap_or(usize::MAX).min(1 << 28);
-            let curve = Curve { blind: Blind::new(source_symbols), percent: Vec::new(), blind_percent: Vec::new() };
+            let curve =
+                Curve { blind: Blind::new(source_symbols), percent: Vec::new(), blind_percent: Vec::new() };
             self.curves.insert(row.id.clone(), curve);
         }
         Ok(())
@@ -237,7 +249,12 @@ impl Demo {
             curve.percent.push(percent);
             curve.blind_percent.push(curve.blind.percent());
             let blind = curve.blind.percent();
-            self.story.detail(&format!("{} {percent:5.1} %  {:<9} {} (blind re-sending: {blind:.1} %)", bar(percent), row.class, row.name));
+            self.story.detail(&format!(
+                "{} {percent:5.1} %  {:<9} {} (blind re-sending: {blind:.1} %)",
+                bar(percent),
+                row.class,
+                row.name
+            ));
         }
         Ok(())
     }
@@ -258,7 +275,11 @@ fn bar(percent: f64) -> String {
 fn prepare(out: &Path) -> Result<()> {
     if out.exists() {
         let empty = fs::read_dir(out).with_context(|| format!("reading {}", out.display()))?.next().is_none();
-        ensure!(empty || out.join(MARKER).is_file(), "{} exists and is not a demo's: name another folder with --out", out.display());
+        ensure!(
+            empty || out.join(MARKER).is_file(),
+            "{} exists and is not a demo's: name another folder with --out",
+            out.display()
+        );
         fs::remove_dir_all(out).with_context(|| format!("removing {}", out.display()))?;
     }
     fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;

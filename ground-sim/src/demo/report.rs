@@ -45,7 +45,11 @@ pub(super) fn render(summary: &Summary, out: &Path) -> String {
     page.push_str(&tables::alerts(summary));
     page.push_str("<h2>What happened</h2>");
     page.push_str(&tables::timeline(summary));
-    let _ = write!(page, "<footer>Passband demo, seed {}, {:.0} s.</footer></main></body></html>\n", summary.seed, summary.seconds);
+    let _ = write!(
+        page,
+        "<footer>Passband demo, seed {}, {:.0} s.</footer></main></body></html>\n",
+        summary.seed, summary.seconds
+    );
     page
 }
 

@@ -28,7 +28,8 @@ pub(super) fn finish(mut demo: Demo, seed: u64) -> Result<bool> {
     let complete = bundles.iter().all(|b| b.complete && b.identical);
     let captures_agree = check_captures(&mut demo, &bundles, work.path())?;
     let frames = frames(&demo, &reports)?;
-    let verdict = if complete { "every product equals what went in, bit for bit" } else { "NOT everything came down" };
+    let verdict =
+        if complete { "every product equals what went in, bit for bit" } else { "NOT everything came down" };
     demo.story.say("check", &format!("{verdict}; {} passes, 0 ACKs", demo.passes.len()));
     let alerts = demo.ground.heard.iter().map(serde_json::to_value).collect::<Result<_, _>>()?;
     let summary = Summary {
@@ -58,18 +59,23 @@ pub(super) fn finish(mut demo: Demo, seed: u64) -> Result<bool> {
 fn bundle(demo: &Demo, row: &QueueRow, report: Option<&BundleReport>, work: &Path) -> Result<BundleSummary> {
     let on_board = open_sealed_file(&demo.satellite.sealed(&row.id), &demo.keys, &work.join("on-board"))?;
     let source = demo.sources.iter().find(|s| s.name == row.frame);
-    let down = |name: &str| report.and_then(|r| r.files.iter().find(|f| f.name == name)).map(|f| f.sha256.clone());
+    let down =
+        |name: &str| report.and_then(|r| r.files.iter().find(|f| f.name == name)).map(|f| f.sha256.clone());
     let files: Vec<FileSummary> = on_board
         .files
         .iter()
         .map(|file| {
             let went_in = source
-                .and_then(|s| s.files.iter().find(|(path, _)| path.file_name().is_some_and(|n| *n == *file.name)))
+                .and_then(|s| {
+                    s.files.iter().find(|(path, _)| path.file_name().is_some_and(|n| *n == *file.name))
+                })
                 .filter(|_| row.product == "cube");
             FileSummary {
                 name: file.name.clone(),
                 bytes: file.bytes,
-                source_sha256: Some(went_in.map_or_else(|| file.sha256.clone(), |(_, sha256)| sha256.clone())),
+                source_sha256: Some(
+                    went_in.map_or_else(|| file.sha256.clone(), |(_, sha256)| sha256.clone()),
+                ),
                 product_sha256: down(&file.name),
             }
         })
@@ -89,7 +95,8 @@ fn bundle(demo: &Demo, row: &QueueRow, report: Option<&BundleReport>, work: &Pat
         bytes_received: report.map_or(0, |r| r.symbols_received * symbol_bytes),
         passes: whole_at.filter(|_| complete),
         complete,
-        identical: complete && files.iter().all(|f| f.product_sha256.is_some() && f.source_sha256 == f.product_sha256),
+        identical: complete
+            && files.iter().all(|f| f.product_sha256.is_some() && f.source_sha256 == f.product_sha256),
         files,
         percent_by_pass,
         blind_percent_by_pass: curve.map(|c| c.blind_percent.clone()).unwrap_or_default(),
@@ -108,7 +115,10 @@ fn check_captures(demo: &mut Demo, bundles: &[BundleSummary], work: &Path) -> Re
     });
     let whole = recovery.bundles.iter().filter(|b| b.complete).count();
     let verdict = if same { "the same products" } else { "OTHER products than live reception" };
-    demo.story.say("check", &format!("the {} captures alone give {whole} whole bundles: {verdict}", captures.len()));
+    demo.story.say(
+        "check",
+        &format!("the {} captures alone give {whole} whole bundles: {verdict}", captures.len()),
+    );
     Ok(same)
 }
 
@@ -120,7 +130,8 @@ fn frames(demo: &Demo, reports: &BTreeMap<String, BundleReport>) -> Result<Vec<F
             row.map(|row| (row, reports.get(&row.id).filter(|r| r.complete).and_then(|r| r.output.clone())))
         };
         let evidence = of("evidence");
-        let detections = evidence.as_ref().and_then(|(_, dir)| dir.clone()).map(|dir| read_detections(&dir, &source.name));
+        let detections =
+            evidence.as_ref().and_then(|(_, dir)| dir.clone()).map(|dir| read_detections(&dir, &source.name));
         let result = detections.transpose()?.unwrap_or(Value::Null);
         let number = |key: &str| result[key].as_u64().unwrap_or_default();
         let mut bands = 0;
@@ -139,7 +150,10 @@ fn frames(demo: &Demo, reports: &BTreeMap<String, BundleReport>) -> Result<Vec<F
         out.push(FrameSummary {
             name: source.name.clone(),
             class: evidence.as_ref().map_or_else(|| "rejected".to_owned(), |(row, _)| row.class.clone()),
-            reason: result["reason"].as_str().unwrap_or("not accepted, or its evidence is not down").to_owned(),
+            reason: result["reason"]
+                .as_str()
+                .unwrap_or("not accepted, or its evidence is not down")
+                .to_owned(),
             size: [number("samples"), number("lines"), bands],
             detections: result["detections"].as_array().cloned().unwrap_or_default(),
             quicklook,
@@ -191,7 +205,8 @@ fn place_cube(demo: &Demo, dir: &Path, frame: &str) -> Result<(PathBuf, Header)>
         fs::copy(&data_path, &to_data).with_context(|| format!("copying {}", data_path.display()))?;
     } else {
         let data = fs::read(&data_path).with_context(|| format!("reading {}", data_path.display()))?;
-        let cube = Cube::new(header.clone(), data).with_context(|| format!("reading {}", data_path.display()))?;
+        let cube =
+            Cube::new(header.clone(), data).with_context(|| format!("reading {}", data_path.display()))?;
         let mut turned = Vec::new();
         let turned_header = write_bil(&cube, &mut turned).context("turning the cube into BIL")?;
         write(&to_data, &turned)?;

@@ -114,7 +114,8 @@ impl Satellite {
     pub(super) fn events(&mut self) -> Result<Vec<Event>> {
         let since = self.next_event.to_string();
         let answer = self.ask(&["events", "--since", &since, "--limit", "1000"])?;
-        let events: Vec<Event> = serde_json::from_value(answer["events"].clone()).context("the daemon's events")?;
+        let events: Vec<Event> =
+            serde_json::from_value(answer["events"].clone()).context("the daemon's events")?;
         let new: Vec<Event> = events.into_iter().filter(|e| e.seq > self.next_event).collect();
         self.next_event = new.iter().map(|e| e.seq).max().unwrap_or(self.next_event);
         Ok(new)

@@ -21,7 +21,12 @@ pub(super) struct Story {
 
 impl Story {
     pub(super) fn new() -> Self {
-        Self { start: Instant::now(), bars: MultiProgress::new(), shown: BTreeMap::new(), timeline: Vec::new() }
+        Self {
+            start: Instant::now(),
+            bars: MultiProgress::new(),
+            shown: BTreeMap::new(),
+            timeline: Vec::new(),
+        }
     }
 
     /// Seconds since the demo began.

@@ -83,11 +83,16 @@ impl Instrument {
     }
 
     /// The digital numbers of the whole frame, BIL, little endian.
-    pub(super) fn expose(&self, params: &SceneParams, ground: &Ground, cloud: &[f32], column: &[f64]) -> Vec<u8> {
+    pub(super) fn expose(
+        &self,
+        params: &SceneParams,
+        ground: &Ground,
+        cloud: &[f32],
+        column: &[f64],
+    ) -> Vec<u8> {
         let mut random = Seeded::new(params.seed, 4);
-        let stripes: Vec<f64> = (0..self.bands.len() * params.samples)
-            .map(|_| 1.0 + params.striping * random.normal())
-            .collect();
+        let stripes: Vec<f64> =
+            (0..self.bands.len() * params.samples).map(|_| 1.0 + params.striping * random.normal()).collect();
         let mut noise = Seeded::new(params.seed, 5);
         let mut data = Vec::with_capacity(column.len() * self.bands.len() * 2);
         for line in 0..params.lines {
@@ -97,7 +102,8 @@ impl Instrument {
                     let (first, second, share) = ground.mixture[at];
                     let share = f64::from(share);
                     let mixed = band.materials[first] * (1.0 - share) + band.materials[second] * share;
-                    let clear = band.radiance(mixed * f64::from(ground.light[at])) * band.transmittance(column[at]);
+                    let clear =
+                        band.radiance(mixed * f64::from(ground.light[at])) * band.transmittance(column[at]);
                     let covered = f64::from(cloud[at]);
                     let radiance = clear * (1.0 - covered) + band.radiance(band.cloud) * covered;
                     let sigma = params.noise * band.noise.0 * (band.noise.1 + radiance).max(0.0).sqrt();
@@ -161,7 +167,11 @@ impl Band {
         }
         let after = self.growth.partition_point(|(c, _)| *c < column);
         let to = self.growth[after.min(self.growth.len() - 1)];
-        let from = if after == 0 { (0.0, 0.0) } else { self.growth[(after - 1).min(self.growth.len().saturating_sub(2))] };
+        let from = if after == 0 {
+            (0.0, 0.0)
+        } else {
+            self.growth[(after - 1).min(self.growth.len().saturating_sub(2))]
+        };
         let depth = from.1 + (to.1 - from.1) * (column - from.0) / (to.0 - from.0);
         libm::exp(-depth)
     }

@@ -37,7 +37,8 @@ impl Table {
         let names: Vec<String> = titles.split(',').skip(1).map(str::to_owned).collect();
         let mut table = Self { wavelengths_nm: Vec::new(), columns: vec![Vec::new(); names.len()], names };
         for line in lines {
-            let values: Vec<f64> = line.split(',').map(str::parse).collect::<Result<_, _>>().context(line.to_owned())?;
+            let values: Vec<f64> =
+                line.split(',').map(str::parse).collect::<Result<_, _>>().context(line.to_owned())?;
             ensure!(values.len() == table.names.len() + 1, "a row has {} values: {line}", values.len());
             table.wavelengths_nm.push(values[0]);
             table.columns.iter_mut().zip(&values[1..]).for_each(|(column, value)| column.push(*value));
@@ -54,12 +55,19 @@ impl Table {
 
     /// A column's mean over a Gaussian band, each row weighted with `weights` (all 1 without); `None` where the table
     /// has no rows in reach.
-    pub(super) fn band_mean(&self, column: &[f64], weights: Option<&[f64]>, centre: f64, fwhm: f64) -> Option<f64> {
+    pub(super) fn band_mean(
+        &self,
+        column: &[f64],
+        weights: Option<&[f64]>,
+        centre: f64,
+        fwhm: f64,
+    ) -> Option<f64> {
         let (mut sum, mut total) = (0.0, 0.0);
         for (row, &nm) in self.wavelengths_nm.iter().enumerate() {
             let off = (nm - centre) / fwhm;
             if off.abs() <= 1.5 {
-                let weight = libm::exp(-4.0 * core::f64::consts::LN_2 * off * off) * weights.map_or(1.0, |w| w[row]);
+                let weight =
+                    libm::exp(-4.0 * core::f64::consts::LN_2 * off * off) * weights.map_or(1.0, |w| w[row]);
                 sum += weight * column[row];
                 total += weight;
             }

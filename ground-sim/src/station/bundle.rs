@@ -403,7 +403,8 @@ impl Bundle {
         (0..geometry.block_count).filter_map(|b| geometry.source_symbols(b)).map(u64::from).sum()
     }
 
-    /// Source symbols in all; blocks not heard of yet are taken to be as large as the largest one.
+    /// Source symbols in all; blocks not heard of yet are taken to be as large as the largest one, but for
+    /// the head, which is small.
     fn needed(&self) -> u64 {
         let k = |block: &Block| match block {
             Block::Open(open) => open.source_symbols(),
@@ -411,6 +412,8 @@ impl Bundle {
         };
         let known: u64 = self.blocks.values().map(k).map(u64::from).sum();
         let largest = self.blocks.values().map(k).max().unwrap_or_default();
-        known + (u64::from(self.about.block_count) - self.blocks.len() as u64) * u64::from(largest)
+        let unheard = u64::from(self.about.block_count) - self.blocks.len() as u64;
+        let head = u64::from(!self.blocks.contains_key(&0));
+        known + head + unheard.saturating_sub(head) * u64::from(largest)
     }
 }

@@ -104,7 +104,12 @@ impl Listener {
         self.overruns.load(Ordering::Relaxed)
     }
 
-    fn listen(&mut self, radio: Radio, address: SocketAddr, queue: SyncSender<Incoming>) -> Result<SocketAddr> {
+    fn listen(
+        &mut self,
+        radio: Radio,
+        address: SocketAddr,
+        queue: SyncSender<Incoming>,
+    ) -> Result<SocketAddr> {
         let socket = UdpSocket::bind(address).with_context(|| format!("listening on {address}"))?;
         let to = socket.local_addr().context("reading the socket's address")?;
         // The kernel grants what it may; a smaller buffer only means more loss.
@@ -148,7 +153,9 @@ mod tests {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = Listener::start(any, Some(any)).unwrap();
         let sender = UdpSocket::bind(any).unwrap();
-        for (to, radio) in [(listener.fast_address(), Radio::Fast), (listener.alert_address().unwrap(), Radio::Alert)] {
+        for (to, radio) in
+            [(listener.fast_address(), Radio::Fast), (listener.alert_address().unwrap(), Radio::Alert)]
+        {
             sender.send_to(b"hello", to).unwrap();
             let got = listener.next(Duration::from_secs(5)).unwrap();
             assert_eq!((got.radio, got.bytes.as_slice(), got.to), (radio, &b"hello"[..], to));

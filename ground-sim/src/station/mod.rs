@@ -18,8 +18,8 @@ mod products;
 pub use alerts::{AlertBook, AlertReport};
 pub use bundle::BundleReport;
 pub use counters::{Counters, LinkLoss};
-pub use products::{FileReport, OpenedBundle, open_sealed_file, sha256_file, sha256_hex};
 pub(crate) use products::hex;
+pub use products::{FileReport, OpenedBundle, open_sealed_file, sha256_file, sha256_hex};
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -9,7 +9,7 @@ const GRID: usize = 48;
 /// By how much bursts widen the binomial variance.
 const BURST_FACTOR: f64 = 4.0;
 /// How many observed passes the prior is worth (the Beta distribution's α + β).
-const PRIOR_WEIGHT: f64 = 8.0;
+const PRIOR_WEIGHT: f64 = 24.0;
 /// Symbols beyond K that a block is taken to need.
 const DECODE_OVERHEAD: f64 = 1.0;
 

@@ -8,8 +8,12 @@
 //! Within a bundle the head goes first; content blocks follow in windows. The order inside a window is
 //! a permutation drawn anew for each round from the bundle's id: a fixed rotation would starve a block
 //! when losses are periodic.
+//!
+//! A head, and so a small bundle as a whole, is short enough to vanish in a single burst of losses. Its
+//! extra redundancy is therefore not sent at once but dripped: a few symbols now and then between the
+//! runs of other blocks, until it is down with [`HEAD_TARGET`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::belief::LossBelief;
 use crate::bundle::Geometry;
@@ -19,6 +23,13 @@ use crate::ids::{BundleId, Class};
 /// Most symbols of one run.
 pub const MAX_RUN_SYMBOLS: u32 = 16;
 
+/// The probability of being down that every head is brought to, whatever its bundle's class.
+pub const HEAD_TARGET: f64 = 0.9999;
+/// One run in so many may be a drip.
+const DRIP_EVERY: u32 = 4;
+/// Most symbols of a drip.
+const DRIP_SYMBOLS: u32 = 4;
+
 /// Probabilities above a class's own target that left-over capacity climbs to, rung by rung.
 const LADDER: [f64; 6] = [0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999_999];
 
@@ -26,10 +37,10 @@ const LADDER: [f64; 6] = [0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999_999];
 #[must_use]
 pub fn base_target(class: Class) -> f64 {
     match class {
-        Class::Alert => 0.999,
-        Class::Suspect => 0.99,
-        Class::Routine => 0.9,
-        Class::DiscardCandidate => 0.8,
+        Class::Alert => 0.95,
+        Class::Suspect => 0.9,
+        Class::Routine => 0.8,
+        Class::DiscardCandidate => 0.7,
     }
 }
 
@@ -78,6 +89,8 @@ pub(super) struct Plan {
     target: f64,
     /// Symbols wanted at the present target: of the head, of a segment, of the tail.
     wanted: [u32; 3],
+    /// Symbols that the head gets by dripping.
+    head_wanted: u32,
     rounds: u64,
     round: Vec<u32>,
 }
@@ -92,6 +105,9 @@ pub(super) struct Planner {
     first_tier: BTreeSet<(u64, BundleId)>,
     /// The bundle that climbs the ladder at present.
     climbing: Option<BundleId>,
+    /// Bundles whose heads want more symbols, now and then.
+    dripping: VecDeque<BundleId>,
+    runs: u32,
 }
 
 impl Planner {
@@ -102,6 +118,8 @@ impl Planner {
             plans: BTreeMap::new(),
             first_tier: BTreeSet::new(),
             climbing: None,
+            dripping: VecDeque::new(),
+            runs: 0,
         }
     }
 
@@ -124,7 +142,10 @@ impl Planner {
         }
         let target = base_target(class);
         let wanted = wanted(&self.belief, &geometry, target);
-        let plan = Plan { class, rank, geometry, blocks, target, wanted, rounds: 0, round: Vec::new() };
+        let head_wanted = self.belief.symbols_for(geometry.source_symbols(0).unwrap_or(1), 1, HEAD_TARGET);
+        let (rounds, round) = (0, Vec::new());
+        let plan = Plan { class, rank, geometry, blocks, target, wanted, head_wanted, rounds, round };
+        self.dripping.push_back(id);
         if plan.cost() > 0 {
             self.first_tier.insert((rank, id));
         }
@@ -134,6 +155,7 @@ impl Planner {
     pub(super) fn remove(&mut self, id: &BundleId) {
         if let Some(plan) = self.plans.remove(id) {
             self.first_tier.remove(&(plan.rank, *id));
+            self.dripping.retain(|dripping| dripping != id);
         }
         self.climbing.take_if(|climbing| climbing == id);
     }
@@ -157,10 +179,20 @@ impl Planner {
         }
         let below = self.plans.iter().filter(|(_, p)| p.target <= base_target(p.class) && p.cost() > 0);
         self.first_tier = below.map(|(id, p)| (p.rank, *id)).collect();
+        let drips = self.plans.iter().filter(|(_, p)| p.drip_room() > 0);
+        let mut drips: Vec<_> = drips.map(|(id, p)| (p.rank, *id)).collect();
+        drips.sort_unstable();
+        self.dripping = drips.into_iter().map(|(_, id)| id).collect();
     }
 
     /// The next run, and counts it as sent; `None` when no symbol would add anything in this pass.
     pub(super) fn next_run(&mut self) -> Option<PlannedRun> {
+        self.runs = self.runs.wrapping_add(1);
+        if self.runs.is_multiple_of(DRIP_EVERY)
+            && let Some(run) = self.drip()
+        {
+            return Some(run);
+        }
         while let Some((rank, id)) = self.first_tier.first().copied() {
             if let Some(run) = self.run_of(id) {
                 return Some(run);
@@ -177,6 +209,23 @@ impl Planner {
             }
             self.climbing = None;
         }
+    }
+
+    /// A few more symbols of the next head that wants some, if its bundle has had its first turn.
+    fn drip(&mut self) -> Option<PlannedRun> {
+        for _ in 0..self.dripping.len() {
+            let id = self.dripping.pop_front()?;
+            let Some(plan) = self.plans.get_mut(&id) else { continue };
+            if plan.room(0, &plan.wanted) > 0 {
+                self.dripping.push_back(id);
+                continue;
+            }
+            if let Some((first_esi, count)) = plan.drip() {
+                self.dripping.push_back(id);
+                return Some(PlannedRun { id, block: 0, first_esi, count });
+            }
+        }
+        None
     }
 
     fn run_of(&mut self, id: BundleId) -> Option<PlannedRun> {
@@ -235,14 +284,42 @@ impl Plan {
         if self.round.is_empty() {
             self.refill(id, window);
         }
+        // A drip may have served a block since the round was drawn.
+        while let Some(block) = self.round.pop() {
+            let count = self.room(block, &self.wanted).min(MAX_RUN_SYMBOLS);
+            if count > 0 {
+                return Some((block, self.take(block, count)?, count));
+            }
+        }
+        self.refill(id, window);
         let block = self.round.pop()?;
         let count = self.room(block, &self.wanted).min(MAX_RUN_SYMBOLS);
+        Some((block, self.take(block, count)?, count))
+    }
+
+    /// A drip of the head: `(first esi, count)`.
+    fn drip(&mut self) -> Option<(u32, u32)> {
+        let count = self.drip_room().min(DRIP_SYMBOLS);
+        if count == 0 {
+            return None;
+        }
+        Some((self.take(0, count)?, count))
+    }
+
+    /// Symbols that may still be dripped in this pass.
+    fn drip_room(&self) -> u32 {
+        let [_, segment, tail] = self.wanted;
+        self.room(0, &[self.head_wanted, segment, tail])
+    }
+
+    /// Takes the next ids of a block; gives the first of them.
+    fn take(&mut self, block: u32, count: u32) -> Option<u32> {
         let b = self.blocks.get_mut(block as usize)?;
         let first = b.next_esi;
         b.next_esi += count;
         b.sent = b.sent.saturating_add(count);
         b.in_pass = b.in_pass.saturating_add(count);
-        Some((block, first, count))
+        Some(first)
     }
 
     /// Draws the next round: the head alone while it is wanting, then a window of wanting blocks.
@@ -301,13 +378,12 @@ impl Plan {
 }
 
 /// Symbols wanted of the head, of a segment and of the tail, so that all of a bundle is down with
-/// probability `target`; the head gets half of the risk to itself, so that it comes early.
+/// probability `target`.
 fn wanted(belief: &LossBelief, geometry: &Geometry, target: f64) -> [u32; 3] {
     let k = |block| geometry.source_symbols(block).unwrap_or(1);
     let last = geometry.block_count.saturating_sub(1);
     let content = geometry.block_count.saturating_sub(1).max(1);
-    let head_target = if last == 0 { target } else { target.midpoint(1.0) };
-    let head = belief.symbols_for(k(0), 1, head_target);
+    let head = belief.symbols_for(k(0), 1, target);
     let tail = belief.symbols_for(k(last), content, target);
     let segment = if last > 1 { belief.symbols_for(k(1), content, target) } else { tail };
     [head, segment, tail]
@@ -347,7 +423,7 @@ mod tests {
         p.insert(A, Class::Routine, 20, geometry(5), &[]);
         assert!((0..3).all(|_| p.next_run().unwrap().id == A));
         p.insert(B, Class::Alert, 10, geometry(1), &[]);
-        assert_eq!(p.next_run().unwrap().id, B);
+        assert!((0..2).any(|_| p.next_run().unwrap().id == B), "at once, or after one drip");
     }
 
     #[test]
@@ -411,6 +487,23 @@ mod tests {
                 let k = geometry(9).source_symbols(u32::try_from(block).unwrap()).unwrap();
                 assert!(*n >= k + 2, "period {period}, block {block}: {n} of {k}");
             }
+        }
+    }
+
+    #[test]
+    fn a_small_bundle_is_spread_out_so_that_one_burst_does_not_take_all_of_it() {
+        let mut p = planner();
+        p.insert(A, Class::Routine, 1, geometry(1), &[]);
+        p.insert(B, Class::Routine, 2, geometry(30), &[]);
+        let mut at = Vec::new();
+        let mut datagram: u32 = 0;
+        while let Some(run) = p.next_run().filter(|_| datagram < 3000) {
+            at.extend((0..run.count).filter(|_| run.id == A).map(|i| datagram + i));
+            datagram += run.count;
+        }
+        for start in 0..2000 {
+            let left = at.iter().filter(|t| !(start..start + 50).contains(*t)).count();
+            assert!(left >= 12, "a burst of 50 at {start} leaves {left} of K = 10");
         }
     }
 

@@ -28,13 +28,32 @@ pub(super) fn completion(bundle: &BundleSummary) -> String {
     );
     for percent in [0.0, 25.0, 50.0, 75.0, 100.0] {
         let at = y(percent);
-        let _ = write!(svg, "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>", WIDTH - RIGHT);
-        let _ = write!(svg, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{percent:.0} %</text>", LEFT - 4.0, at + 4.0);
+        let _ = write!(
+            svg,
+            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>",
+            WIDTH - RIGHT
+        );
+        let _ = write!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{percent:.0} %</text>",
+            LEFT - 4.0,
+            at + 4.0
+        );
     }
     for pass in 0..=passes {
-        let _ = write!(svg, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{pass}</text>", x(pass), HEIGHT - 10.0);
+        let _ = write!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{pass}</text>",
+            x(pass),
+            HEIGHT - 10.0
+        );
     }
-    let _ = write!(svg, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">pass</text>", WIDTH - 2.0, HEIGHT - 10.0);
+    let _ = write!(
+        svg,
+        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">pass</text>",
+        WIDTH - 2.0,
+        HEIGHT - 10.0
+    );
     let curves = [("blind", &bundle.blind_percent_by_pass), ("ours", &bundle.percent_by_pass)];
     for (name, values) in curves {
         let points: Vec<(f64, f64, f64)> = std::iter::once((x(0), y(0.0), 0.0))
@@ -56,13 +75,20 @@ pub(super) fn completion(bundle: &BundleSummary) -> String {
 
 /// The last value of each curve, written beside it; kept apart where they are close.
 fn label_ends(svg: &mut String, bundle: &BundleSummary, y: &impl Fn(f64) -> f64) {
-    let (Some(ours), Some(blind)) = (bundle.percent_by_pass.last(), bundle.blind_percent_by_pass.last()) else { return };
+    let (Some(ours), Some(blind)) = (bundle.percent_by_pass.last(), bundle.blind_percent_by_pass.last())
+    else {
+        return;
+    };
     let (top, mut low) = (y(*ours) + 4.0, y(*blind) + 4.0);
     if (low - top).abs() < 13.0 {
         low = top + 13.0;
     }
     for (name, value, at) in [("ours", ours, top), ("blind", blind, low)] {
-        let _ = write!(svg, "<text class=\"text-{name}\" x=\"{:.1}\" y=\"{at:.1}\">{value:.1}</text>", WIDTH - RIGHT + 6.0);
+        let _ = write!(
+            svg,
+            "<text class=\"text-{name}\" x=\"{:.1}\" y=\"{at:.1}\">{value:.1}</text>",
+            WIDTH - RIGHT + 6.0
+        );
     }
 }
 
@@ -78,7 +104,12 @@ pub(super) fn strip(summary: &Summary) -> String {
             svg,
             "<rect class=\"pass\" x=\"{from:.1}\" y=\"20\" width=\"{:.1}\" height=\"44\"><title>pass {}: AOS {:.1} s, LOS {:.1} s</title></rect>\
              <text x=\"{:.1}\" y=\"14\" text-anchor=\"middle\">pass {}</text>",
-            (to - from).max(1.0), pass.number, pass.aos_s, pass.los_s, f64::midpoint(from, to), pass.number
+            (to - from).max(1.0),
+            pass.number,
+            pass.aos_s,
+            pass.los_s,
+            f64::midpoint(from, to),
+            pass.number
         );
     }
     let _ = write!(svg, "<line class=\"grid\" x1=\"10\" x2=\"{:.1}\" y1=\"64\" y2=\"64\"/>", WIDE - 10.0);
@@ -92,12 +123,19 @@ pub(super) fn strip(summary: &Summary) -> String {
         let _ = write!(
             svg,
             "<rect class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\" width=\"2.5\" height=\"{height}\"><title>{:.1} s: {}</title></rect>",
-            x(entry.t_s), 64.0 - height, entry.t_s, escape(&entry.text)
+            x(entry.t_s),
+            64.0 - height,
+            entry.t_s,
+            escape(&entry.text)
         );
     }
     for tick in 0..=6 {
         let t = end * f64::from(tick) / 6.0;
-        let _ = write!(svg, "<text x=\"{:.1}\" y=\"82\" text-anchor=\"middle\">{t:.0} s</text>", x(t).clamp(20.0, WIDE - 20.0));
+        let _ = write!(
+            svg,
+            "<text x=\"{:.1}\" y=\"82\" text-anchor=\"middle\">{t:.0} s</text>",
+            x(t).clamp(20.0, WIDE - 20.0)
+        );
     }
     svg.push_str("</svg><figcaption class=\"dim\">Blue: passes. Tall red marks: alerts. Green: bundles that became whole. Short dark marks: frames.</figcaption></figure>");
     svg

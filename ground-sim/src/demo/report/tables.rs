@@ -12,7 +12,11 @@ pub(super) fn tiles(summary: &Summary) -> String {
     let sum = |f: fn(&crate::demo::summary::PassSummary) -> u64| summary.passes.iter().map(f).sum::<u64>();
     let (sent, lost) = (sum(|p| p.sent), sum(|p| p.lost));
     let whole = summary.bundles.iter().filter(|b| b.complete).count();
-    let blind_whole = summary.bundles.iter().filter(|b| b.blind_percent_by_pass.last().is_some_and(|p| *p >= 100.0)).count();
+    let blind_whole = summary
+        .bundles
+        .iter()
+        .filter(|b| b.blind_percent_by_pass.last().is_some_and(|p| *p >= 100.0))
+        .count();
     let tiles = [
         ("bundles whole", format!("{whole} of {}", summary.bundles.len())),
         ("whole by blind re-sending", format!("{blind_whole} of {}", summary.bundles.len())),
@@ -39,11 +43,16 @@ pub(super) fn detections(frame: &FrameSummary) -> String {
     let row = |d: &Value| {
         format!(
             "<tr><td>{} %</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            number(d, "probability", 100.0), number(d, "peak_ppm_m", 1.0), number(d, "mean_ppm_m", 1.0), number(d, "pixels", 1.0)
+            number(d, "probability", 100.0),
+            number(d, "peak_ppm_m", 1.0),
+            number(d, "mean_ppm_m", 1.0),
+            number(d, "pixels", 1.0)
         )
     };
     let rows: String = frame.detections.iter().take(5).map(row).collect();
-    format!("<table><tr><th>probability</th><th>peak ppm·m</th><th>mean ppm·m</th><th>pixels</th></tr>{rows}</table>")
+    format!(
+        "<table><tr><th>probability</th><th>peak ppm·m</th><th>mean ppm·m</th><th>pixels</th></tr>{rows}</table>"
+    )
 }
 
 /// The passes.
@@ -58,8 +67,18 @@ pub(super) fn passes(summary: &Summary) -> String {
             out,
             "<tr><td>{}</td><td>{:.1}</td><td>{:.1}</td><td>{:.1}</td><td>{:.0} %</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
              <td>{}</td><td>{:.1} %</td><td class=\"t\">{note}</td></tr>",
-            p.number, p.aos_s, p.los_s, p.rate_bps as f64 / 1e6, p.loss_set * 100.0, p.sent, p.lost, p.corrupted,
-            p.duplicated, p.reordered, p.acks, p.link_use * 100.0
+            p.number,
+            p.aos_s,
+            p.los_s,
+            p.rate_bps as f64 / 1e6,
+            p.loss_set * 100.0,
+            p.sent,
+            p.lost,
+            p.corrupted,
+            p.duplicated,
+            p.reordered,
+            p.acks,
+            p.link_use * 100.0
         );
     }
     out.push_str("</table></div>");
@@ -77,18 +96,28 @@ pub(super) fn bundles(summary: &Summary) -> String {
         let passes = b.passes.map_or_else(|| "–".to_owned(), |n| n.to_string());
         let mut files = String::new();
         for f in &b.files {
-            let (source, product) = (f.source_sha256.as_deref().unwrap_or("–"), f.product_sha256.as_deref().unwrap_or("–"));
+            let (source, product) =
+                (f.source_sha256.as_deref().unwrap_or("–"), f.product_sha256.as_deref().unwrap_or("–"));
             let _ = write!(
                 files,
                 "{}<br><code title=\"source {source}\">{}…</code> <code title=\"product {product}\">{}…</code><br>",
-                escape(&f.name), short(source), short(product)
+                escape(&f.name),
+                short(source),
+                short(product)
             );
         }
         let _ = write!(
             out,
             "<tr><td class=\"t\"><code title=\"{}\">{}…</code></td><td class=\"t\">{}</td><td class=\"t\">{}</td><td>{}</td><td>{}</td><td>{passes}</td>\
              <td>{}</td><td>{}</td><td class=\"t\">{files}</td></tr>",
-            escape(&b.id), short(&b.id), escape(&b.name), escape(&b.class), b.bytes, b.bytes_received, mark(b.complete), mark(b.identical)
+            escape(&b.id),
+            short(&b.id),
+            escape(&b.name),
+            escape(&b.class),
+            b.bytes,
+            b.bytes_received,
+            mark(b.complete),
+            mark(b.identical)
         );
     }
     out.push_str("</table></div>");
@@ -106,12 +135,21 @@ pub(super) fn alerts(summary: &Summary) -> String {
     );
     for a in &summary.alerts {
         let text = |key: &str| escape(a[key].as_str().unwrap_or("–"));
-        let number = |key: &str, factor: f64| a[key].as_f64().map_or_else(|| "–".to_owned(), |v| format!("{:.0}", v * factor));
+        let number = |key: &str, factor: f64| {
+            a[key].as_f64().map_or_else(|| "–".to_owned(), |v| format!("{:.0}", v * factor))
+        };
         let _ = write!(
             out,
             "<tr><td>{}</td><td class=\"t\">{}</td><td class=\"t\">{}</td><td>{} %</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            number("number", 1.0), text("frame"), text("gas"), number("probability_permille", 0.1), number("peak_ppm_m", 1.0),
-            number("pixels", 1.0), number("line", 1.0), number("sample", 1.0), number("sealed_bytes", 1.0)
+            number("number", 1.0),
+            text("frame"),
+            text("gas"),
+            number("probability_permille", 0.1),
+            number("peak_ppm_m", 1.0),
+            number("pixels", 1.0),
+            number("line", 1.0),
+            number("sample", 1.0),
+            number("sealed_bytes", 1.0)
         );
     }
     out.push_str("</table></div>");
@@ -121,10 +159,17 @@ pub(super) fn alerts(summary: &Summary) -> String {
 /// Everything that happened, in order.
 pub(super) fn timeline(summary: &Summary) -> String {
     let row = |t: &crate::demo::summary::TimelineEntry| {
-        format!("<tr><td>{:.1} s</td><td class=\"t\">{}</td><td class=\"t\">{}</td></tr>", t.t_s, escape(&t.kind), escape(&t.text))
+        format!(
+            "<tr><td>{:.1} s</td><td class=\"t\">{}</td><td class=\"t\">{}</td></tr>",
+            t.t_s,
+            escape(&t.kind),
+            escape(&t.text)
+        )
     };
     let rows: String = summary.timeline.iter().map(row).collect();
-    format!("<div class=\"scroll\"><table><tr><th>time</th><th class=\"t\">kind</th><th class=\"t\">what</th></tr>{rows}</table></div>")
+    format!(
+        "<div class=\"scroll\"><table><tr><th>time</th><th class=\"t\">kind</th><th class=\"t\">what</th></tr>{rows}</table></div>"
+    )
 }
 
 fn short(hex: &str) -> &str {

@@ -41,7 +41,12 @@ fn full() -> Summary {
             passes: Some(3),
             complete: true,
             identical: true,
-            files: vec![FileSummary { name: evil.clone(), bytes: 1, source_sha256: None, product_sha256: None }],
+            files: vec![FileSummary {
+                name: evil.clone(),
+                bytes: 1,
+                source_sha256: None,
+                product_sha256: None,
+            }],
             percent_by_pass: vec![40.0, 80.0, 100.0],
             blind_percent_by_pass: vec![40.0, f64::NAN, 80.0],
         }],
@@ -91,7 +96,15 @@ fn an_empty_summary_is_a_page_too() {
 
 #[test]
 fn base64_matches_the_rfcs_vectors() {
-    for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy")] {
+    for (plain, coded) in [
+        ("", ""),
+        ("f", "Zg=="),
+        ("fo", "Zm8="),
+        ("foo", "Zm9v"),
+        ("foob", "Zm9vYg=="),
+        ("fooba", "Zm9vYmE="),
+        ("foobar", "Zm9vYmFy"),
+    ] {
         assert_eq!(base64(plain.as_bytes()), coded);
     }
 }

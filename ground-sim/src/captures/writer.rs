@@ -45,7 +45,13 @@ impl CaptureWriter {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn write(&mut self, time: SystemTime, from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Result<()> {
+    pub fn write(
+        &mut self,
+        time: SystemTime,
+        from: SocketAddr,
+        to: SocketAddr,
+        payload: &[u8],
+    ) -> Result<()> {
         const HOPS: u8 = 64;
         self.packet.clear();
         let builder = match (from.ip(), to.ip()) {

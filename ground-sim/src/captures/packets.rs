@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use etherparse::defrag::IpDefragBuf;
-use etherparse::{EtherType, IpNumber, Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, TransportSlice, UdpSlice};
+use etherparse::{
+    EtherType, IpNumber, Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, TransportSlice, UdpSlice,
+};
 use passband_proto::datagram;
 
 use super::CaptureStats;
@@ -123,7 +125,10 @@ impl Packets {
             self.order.push_back(key.clone());
         }
         let number = IpNumber(key.2);
-        let buf = self.fragmented.entry(key.clone()).or_insert_with(|| IpDefragBuf::new(number, Vec::new(), Vec::new()));
+        let buf = self
+            .fragmented
+            .entry(key.clone())
+            .or_insert_with(|| IpDefragBuf::new(number, Vec::new(), Vec::new()));
         let added = buf.add(offset, more, payload);
         if added.is_ok() && !buf.is_complete() {
             return None;
@@ -157,9 +162,7 @@ fn slice(record: &Record) -> Option<LaxSlicedPacket<'_>> {
 }
 
 /// What to put a fragment together by, its offset, whether more follow, and its payload.
-fn fragment<'a>(
-    net: &'a LaxNetSlice<'_>,
-) -> Option<(FragmentKey, etherparse::IpFragOffset, bool, &'a [u8])> {
+fn fragment<'a>(net: &'a LaxNetSlice<'_>) -> Option<(FragmentKey, etherparse::IpFragOffset, bool, &'a [u8])> {
     match net {
         LaxNetSlice::Ipv4(ip) if ip.is_payload_fragmented() => {
             let h = ip.header();

@@ -60,7 +60,11 @@ impl CaptureReader {
     /// # Errors
     /// It can't be read or is not a capture.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
-        Ok(Self { records: Records::open(path)?, packets: Packets::default(), stats: CaptureStats::default() })
+        Ok(Self {
+            records: Records::open(path)?,
+            packets: Packets::default(),
+            stats: CaptureStats::default(),
+        })
     }
 
     /// The next packet that may hold a datagram; `None` at the end.
@@ -102,6 +106,3 @@ impl std::fmt::Debug for CaptureReader {
         write!(f, "CaptureReader({:?})", self.stats)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -81,9 +81,15 @@ enum Format {
 /// What the bytes at a place may be.
 enum Found {
     /// Something of this length; a record if it has data at that place.
-    Item { bytes: usize, data: Option<Data> },
+    Item {
+        bytes: usize,
+        data: Option<Data>,
+    },
     /// A header of another file or section, of this length.
-    Start { bytes: usize, format: Format },
+    Start {
+        bytes: usize,
+        format: Format,
+    },
     /// Not enough bytes to tell.
     Short,
     Nothing,
@@ -223,7 +229,9 @@ impl Records {
             let sound = match self.found(at, true) {
                 Found::Start { .. } => true,
                 Found::Item { bytes, data } => {
-                    data.is_some() && (at + bytes == self.buf.len() || !matches!(self.found(at + bytes, true), Found::Nothing))
+                    data.is_some()
+                        && (at + bytes == self.buf.len()
+                            || !matches!(self.found(at + bytes, true), Found::Nothing))
                 }
                 Found::Short | Found::Nothing => false,
             };
@@ -258,7 +266,9 @@ impl Records {
             return start;
         }
         match &self.format {
-            Format::Pcap { big, nanos, link_type } => self.pcap_record(at, *big, *nanos, *link_type, strictly),
+            Format::Pcap { big, nanos, link_type } => {
+                self.pcap_record(at, *big, *nanos, *link_type, strictly)
+            }
             Format::Ng { big, interfaces } => self.ng_block(at, *big, interfaces),
         }
     }
@@ -301,7 +311,9 @@ impl Records {
 
     fn pcap_record(&self, at: usize, big: bool, nanos: bool, link_type: u32, strictly: bool) -> Found {
         let fields = [0, 4, 8, 12].map(|o| self.u32(at + o, big));
-        let [Some(seconds), Some(fraction), Some(captured), Some(original)] = fields else { return Found::Short };
+        let [Some(seconds), Some(fraction), Some(captured), Some(original)] = fields else {
+            return Found::Short;
+        };
         let captured = captured as usize;
         let near = self.last_s.is_none_or(|last| last.abs_diff(u64::from(seconds)) < MAX_STEP_S);
         let sound = captured <= MAX_RECORD_BYTES
@@ -326,7 +338,9 @@ impl Records {
     }
 
     fn ng_block(&self, at: usize, big: bool, interfaces: &[u32]) -> Found {
-        let (Some(kind), Some(bytes)) = (self.u32(at, big), self.u32(at + 4, big)) else { return Found::Short };
+        let (Some(kind), Some(bytes)) = (self.u32(at, big), self.u32(at + 4, big)) else {
+            return Found::Short;
+        };
         let bytes = bytes as usize;
         if bytes < 12 || bytes % 4 != 0 || bytes > MAX_RECORD_BYTES {
             return Found::Nothing;
@@ -355,12 +369,18 @@ impl Records {
             }
             6 => {
                 let link = self.u32(at + 8, big).and_then(link_of);
-                Found::Item { bytes, data: data(at + 28, self.u32(at + 20, big), self.u32(at + 24, big), link) }
+                Found::Item {
+                    bytes,
+                    data: data(at + 28, self.u32(at + 20, big), self.u32(at + 24, big), link),
+                }
             }
             2 => {
                 let interface = self.u32(at + 8, big).map(|v| if big { v >> 16 } else { v & 0xffff });
                 let link = interface.and_then(link_of);
-                Found::Item { bytes, data: data(at + 28, self.u32(at + 20, big), self.u32(at + 24, big), link) }
+                Found::Item {
+                    bytes,
+                    data: data(at + 28, self.u32(at + 20, big), self.u32(at + 24, big), link),
+                }
             }
             3 => {
                 let original = self.u32(at + 8, big);
@@ -391,7 +411,15 @@ impl Records {
         match got {
             Ok(n) => self.ended = (n as u64) < want,
             // A compressed file that is cut off or damaged: what came before is still good.
-            Err(e) if matches!(e.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other) => {
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::UnexpectedEof
+                        | io::ErrorKind::InvalidData
+                        | io::ErrorKind::InvalidInput
+                        | io::ErrorKind::Other
+                ) =>
+            {
                 (self.ended, self.unpack_failed, self.cut_short) = (true, true, true);
             }
             Err(e) => return Err(CaptureError::Io(self.path.clone(), e)),
@@ -414,7 +442,8 @@ impl Read for Counted {
     }
 }
 
-type ZstdFrame = ruzstd::decoding::StreamingDecoder<BufReader<Box<dyn Read + Send>>, ruzstd::decoding::FrameDecoder>;
+type ZstdFrame =
+    ruzstd::decoding::StreamingDecoder<BufReader<Box<dyn Read + Send>>, ruzstd::decoding::FrameDecoder>;
 
 /// All frames of a zstd file, one after another.
 struct Zstd(Option<ZstdFrame>);
