@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | [`station`] | datagrams in, products out; live sockets |
 //! | [`captures`] | datagrams out of pcap and pcapng, and captures of what was received |
-//! | [`link`] | the link emulator: loss, bursts, corruption, duplication, reordering, passes |
+//! | [`emulator`] | the link emulator: loss, bursts, corruption, duplication, reordering, passes |
 //! | [`scene`] | synthetic frames with known plumes |
 //! | [`sealing`] | plain files as bundles |
 //! | [`demo`] | the launch story on one machine, with a report |
@@ -16,7 +16,7 @@
 pub mod captures;
 pub mod commands;
 pub mod demo;
-pub mod link;
+pub mod emulator;
 pub mod scene;
 pub mod sealing;
 pub mod station;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use passband_ground::commands::{keys, open, receive, recover, scene, send};
-use passband_ground::{demo, link};
+use passband_ground::{demo, emulator};
 
 /// The ground side of Passband: receives what the satellite sends, recovers it from captures, and
 /// simulates links and scenes.
@@ -25,7 +25,7 @@ enum Command {
     Recover(recover::RecoverArgs),
     Open(open::OpenArgs),
     Send(send::SendArgs),
-    Link(link::LinkArgs),
+    Link(emulator::LinkArgs),
     Scene(scene::SceneArgs),
     Demo(demo::DemoArgs),
 }
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         Command::Recover(args) => recover::run(&args),
         Command::Open(args) => open::run(&args),
         Command::Send(args) => send::run(&args),
-        Command::Link(args) => link::run(args),
+        Command::Link(args) => emulator::run(args),
         Command::Scene(args) => scene::run(&args),
         Command::Demo(args) => demo::run(&args),
     };

@@ -1,5 +1,6 @@
 //! `passband-ground send`.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,6 +17,9 @@ use passband_proto::transfer::{Burst, Offer, Sender, SenderConfig};
 use super::{parse_rate, parse_share, print_json, read_keys};
 use crate::sealing::{SealedFile, SealedFiles, seal_file};
 use crate::station::hex;
+
+/// Linux's error number for a device whose queue is full.
+const ENOBUFS: i32 = 105;
 
 /// Seal plain files and send them as the satellite does: a test of a link, its far end and its keys.
 ///
@@ -120,7 +124,6 @@ fn transmit(
 ) -> Result<Sent> {
     let any: SocketAddr = if args.to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
     let socket = UdpSocket::bind(any).context("opening a socket")?;
-    socket.connect(args.to).with_context(|| format!("sending to {}", args.to))?;
     let own: u64 = sealed.iter().filter_map(|b| sender.progress(&b.id)).map(|p| p.source_symbols).sum();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a factor of at most 10,000")]
     let limit = args.factor.map(|f| (f * own as f64).ceil() as u64);
@@ -141,8 +144,7 @@ fn transmit(
             continue;
         };
         for datagram in burst.datagrams() {
-            // A receiver that isn't there yet makes the system refuse; the link would just lose it.
-            let _ = socket.send(datagram);
+            send_one(&socket, datagram, args.to)?;
             sent.datagrams += 1;
             sent.bytes += datagram.len() as u64;
         }
@@ -152,6 +154,19 @@ fn transmit(
     sent.seconds = start.elapsed().as_secs_f64();
     bar.finish_and_clear();
     Ok(sent)
+}
+
+/// Sends a datagram. The socket is not connected, so nobody listening at the far end goes unnoticed, as on a
+/// radio link; a full buffer is waited for.
+fn send_one(socket: &UdpSocket, datagram: &[u8], to: SocketAddr) -> Result<()> {
+    loop {
+        match socket.send_to(datagram, to) {
+            Ok(_) => return Ok(()),
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(e) if e.raw_os_error() == Some(ENOBUFS) => std::thread::sleep(Duration::from_micros(200)),
+            Err(e) => return Err(e).with_context(|| format!("sending to {to}")),
+        }
+    }
 }
 
 fn all_presumed(sender: &Sender, sealed: &[SealedFile]) -> bool {

@@ -16,7 +16,7 @@ use super::story::Story;
 use super::summary::PassSummary;
 use crate::captures::CaptureWriter;
 use crate::commands::receive::describe_alert;
-use crate::link::{Channel, ChannelParams, ChannelStats, Relay, Verdict};
+use crate::emulator::{Channel, ChannelParams, ChannelStats, Relay, Verdict};
 use crate::station::live::{Listener, Radio};
 use crate::station::{AlertBook, AlertReport, Station};
 

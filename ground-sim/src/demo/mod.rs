@@ -25,7 +25,7 @@ use passband_proto::ids::BundleId;
 use passband_proto::keyring::KeyRing;
 use passband_proto::keys::{EpochKey, SECRET_BYTES};
 
-use crate::link::ChannelParams;
+use crate::emulator::ChannelParams;
 use crate::station::live::Listener;
 use crate::station::{AlertBook, Station};
 use blind::Blind;

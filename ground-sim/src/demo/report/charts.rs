@@ -7,7 +7,7 @@ use crate::demo::summary::{BundleSummary, Summary};
 
 const WIDTH: f64 = 330.0;
 const HEIGHT: f64 = 190.0;
-const LEFT: f64 = 34.0;
+const LEFT: f64 = 42.0;
 const RIGHT: f64 = 44.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 26.0;

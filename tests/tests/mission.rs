@@ -1,0 +1,203 @@
+//! The daemon and the station as processes: what survives kill -9, floods and malformed frames.
+
+use std::fs;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use passband_tests::{Process, free_port, json, run, sha256, succeed, text, wait_for};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(40);
+
+struct Mission {
+    dir: tempfile::TempDir,
+    fast: u16,
+    alert: u16,
+    config: PathBuf,
+    keys: PathBuf,
+}
+
+impl Mission {
+    fn new(rate_bps: u64) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (fast, alert) = (free_port(), free_port());
+        let keys = dir.path().join("keys.txt");
+        succeed("passband-ground", &["keys", "new", "--out", text(&keys)]);
+        let config = dir.path().join("passband.toml");
+        let content = format!(
+            "spacecraft = 1\n[paths]\nstate = \"state\"\nkeys = \"keys.txt\"\n[camera]\npoll_ms = 50\nsettle_ms = 500\n\
+             [downlink]\ntarget = \"127.0.0.1:{fast}\"\nrate_bps = {rate_bps}\ntransmit = \"always\"\n\
+             [alerts]\ntarget = \"127.0.0.1:{alert}\"\nrepeat_s = [0, 1, 2, 4, 8]\nper_minute = 60\n"
+        );
+        fs::write(&config, content).unwrap();
+        fs::create_dir_all(dir.path().join("state/spool")).unwrap();
+        Self { dir, fast, alert, config, keys }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn scene(&self, name: &str, extra: &[&str]) -> PathBuf {
+        let source = self.path("source");
+        let args = [&["scene", "--out", text(&source), "--name", name][..], extra].concat();
+        succeed("passband-ground", &args);
+        source.join(name)
+    }
+
+    fn expose(&self, frame: &Path) {
+        let name = frame.file_name().unwrap().to_str().unwrap();
+        for ending in ["bil", "hdr"] {
+            let aside = self.path(&format!("state/spool/.{name}.{ending}.part"));
+            fs::copy(frame.with_extension(ending), &aside).unwrap();
+            fs::rename(&aside, self.path(&format!("state/spool/{name}.{ending}"))).unwrap();
+        }
+    }
+
+    fn daemon(&self) -> Process {
+        Process::start("passband", &["run", "--config", text(&self.config)])
+    }
+
+    fn station(&self, extra: &[&str]) -> Process {
+        let (fast, alert) = (format!("127.0.0.1:{}", self.fast), format!("127.0.0.1:{}", self.alert));
+        let out = self.path("products");
+        let args = ["receive", "--keys", text(&self.keys), "--listen", &fast, "--alerts", &alert, "--out", text(&out), "--json"];
+        Process::start("passband-ground", &[&args[..], extra].concat())
+    }
+
+    fn ask(&self, command: &str) -> Value {
+        json("passband", &[command, "--json", "--config", text(&self.config)]).0
+    }
+
+    fn wait_for_queue(&self, bundles: usize) {
+        wait_for("the frames in the queue", PATIENCE, || {
+            let out = run("passband", &["queue", "--json", "--config", text(&self.config)]);
+            serde_json::from_slice::<Value>(&out.stdout).is_ok_and(|v| v["bundles"].as_array().is_some_and(|b| b.len() >= bundles))
+        });
+    }
+
+    /// The station's report must show this many whole bundles, and the cube of the frame bit for bit.
+    fn check(&self, report: &str, bundles: usize, frame: &Path) {
+        let report: Value = serde_json::from_str(report).expect("JSON");
+        let list = report["bundles"].as_array().unwrap();
+        let whole = list.iter().filter(|b| b["complete"] == true).count();
+        assert_eq!(whole, bundles, "{report:#}");
+        let name = frame.file_name().unwrap().to_str().unwrap();
+        let cube = list.iter().find(|b| b["product"] == "cube" && b["frame"] == name).expect("its cube");
+        let output = Path::new(cube["output"].as_str().unwrap());
+        for ending in ["bil", "hdr"] {
+            let source = frame.with_extension(ending);
+            assert_eq!(sha256(&output.join(source.file_name().unwrap())), sha256(&source));
+        }
+    }
+}
+
+#[test]
+fn kill_9_of_the_daemon_in_mid_pass_loses_nothing_and_the_alert_comes_first() {
+    let mission = Mission::new(20_000_000);
+    let frame = mission.scene("leak", &["--plume", "8000", "--seed", "113"]);
+    let station = mission.station(&["--bundles", "2", "--for", "60"]);
+    let mut daemon = mission.daemon();
+    mission.expose(&frame);
+    mission.wait_for_queue(2);
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(400));
+        daemon.kill();
+        daemon = mission.daemon();
+    }
+    let (status, report) = station.finish(Duration::from_secs(70));
+    assert_eq!(status, 0, "{report}");
+    mission.check(&report, 2, &frame);
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["alerts"][0]["frame"], "leak", "{report:#}");
+    assert_eq!(report["alerts"].as_array().unwrap().len(), 1, "repeats count once");
+    wait_for("the daemon", PATIENCE, || run("passband", &["status", "--config", text(&mission.config)]).status.success());
+    assert!(mission.ask("status")["boot_count"].as_u64().unwrap() >= 4);
+    assert_eq!(mission.ask("queue")["bundles"].as_array().unwrap().len(), 2, "nothing twice, nothing lost");
+}
+
+#[test]
+fn kill_9_of_the_receiver_resumes_from_its_store() {
+    let mission = Mission::new(12_000_000);
+    let frame = mission.scene("field", &["--seed", "9"]);
+    let _daemon = mission.daemon();
+    mission.expose(&frame);
+    mission.wait_for_queue(2);
+    // Each life is too short for the cube's 5 MB at 12 Mbit/s.
+    for _ in 0..3 {
+        let mut station = mission.station(&["--for", "60"]);
+        std::thread::sleep(Duration::from_millis(1500));
+        station.kill();
+    }
+    let (status, report) = mission.station(&["--bundles", "2", "--for", "60"]).finish(Duration::from_secs(70));
+    assert_eq!(status, 0, "{report}");
+    mission.check(&report, 2, &frame);
+}
+
+#[test]
+fn a_flood_of_noise_and_forgeries_changes_nothing() {
+    let mission = Mission::new(30_000_000);
+    let frame = mission.scene("quiet", &["--seed", "5", "--samples", "64", "--lines", "64"]);
+    let station = mission.station(&["--bundles", "2", "--for", "60"]);
+    let (fast, alert) = (mission.fast, mission.alert);
+    let flood = std::thread::spawn(move || {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for n in 0..30_000_u32 {
+            let mut noise: Vec<u8> = (0..rng.random_range(0..1600)).map(|_| rng.random()).collect();
+            if n % 2 == 0 && noise.len() > 4 {
+                noise[..4].copy_from_slice(b"PB\x01\x01");
+            }
+            let _ = socket.send_to(&noise, ("127.0.0.1", if n % 10 == 0 { alert } else { fast }));
+            if n % 50 == 0 {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    });
+    let _daemon = mission.daemon();
+    mission.expose(&frame);
+    let (status, report) = station.finish(Duration::from_secs(70));
+    flood.join().unwrap();
+    assert_eq!(status, 0, "{report}");
+    mission.check(&report, 2, &frame);
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert!(report["packets"]["rejected"]["crc"].as_u64().unwrap_or(0) > 0, "{report:#}");
+    assert_eq!(report["alerts"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn malformed_frames_are_rejected_with_a_reason_and_the_rest_goes_on() {
+    let mission = Mission::new(50_000_000);
+    let good = mission.scene("good", &["--seed", "3", "--samples", "64", "--lines", "64"]);
+    let spool = mission.path("state/spool");
+    let header = fs::read_to_string(good.with_extension("hdr")).unwrap();
+    let lies = [
+        ("longer", header.replace("lines = 64", "lines = 65")),
+        ("monster", header.replace("lines = 64", "lines = 99999999999999999999")),
+        ("unknown", header.replace("data type = 12", "data type = 77")),
+        ("noise", "\u{0}\u{1}\u{2}not a header".to_owned()),
+    ];
+    let _daemon = mission.daemon();
+    for (name, text) in &lies {
+        assert_ne!(*text, header, "{name}");
+        fs::copy(good.with_extension("bil"), spool.join(format!("{name}.bil"))).unwrap();
+        fs::write(spool.join(format!("{name}.hdr")), text).unwrap();
+    }
+    mission.expose(&good);
+    mission.wait_for_queue(2);
+    for (name, _) in &lies {
+        let reason = mission.path(&format!("state/rejected/{name}/reason.txt"));
+        wait_for(&format!("the reason why {name} is rejected"), PATIENCE, || reason.is_file());
+        assert!(fs::read_to_string(&reason).unwrap().len() > 20);
+        assert!(mission.path(&format!("state/rejected/{name}/{name}.bil")).is_file(), "nothing is lost");
+    }
+    wait_for("an event for each", PATIENCE, || {
+        let events = mission.ask("events");
+        let rejected = events["events"].as_array().unwrap().iter().filter(|e| e["code"] == "frame-rejected").count();
+        rejected == lies.len()
+    });
+    assert!(mission.ask("status")["counters"]["frames_rejected"].as_u64().unwrap() >= 4);
+}
