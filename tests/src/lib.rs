@@ -52,7 +52,13 @@ pub fn run(name: &str, args: &[&str]) -> Output {
 pub fn succeed(name: &str, args: &[&str]) -> String {
     let out = run(name, args);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(out.status.success(), "{name} {args:?}: {}\n{}\n{}", out.status, text(&out.stdout), text(&out.stderr));
+    assert!(
+        out.status.success(),
+        "{name} {args:?}: {}\n{}\n{}",
+        out.status,
+        text(&out.stdout),
+        text(&out.stderr)
+    );
     text(&out.stdout)
 }
 

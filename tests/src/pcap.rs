@@ -24,7 +24,10 @@ impl Pcap {
     pub fn read(path: &Path) -> Self {
         let bytes = fs::read(path).expect("a capture");
         let header: [u8; 24] = bytes[..24].try_into().expect("a header");
-        assert!(matches!(header[..4], [0xd4, 0xc3, 0xb2, 0xa1] | [0x4d, 0x3c, 0xb2, 0xa1]), "little-endian pcap");
+        assert!(
+            matches!(header[..4], [0xd4, 0xc3, 0xb2, 0xa1] | [0x4d, 0x3c, 0xb2, 0xa1]),
+            "little-endian pcap"
+        );
         let mut packets = Vec::new();
         let mut at = 24;
         while at + 16 <= bytes.len() {

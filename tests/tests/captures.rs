@@ -29,11 +29,23 @@ fn send(interface: &str, bytes: usize, factor: &str) -> Sent {
     let to = format!("127.0.0.1:{port}");
     succeed(
         "passband-ground",
-        &["send", "--keys", text(&keys), "--to", &to, "--rate", "40M", "--factor", factor, "--json", text(&file)],
+        &[
+            "send",
+            "--keys",
+            text(&keys),
+            "--to",
+            &to,
+            "--rate",
+            "40M",
+            "--factor",
+            factor,
+            "--json",
+            text(&file),
+        ],
     );
     // tcpdump may lag behind: it is done when its file has stopped growing.
     let (mut size, mut since) = (0, Instant::now());
-    wait_for("tcpdump to write everything", Duration::from_secs(60), || {
+    wait_for("tcpdump to write everything", Duration::from_mins(1), || {
         let now = fs::metadata(&capture).map_or(0, |m| m.len());
         if now != size {
             (size, since) = (now, Instant::now());
@@ -54,7 +66,9 @@ fn tcpdump(interface: &str, port: &str, capture: &Path) -> Child {
         .stderr(Stdio::null())
         .spawn()
         .expect("tcpdump is installed, and allowed to capture");
-    wait_for("tcpdump's first bytes", Duration::from_secs(10), || fs::metadata(capture).is_ok_and(|m| m.len() >= 24));
+    wait_for("tcpdump's first bytes", Duration::from_secs(10), || {
+        fs::metadata(capture).is_ok_and(|m| m.len() >= 24)
+    });
     std::thread::sleep(Duration::from_millis(500));
     child
 }
@@ -115,7 +129,7 @@ fn captures_of_one_pass_at_a_time_add_up() {
 #[test]
 fn other_link_types_and_compressed_captures_are_read() {
     let sent = send("any", 500_000, "1.3");
-    recover(&sent, "cooked", &[sent.capture.clone()]);
+    recover(&sent, "cooked", std::slice::from_ref(&sent.capture));
     let status = Command::new("gzip").arg("-k").arg(&sent.capture).status().unwrap();
     assert!(status.success());
     recover(&sent, "gzip", &[sent.capture.with_extension("pcap.gz")]);
@@ -153,7 +167,8 @@ fn what_is_not_a_capture_is_refused_by_name_and_the_others_are_read() {
     let out = sent.dir.path().join("out");
     let missing = sent.dir.path().join("missing.pcap");
     let captures = [text(&rubbish), text(&empty), text(&missing), text(&sent.capture)];
-    let args = [&["recover", "--keys", text(&sent.keys), "--out", text(&out), "--json"][..], &captures].concat();
+    let args =
+        [&["recover", "--keys", text(&sent.keys), "--out", text(&out), "--json"][..], &captures].concat();
     let (report, status) = json("passband-ground", &args);
     assert_eq!(status, 2);
     assert!(report["captures"][0]["error"].as_str().unwrap().contains("rubbish.pcap"), "{report:#}");

@@ -64,7 +64,18 @@ impl Mission {
     fn station(&self, extra: &[&str]) -> Process {
         let (fast, alert) = (format!("127.0.0.1:{}", self.fast), format!("127.0.0.1:{}", self.alert));
         let out = self.path("products");
-        let args = ["receive", "--keys", text(&self.keys), "--listen", &fast, "--alerts", &alert, "--out", text(&out), "--json"];
+        let args = [
+            "receive",
+            "--keys",
+            text(&self.keys),
+            "--listen",
+            &fast,
+            "--alerts",
+            &alert,
+            "--out",
+            text(&out),
+            "--json",
+        ];
         Process::start("passband-ground", &[&args[..], extra].concat())
     }
 
@@ -75,23 +86,24 @@ impl Mission {
     fn wait_for_queue(&self, bundles: usize) {
         wait_for("the frames in the queue", PATIENCE, || {
             let out = run("passband", &["queue", "--json", "--config", text(&self.config)]);
-            serde_json::from_slice::<Value>(&out.stdout).is_ok_and(|v| v["bundles"].as_array().is_some_and(|b| b.len() >= bundles))
+            serde_json::from_slice::<Value>(&out.stdout)
+                .is_ok_and(|v| v["bundles"].as_array().is_some_and(|b| b.len() >= bundles))
         });
     }
+}
 
-    /// The station's report must show this many whole bundles, and the cube of the frame bit for bit.
-    fn check(&self, report: &str, bundles: usize, frame: &Path) {
-        let report: Value = serde_json::from_str(report).expect("JSON");
-        let list = report["bundles"].as_array().unwrap();
-        let whole = list.iter().filter(|b| b["complete"] == true).count();
-        assert_eq!(whole, bundles, "{report:#}");
-        let name = frame.file_name().unwrap().to_str().unwrap();
-        let cube = list.iter().find(|b| b["product"] == "cube" && b["frame"] == name).expect("its cube");
-        let output = Path::new(cube["output"].as_str().unwrap());
-        for ending in ["bil", "hdr"] {
-            let source = frame.with_extension(ending);
-            assert_eq!(sha256(&output.join(source.file_name().unwrap())), sha256(&source));
-        }
+/// The station's report must show this many whole bundles, and the cube of the frame bit for bit.
+fn check(report: &str, bundles: usize, frame: &Path) {
+    let report: Value = serde_json::from_str(report).expect("JSON");
+    let list = report["bundles"].as_array().unwrap();
+    let whole = list.iter().filter(|b| b["complete"] == true).count();
+    assert_eq!(whole, bundles, "{report:#}");
+    let name = frame.file_name().unwrap().to_str().unwrap();
+    let cube = list.iter().find(|b| b["product"] == "cube" && b["frame"] == name).expect("its cube");
+    let output = Path::new(cube["output"].as_str().unwrap());
+    for ending in ["bil", "hdr"] {
+        let source = frame.with_extension(ending);
+        assert_eq!(sha256(&output.join(source.file_name().unwrap())), sha256(&source));
     }
 }
 
@@ -110,11 +122,13 @@ fn kill_9_of_the_daemon_in_mid_pass_loses_nothing_and_the_alert_comes_first() {
     }
     let (status, report) = station.finish(Duration::from_secs(70));
     assert_eq!(status, 0, "{report}");
-    mission.check(&report, 2, &frame);
+    check(&report, 2, &frame);
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["alerts"][0]["frame"], "leak", "{report:#}");
     assert_eq!(report["alerts"].as_array().unwrap().len(), 1, "repeats count once");
-    wait_for("the daemon", PATIENCE, || run("passband", &["status", "--config", text(&mission.config)]).status.success());
+    wait_for("the daemon", PATIENCE, || {
+        run("passband", &["status", "--config", text(&mission.config)]).status.success()
+    });
     assert!(mission.ask("status")["boot_count"].as_u64().unwrap() >= 4);
     assert_eq!(mission.ask("queue")["bundles"].as_array().unwrap().len(), 2, "nothing twice, nothing lost");
 }
@@ -132,9 +146,10 @@ fn kill_9_of_the_receiver_resumes_from_its_store() {
         std::thread::sleep(Duration::from_millis(1500));
         station.kill();
     }
-    let (status, report) = mission.station(&["--bundles", "2", "--for", "60"]).finish(Duration::from_secs(70));
+    let (status, report) =
+        mission.station(&["--bundles", "2", "--for", "60"]).finish(Duration::from_secs(70));
     assert_eq!(status, 0, "{report}");
-    mission.check(&report, 2, &frame);
+    check(&report, 2, &frame);
 }
 
 #[test]
@@ -162,7 +177,7 @@ fn a_flood_of_noise_and_forgeries_changes_nothing() {
     let (status, report) = station.finish(Duration::from_secs(70));
     flood.join().unwrap();
     assert_eq!(status, 0, "{report}");
-    mission.check(&report, 2, &frame);
+    check(&report, 2, &frame);
     let report: Value = serde_json::from_str(&report).unwrap();
     assert!(report["packets"]["rejected"]["crc"].as_u64().unwrap_or(0) > 0, "{report:#}");
     assert_eq!(report["alerts"].as_array().map(Vec::len), Some(0));
@@ -196,7 +211,8 @@ fn malformed_frames_are_rejected_with_a_reason_and_the_rest_goes_on() {
     }
     wait_for("an event for each", PATIENCE, || {
         let events = mission.ask("events");
-        let rejected = events["events"].as_array().unwrap().iter().filter(|e| e["code"] == "frame-rejected").count();
+        let rejected =
+            events["events"].as_array().unwrap().iter().filter(|e| e["code"] == "frame-rejected").count();
         rejected == lies.len()
     });
     assert!(mission.ask("status")["counters"]["frames_rejected"].as_u64().unwrap() >= 4);

@@ -33,8 +33,11 @@ impl Target {
     /// Methane, in its window around 2.3 µm (built in; source and licence in `targets/ch4.csv`).
     pub fn ch4() -> Self {
         // The text is compiled in and a test parses it; a target without rows finds nothing.
-        Self::parse(include_str!("../targets/ch4.csv"))
-            .unwrap_or_else(|_| Self { name: "CH4".to_owned(), window_nm: [2122.0, 2488.0], rows: Vec::new() })
+        Self::parse(include_str!("../targets/ch4.csv")).unwrap_or_else(|_| Self {
+            name: "CH4".to_owned(),
+            window_nm: [2122.0, 2488.0],
+            rows: Vec::new(),
+        })
     }
 
     /// Reads a target: `#` lines are comments, of which `# name: NAME` and `# window_nm: FROM TO` count; then rows
@@ -72,7 +75,10 @@ impl Target {
             return Err(TargetError::Empty);
         };
         let window_nm = window.unwrap_or([first.wavelength_nm, last.wavelength_nm]);
-        if !rows.iter().any(|r| r.absorption > 0.0 && (window_nm[0]..=window_nm[1]).contains(&r.wavelength_nm)) {
+        if !rows
+            .iter()
+            .any(|r| r.absorption > 0.0 && (window_nm[0]..=window_nm[1]).contains(&r.wavelength_nm))
+        {
             return Err(TargetError::Empty);
         }
         Ok(Self { name: name.unwrap_or_else(|| "target".to_owned()), window_nm, rows })
@@ -121,7 +127,11 @@ impl Target {
 
 fn checked_name(value: &str, line: usize) -> Result<String, TargetError> {
     let sound = !value.is_empty() && value.len() <= 32 && value.chars().all(|c| c.is_ascii_graphic());
-    if sound { Ok(value.to_owned()) } else { Err(TargetError::Row { line, why: "a name is 1 to 32 ASCII letters" }) }
+    if sound {
+        Ok(value.to_owned())
+    } else {
+        Err(TargetError::Row { line, why: "a name is 1 to 32 ASCII letters" })
+    }
 }
 
 fn checked_window(value: &str, line: usize) -> Result<[f64; 2], TargetError> {
@@ -134,12 +144,13 @@ fn checked_window(value: &str, line: usize) -> Result<[f64; 2], TargetError> {
 
 fn checked_row(content: &str, line: usize) -> Result<Row, TargetError> {
     let refuse = |why| Err(TargetError::Row { line, why });
-    let Some(numbers) = content.split(',').map(|v| v.trim().parse::<f64>().ok()).collect::<Option<Vec<_>>>() else {
+    let Some(numbers) = content.split(',').map(|v| v.trim().parse::<f64>().ok()).collect::<Option<Vec<_>>>()
+    else {
         return refuse("not a number");
     };
     let (wavelength_nm, absorption, weight) = match numbers.as_slice() {
-        &[wavelength, absorption] => (wavelength, absorption, 1.0),
-        &[wavelength, absorption, weight] => (wavelength, absorption, weight),
+        [wavelength, absorption] => (*wavelength, *absorption, 1.0),
+        [wavelength, absorption, weight] => (*wavelength, *absorption, *weight),
         _ => return refuse("two or three values are needed"),
     };
     if !(100.0..=100_000.0).contains(&wavelength_nm) {

@@ -71,7 +71,7 @@ impl CaptureReader {
     ///
     /// # Errors
     /// The file can't be read.
-    pub fn next(&mut self) -> Result<Option<Packet>, CaptureError> {
+    pub fn next_packet(&mut self) -> Result<Option<Packet>, CaptureError> {
         let Some(record) = self.records.next()? else {
             self.stats.bytes = self.records.bytes();
             self.stats.resyncs = self.records.resyncs();
@@ -88,7 +88,7 @@ impl CaptureReader {
         Ok(Some(packet))
     }
 
-    /// What was found so far; all of it once [`CaptureReader::next`] has given `None`.
+    /// What was found so far; all of it once [`CaptureReader::next_packet`] has given `None`.
     #[must_use]
     pub fn stats(&self) -> CaptureStats {
         self.stats
@@ -106,3 +106,6 @@ impl std::fmt::Debug for CaptureReader {
         write!(f, "CaptureReader({:?})", self.stats)
     }
 }
+
+#[cfg(test)]
+mod tests;

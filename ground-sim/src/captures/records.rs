@@ -43,9 +43,9 @@ impl fmt::Display for CaptureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(path, e) => write!(f, "capture {}: {e}", path.display()),
-            Self::NotACapture(path, [a, b, c, d]) => write!(
+            Self::NotACapture(path, magic) => write!(
                 f,
-                "{} is not a capture: it begins with {a:02x} {b:02x} {c:02x} {d:02x}, not as pcap or pcapng does",
+                "{} is not a capture: it begins with the bytes {magic:02x?}, not as pcap or pcapng does",
                 path.display()
             ),
         }
@@ -342,7 +342,7 @@ impl Records {
             return Found::Short;
         };
         let bytes = bytes as usize;
-        if bytes < 12 || bytes % 4 != 0 || bytes > MAX_RECORD_BYTES {
+        if bytes < 12 || !bytes.is_multiple_of(4) || bytes > MAX_RECORD_BYTES {
             return Found::Nothing;
         }
         let Some(trailer) = self.u32(at + bytes - 4, big) else { return Found::Short };

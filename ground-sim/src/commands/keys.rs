@@ -58,7 +58,8 @@ pub fn run(args: KeysArgs) -> Result<ExitCode> {
         KeysCommand::New { spacecraft, epoch, out } => {
             let mut secret = [0; SECRET_BYTES];
             getrandom::fill(&mut secret).map_err(|e| anyhow!("the system's random source failed: {e}"))?;
-            let mut text = format!("# Passband key file. Secret: whoever holds it can read and forge.\n");
+            let mut text =
+                String::from("# Passband key file. Secret: whoever holds it can read and forge.\n");
             EpochKey::new(spacecraft, epoch, secret).write_line(&mut text)?;
             text.push('\n');
             let mut file = OpenOptions::new()

@@ -154,7 +154,7 @@ impl Recoverer {
         };
         let before = bar.position();
         loop {
-            match reader.next() {
+            match reader.next_packet() {
                 Ok(Some(packet)) => self.packet(&packet)?,
                 Ok(None) => break,
                 Err(e) => {

@@ -45,9 +45,9 @@ pub(super) fn render(summary: &Summary, out: &Path) -> String {
     page.push_str(&tables::alerts(summary));
     page.push_str("<h2>What happened</h2>");
     page.push_str(&tables::timeline(summary));
-    let _ = write!(
+    let _ = writeln!(
         page,
-        "<footer>Passband demo, seed {}, {:.0} s.</footer></main></body></html>\n",
+        "<footer>Passband demo, seed {}, {:.0} s.</footer></main></body></html>",
         summary.seed, summary.seconds
     );
     page

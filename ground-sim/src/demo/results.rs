@@ -109,9 +109,9 @@ fn check_captures(demo: &mut Demo, bundles: &[BundleSummary], work: &Path) -> Re
     let recovery = recover(&demo.keys, &captures, &work.join("store"), &work.join("products"), true)?;
     let same = bundles.iter().all(|b| {
         let again = recovery.bundles.iter().find(|r| r.id == b.id);
-        let files = |r: &BundleReport| r.files.iter().map(|f| Some(f.sha256.clone())).collect::<Vec<_>>();
-        again.map(files).unwrap_or_default()
-            == b.files.iter().map(|f| f.product_sha256.clone()).filter(Option::is_some).collect::<Vec<_>>()
+        let again: Vec<&str> = again.iter().flat_map(|r| &r.files).map(|f| f.sha256.as_str()).collect();
+        let live: Vec<&str> = b.files.iter().filter_map(|f| f.product_sha256.as_deref()).collect();
+        again == live
     });
     let whole = recovery.bundles.iter().filter(|b| b.complete).count();
     let verdict = if same { "the same products" } else { "OTHER products than live reception" };

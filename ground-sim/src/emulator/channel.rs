@@ -160,12 +160,19 @@ impl Channel {
         let damaged = self.damage(&mut bytes);
         let duplicate = self.rng.random_bool(probability(self.params.duplicate));
         let held = self.rng.random_bool(probability(self.params.reorder));
-        let order = self.order + if held { u64::from(self.rng.random_range(0..=self.params.reorder_depth)) * 2 + 1 } else { 0 };
+        let order = self.order
+            + if held { u64::from(self.rng.random_range(0..=self.params.reorder_depth)) * 2 + 1 } else { 0 };
         self.order += 2;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a delay is small and positive")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a delay is small and positive"
+        )]
         let delay_us = (self.params.delay_ms.clamp(0.0, 1e7) * 1e3) as u64;
         // What is held up leaves with the datagrams that overtook it, a moment later.
-        let due_us = sent_us + delay_us + if held { self.slot_us(datagram.len()) * (order + 2 - self.order) / 2 } else { 0 };
+        let due_us = sent_us
+            + delay_us
+            + if held { self.slot_us(datagram.len()) * (order + 2 - self.order) / 2 } else { 0 };
         if duplicate {
             self.stats.duplicated += 1;
             self.arrive(Delivery { due_us, order: order + 1, bytes: bytes.clone() });
@@ -234,7 +241,7 @@ impl Channel {
     fn loses(&mut self) -> bool {
         let loss = probability(self.params.loss);
         let burst = self.params.burst_len;
-        if !(burst > 1.0) || loss >= 1.0 {
+        if burst.is_nan() || burst <= 1.0 || loss >= 1.0 {
             return self.rng.random_bool(loss);
         }
         let change = if self.bad { 1.0 / burst } else { probability(loss / (burst * (1.0 - loss))) };
@@ -303,9 +310,11 @@ mod tests {
     #[test]
     fn loss_and_burst_length_are_what_was_asked_for() {
         for (loss, burst_len) in [(0.05, 1.0), (0.2, 3.0), (0.5, 50.0), (0.3, 200.0)] {
-            let (verdicts, _, _) = run(ChannelParams { loss, burst_len, seed: 3, ..Default::default() }, 400_000);
+            let (verdicts, _, _) =
+                run(ChannelParams { loss, burst_len, seed: 3, ..Default::default() }, 400_000);
             let lost = verdicts.iter().filter(|v| **v == Verdict::Lost).count() as f64;
-            let bursts = verdicts.windows(2).filter(|w| w[0] != Verdict::Lost && w[1] == Verdict::Lost).count() as f64;
+            let bursts =
+                verdicts.windows(2).filter(|w| w[0] != Verdict::Lost && w[1] == Verdict::Lost).count() as f64;
             assert!((lost / 400_000.0 - loss).abs() < 0.03, "{loss}: {}", lost / 400_000.0);
             let expected = if burst_len > 1.0 { burst_len } else { 1.0 / (1.0 - loss) };
             assert!((lost / bursts / expected - 1.0).abs() < 0.1, "{burst_len}: {}", lost / bursts);
@@ -326,10 +335,11 @@ mod tests {
         assert_eq!(run(params, 20_000).1, out);
         let damaged = verdicts.iter().filter(|v| **v == Verdict::Damaged).count();
         assert!((2500..3300).contains(&damaged), "{damaged}");
-        assert_eq!(stats.corrupted as usize, damaged);
+        assert_eq!(stats.corrupted, damaged as u64);
         assert_eq!(out.len() as u64, 20_000 + stats.duplicated);
         assert!(stats.reordered > 1500);
-        let whole: Vec<u64> = out.iter().filter_map(|b| Some(u64::from_be_bytes(b.as_slice().try_into().ok()?))).collect();
+        let whole: Vec<u64> =
+            out.iter().filter_map(|b| Some(u64::from_be_bytes(b.as_slice().try_into().ok()?))).collect();
         assert!(whole.windows(2).any(|w| w[0] > w[1]), "some come out of order");
     }
 

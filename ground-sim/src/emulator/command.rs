@@ -17,7 +17,9 @@ use crate::commands::{parse_rate, parse_share, print_json};
 /// --seed. Without --pass the link is always open. Runs until it is interrupted, --for is over, or the
 /// last pass is.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: 30 % loss in bursts of 50, two passes of 60 s, a minute apart\n  passband-ground link --listen 127.0.0.1:47000 --forward 127.0.0.1:48000 \\\n      --loss 30% --burst 50 --corrupt 1% --rate 40M --pass 0+60 --pass 120+60 --seed 7")]
+#[command(
+    after_help = "Example: 30 % loss in bursts of 50, two passes of 60 s, a minute apart\n  passband-ground link --listen 127.0.0.1:47000 --forward 127.0.0.1:48000 \\\n      --loss 30% --burst 50 --corrupt 1% --rate 40M --pass 0+60 --pass 120+60 --seed 7"
+)]
 pub struct LinkArgs {
     /// Where the sender sends.
     #[arg(long, value_name = "ADDR:PORT")]

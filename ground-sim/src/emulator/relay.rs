@@ -41,7 +41,8 @@ impl Relay {
         let socket = UdpSocket::bind(listen).with_context(|| format!("listening on {listen}"))?;
         // The kernel grants what it may; a smaller buffer only means more loss.
         let _ = SockRef::from(&socket).set_recv_buffer_size(SOCKET_BUFFER_BYTES);
-        let any: SocketAddr = if forward.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
+        let any: SocketAddr =
+            if forward.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
         let out = UdpSocket::bind(any).context("opening a socket")?;
         Ok(Self { socket, out, forward })
     }
@@ -77,15 +78,21 @@ impl Relay {
             if stop.load(Ordering::Relaxed) || over {
                 break;
             }
-            let open = passes.iter().position(|p| (p.start_s..p.start_s + p.duration_s).contains(&now.as_secs_f64()));
+            let open = passes
+                .iter()
+                .position(|p| (p.start_s..p.start_s + p.duration_s).contains(&now.as_secs_f64()));
             if let Some(pass) = open.filter(|pass| *pass != current) {
                 add(&mut stats[current], channel.take_stats());
                 current = pass;
             }
             let now_us = micros(now);
             self.deliver(channel, now_us);
-            let nap = channel.next_us().map_or(NAP, |due| Duration::from_micros(due.saturating_sub(now_us)).min(NAP));
-            self.socket.set_read_timeout(Some(nap.max(Duration::from_micros(100)))).context("setting a timeout")?;
+            let nap = channel
+                .next_us()
+                .map_or(NAP, |due| Duration::from_micros(due.saturating_sub(now_us)).min(NAP));
+            self.socket
+                .set_read_timeout(Some(nap.max(Duration::from_micros(100))))
+                .context("setting a timeout")?;
             match self.socket.recv(&mut buf) {
                 Ok(n) => {
                     let datagram = buf.get(..n).unwrap_or_default();
@@ -96,7 +103,14 @@ impl Relay {
                     };
                     observe(datagram, verdict);
                 }
-                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted | ErrorKind::ConnectionRefused) => {}
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        ErrorKind::WouldBlock
+                            | ErrorKind::TimedOut
+                            | ErrorKind::Interrupted
+                            | ErrorKind::ConnectionRefused
+                    ) => {}
                 Err(e) => return Err(e).context("receiving from the sender"),
             }
         }
@@ -132,7 +146,7 @@ fn add(to: &mut ChannelStats, more: ChannelStats) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::ChannelParams;
+    use crate::emulator::ChannelParams;
 
     #[test]
     fn relays_inside_a_pass_and_loses_everything_outside() {
@@ -142,7 +156,8 @@ mod tests {
         let relay = Relay::bind(any, far.local_addr().unwrap()).unwrap();
         let near = UdpSocket::bind(any).unwrap();
         near.connect(relay.address().unwrap()).unwrap();
-        let passes = [PassWindow { start_s: 0.0, duration_s: 0.5 }, PassWindow { start_s: 1.0, duration_s: 0.5 }];
+        let passes =
+            [PassWindow { start_s: 0.0, duration_s: 0.5 }, PassWindow { start_s: 1.0, duration_s: 0.5 }];
         let sender = std::thread::spawn(move || {
             near.send(b"inside").unwrap();
             std::thread::sleep(Duration::from_millis(750));

@@ -76,7 +76,7 @@ pub struct Scene {
 
 /// Makes a scene.
 pub fn generate(params: &SceneParams) -> Result<Scene> {
-    let pixels = params.samples.checked_mul(params.lines).unwrap_or(usize::MAX);
+    let pixels = params.samples.saturating_mul(params.lines);
     ensure!(pixels > 0 && pixels <= MAX_PIXELS, "a scene has 1 to {MAX_PIXELS} pixels");
     ensure!((0.0..=1.0).contains(&params.cloud_fraction), "the cloud fraction must be 0 to 1");
     let strength = params.plume_ppm_m.unwrap_or(0.0);

@@ -155,7 +155,7 @@ impl OpenBlock {
 
     /// Puts the symbols aside, as evidence, and begins again.
     pub(super) fn quarantine(&mut self) -> Result<PathBuf> {
-        let aside = (0..).map(|n| self.path.with_extension(format!("bad{n}"))).find(|p| !p.exists());
+        let aside = (0..1000).map(|n| self.path.with_extension(format!("bad{n}"))).find(|p| !p.exists());
         let aside = aside.unwrap_or_else(|| self.path.with_extension("bad"));
         fs::rename(&self.path, &aside).with_context(|| format!("renaming {}", self.path.display()))?;
         self.known = Bitmap::default();

@@ -173,7 +173,7 @@ impl Bundle {
     /// Opens what is whole after a restart: the head, or all of it.
     pub(super) fn resume_products(&mut self, keys: &KeyRing, out: &Path) -> Result<()> {
         if self.sealed_path().is_file() {
-            self.write_products(keys, out)?;
+            self.write_products(keys, out);
             return self.remove_blocks();
         }
         if matches!(self.blocks.get(&0), Some(Block::Whole(_))) {
@@ -189,7 +189,7 @@ impl Bundle {
     }
 
     /// Takes an authentic datagram of this bundle.
-    pub(super) fn push(&mut self, datagram: &Datagram<'_>) -> Result<Verdict> {
+    pub(super) fn push(&mut self, datagram: &Datagram<'_>) -> Verdict {
         let header = datagram.header();
         let about = &mut self.about;
         let symbol_bytes = datagram.symbol_bytes();
@@ -197,24 +197,22 @@ impl Bundle {
             || symbol_bytes != about.symbol_bytes
             || about.block_count > MAX_BLOCKS
         {
-            return Ok(Verdict::Rejected("conflict"));
+            return Verdict::Rejected("conflict");
         }
         about.class = header.class;
         if self.products.is_some() || self.sealed_path_known() {
-            return Ok(Verdict::Known);
+            return Verdict::Known;
         }
         let block = self.blocks.entry(header.block).or_insert_with(|| {
             Block::Open(OpenBlock::new(&self.dir, header.block, header.block_bytes, symbol_bytes))
         });
         match block {
-            Block::Whole(_) => Ok(Verdict::Known),
-            Block::Open(open) if open.block_bytes() != header.block_bytes => {
-                Ok(Verdict::Rejected("conflict"))
-            }
+            Block::Whole(_) => Verdict::Known,
+            Block::Open(open) if open.block_bytes() != header.block_bytes => Verdict::Rejected("conflict"),
             Block::Open(open) => {
                 let new = open.push(header.esi, datagram.symbol());
                 self.symbols_received += u64::from(new);
-                Ok(if new { Verdict::New } else { Verdict::Known })
+                if new { Verdict::New } else { Verdict::Known }
             }
         }
     }
@@ -301,7 +299,7 @@ impl Bundle {
         }
         writer.flush().with_context(|| format!("writing {}", tmp.display()))?;
         fs::rename(&tmp, &sealed).with_context(|| format!("renaming {}", tmp.display()))?;
-        self.write_products(keys, out)?;
+        self.write_products(keys, out);
         self.completion = self.products.is_some();
         self.remove_blocks()
     }
@@ -318,15 +316,14 @@ impl Bundle {
         Ok(())
     }
 
-    fn write_products(&mut self, keys: &KeyRing, out: &Path) -> Result<()> {
+    fn write_products(&mut self, keys: &KeyRing, out: &Path) {
         match open_sealed_file(&self.sealed_path(), keys, out) {
             Ok(opened) => {
-                self.symbols_received = self.needed_of(&opened.geometry);
+                self.symbols_received = symbols_of(&opened.geometry);
                 self.products = Some(opened);
             }
             Err(e) => self.faults.push(format!("{e:#}")),
         }
-        Ok(())
     }
 
     /// The geometry, if every block is whole.
@@ -355,7 +352,7 @@ impl Bundle {
         let manifest =
             self.products.as_ref().map(|p| &p.manifest).or(self.head.as_ref().map(|h| &h.manifest));
         let complete = self.products.is_some();
-        let needed = self.products.as_ref().map_or_else(|| self.needed(), |p| self.needed_of(&p.geometry));
+        let needed = self.products.as_ref().map_or_else(|| self.needed(), |p| symbols_of(&p.geometry));
         let whole = self.blocks.values().filter(|b| matches!(b, Block::Whole(_))).count();
         let received = self.symbols_received;
         let percent = 100.0 * received.min(needed) as f64 / needed.max(1) as f64;
@@ -399,10 +396,6 @@ impl Bundle {
         block_bytes.div_ceil(u32::from(self.about.symbol_bytes.max(1)))
     }
 
-    fn needed_of(&self, geometry: &Geometry) -> u64 {
-        (0..geometry.block_count).filter_map(|b| geometry.source_symbols(b)).map(u64::from).sum()
-    }
-
     /// Source symbols in all; blocks not heard of yet are taken to be as large as the largest one, but for
     /// the head, which is small.
     fn needed(&self) -> u64 {
@@ -416,4 +409,9 @@ impl Bundle {
         let head = u64::from(!self.blocks.contains_key(&0));
         known + head + unheard.saturating_sub(head) * u64::from(largest)
     }
+}
+
+/// Source symbols of all blocks.
+fn symbols_of(geometry: &Geometry) -> u64 {
+    (0..geometry.block_count).filter_map(|b| geometry.source_symbols(b)).map(u64::from).sum()
 }

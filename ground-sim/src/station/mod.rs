@@ -173,7 +173,7 @@ impl Station {
             self.bundles.insert(id, bundle);
         }
         let Some(bundle) = self.bundles.get_mut(&id) else { return Ok(Verdict::Rejected("conflict")) };
-        let verdict = bundle.push(&datagram)?;
+        let verdict = bundle.push(&datagram);
         if verdict == Verdict::New {
             self.pending_bytes += bytes.len();
             bundle.decode_if_ready(header.block, &self.keys, &self.out)?;

@@ -101,7 +101,11 @@ impl<R: ReadAt> Cube<R> {
     ) -> Result<(), CubeError> {
         let header = &self.header;
         if first.checked_add(count).is_none_or(|end| end > header.lines) {
-            return Err(CubeError::Range { what: "line", index: first.saturating_add(count), count: header.lines });
+            return Err(CubeError::Range {
+                what: "line",
+                index: first.saturating_add(count),
+                count: header.lines,
+            });
         }
         if let Some(&band) = bands.iter().find(|&&b| b >= header.bands) {
             return Err(CubeError::Range { what: "band", index: band, count: header.bands });

@@ -2,9 +2,7 @@
 
 use super::lex::{Entries, Entry, short};
 use super::lists::{self, Lists};
-use super::{
-    ByteOrder, DataType, EnviError, Header, Interleave, MAX_BANDS, MAX_DATA_BYTES, MAX_SIDE,
-};
+use super::{ByteOrder, DataType, EnviError, Header, Interleave, MAX_BANDS, MAX_DATA_BYTES, MAX_SIDE};
 
 /// Largest header offset, bytes.
 const MAX_OFFSET_BYTES: usize = 1 << 40;
@@ -98,7 +96,9 @@ fn data_type(entries: &Entries) -> Result<DataType, EnviError> {
         return Err(entry.invalid("complex samples are not read"));
     }
     DataType::ALL.into_iter().find(|t| usize::from(t.code()) == code).ok_or_else(|| {
-        entry.invalid("not a type that is read (1 u8, 2 i16, 3 i32, 4 f32, 5 f64, 12 u16, 13 u32, 14 i64, 15 u64)")
+        entry.invalid(
+            "not a type that is read (1 u8, 2 i16, 3 i32, 4 f32, 5 f64, 12 u16, 13 u32, 14 i64, 15 u64)",
+        )
     })
 }
 
@@ -117,7 +117,11 @@ fn interleave(entries: &Entries, bands: usize, notes: &mut Vec<String>) -> Resul
         .ok_or_else(|| entry.invalid("must be bil, bip or bsq"))
 }
 
-fn byte_order(entries: &Entries, data_type: DataType, notes: &mut Vec<String>) -> Result<ByteOrder, EnviError> {
+fn byte_order(
+    entries: &Entries,
+    data_type: DataType,
+    notes: &mut Vec<String>,
+) -> Result<ByteOrder, EnviError> {
     let Some(entry) = entries.get("byte order") else {
         if data_type.bytes() > 1 {
             notes.push("no `byte order`; taken as 0, little endian".to_owned());
@@ -144,7 +148,11 @@ fn number(
     let entry = entries.get(name)?;
     let value = plain(entry).parse::<f64>().ok().filter(|&v| sound(v));
     if value.is_none() {
-        notes.push(format!("`{name} = {}` (line {}) cannot be used; left out", short(&entry.value), entry.line));
+        notes.push(format!(
+            "`{name} = {}` (line {}) cannot be used; left out",
+            short(&entry.value),
+            entry.line
+        ));
     }
     value
 }

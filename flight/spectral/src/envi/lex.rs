@@ -19,7 +19,12 @@ pub(super) struct Entry {
 impl Entry {
     /// The refusal of this field.
     pub(super) fn invalid(&self, why: impl Into<String>) -> EnviError {
-        EnviError::Invalid { field: self.name.clone(), line: self.line, value: short(&self.value), why: why.into() }
+        EnviError::Invalid {
+            field: self.name.clone(),
+            line: self.line,
+            value: short(&self.value),
+            why: why.into(),
+        }
     }
 }
 
@@ -60,8 +65,9 @@ pub(super) fn entries(text: &str) -> Result<Entries, EnviError> {
         };
         let name = tidy_name(name);
         let value = match rest.trim().strip_prefix('{') {
-            Some(opened) => braced(opened, &mut lines)
-                .ok_or_else(|| EnviError::Unclosed { field: short(&name), line })?,
+            Some(opened) => {
+                braced(opened, &mut lines).ok_or_else(|| EnviError::Unclosed { field: short(&name), line })?
+            }
             None => rest.trim().to_owned(),
         };
         out.push(Entry { name, value, line });

@@ -87,7 +87,10 @@ fn applied(entries: &Entries, name: &str, bands: usize) -> Result<Option<Vec<f64
 /// ENVI counts bands from 1 here; a list that does not fit is of no consequence.
 fn default_bands(entries: &Entries, bands: usize) -> Option<[usize; 3]> {
     let list = numbers(&entries.get("default bands")?.value)?;
-    let zero_based: Vec<usize> = list.iter().filter_map(|&v| (0..bands).find(|&b| v == (b + 1) as f64)).collect();
+    let zero_based: Vec<usize> = list
+        .iter()
+        .filter_map(|&v| (0..bands).find(|&b| (v - (b + 1) as f64).abs() < f64::EPSILON))
+        .collect();
     <[usize; 3]>::try_from(zero_based).ok().filter(|_| list.len() == 3)
 }
 
@@ -117,8 +120,12 @@ fn unit_nm(entries: &Entries, list: &[f64], notes: &mut Vec<String>) -> Option<f
     let other = [1.0, 1e3].into_iter().find(|&nm| plausible(low * nm, high * nm));
     let what = entry.map(described_unit).unwrap_or_default();
     match other {
-        Some(nm) => notes.push(format!("{what} cannot be with values {low} to {high}; taken as {}", unit_name(nm))),
-        None => notes.push(format!("{what} with values {low} to {high} is outside the optical range; left out")),
+        Some(nm) => {
+            notes.push(format!("{what} cannot be with values {low} to {high}; taken as {}", unit_name(nm)));
+        }
+        None => {
+            notes.push(format!("{what} with values {low} to {high} is outside the optical range; left out"));
+        }
     }
     other
 }
@@ -127,7 +134,9 @@ fn guessed(low: f64, high: f64, notes: &mut Vec<String>) -> Option<f64> {
     let found = [1.0, 1e3].into_iter().find(|&nm| plausible(low * nm, high * nm));
     match found {
         Some(nm) => notes.push(format!("no `wavelength units`; from the values taken as {}", unit_name(nm))),
-        None => notes.push(format!("no `wavelength units`, and {low} to {high} is neither nm nor µm; left out")),
+        None => {
+            notes.push(format!("no `wavelength units`, and {low} to {high} is neither nm nor µm; left out"));
+        }
     }
     found
 }

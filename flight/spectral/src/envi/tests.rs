@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const GOOD: &str = "ENVI\nsamples = 3\nlines = 2\nbands = 2\ndata type = 12\ninterleave = bil\nbyte order = 0\n";
+const GOOD: &str =
+    "ENVI\nsamples = 3\nlines = 2\nbands = 2\ndata type = 12\ninterleave = bil\nbyte order = 0\n";
 
 fn with(extra: &str) -> Result<Header, EnviError> {
     Header::parse(&format!("{GOOD}{extra}"))
@@ -48,7 +49,10 @@ fn refuses_dimensions_that_cannot_be_and_names_field_and_line() {
     for bad in ["0", "-4", "1048577", "99999999999999999999999", "three", "2.5", "", "0x10", "NaN"] {
         let text = GOOD.replace("lines = 2", &format!("lines = {bad}"));
         let error = Header::parse(&text).unwrap_err();
-        assert!(matches!(&error, EnviError::Invalid { field, line: 3, .. } if field == "lines"), "{bad}: {error}");
+        assert!(
+            matches!(&error, EnviError::Invalid { field, line: 3, .. } if field == "lines"),
+            "{bad}: {error}"
+        );
         assert!(error.to_string().contains("line 3") && error.to_string().contains("lines"), "{error}");
     }
     let huge = "ENVI\nsamples=1048576\nlines=1048576\nbands=4096\ndata type=5\ninterleave=bil\nbyte order=0";
@@ -66,7 +70,10 @@ fn refuses_what_is_not_a_flat_array_of_known_samples() {
     assert!(with("file type = TIFF\n").is_err());
     assert!(with("major frame offsets = {0, 4}\n").is_err());
     assert!(with("major frame offsets = {0, 0}\nfile type = ENVI Standard\nfile compression = 0\n").is_ok());
-    assert!(with("data gain values = {1}\n").is_err(), "a gain list of the wrong length would change samples");
+    assert!(
+        with("data gain values = {1}\n").is_err(),
+        "a gain list of the wrong length would change samples"
+    );
     assert!(matches!(with("wavelength = {1, 2\n"), Err(EnviError::Unclosed { line: 8, .. })));
     assert_eq!(Header::parse("\u{0}\u{1}binary"), Err(EnviError::NotEnvi));
     assert!(matches!(Header::parse(&" ".repeat(MAX_HEADER_BYTES + 1)), Err(EnviError::TooLong { .. })));
@@ -92,7 +99,8 @@ fn what_only_describes_is_left_out_with_a_note() {
     assert_eq!(notes(falling).wavelengths_nm, Some(vec![600.0, 500.0]));
     assert_eq!(notes("reflectance scale factor = 0\n").reflectance_scale, None);
     assert_eq!(notes("lines = 5\n").lines, 5);
-    let no_order: String = GOOD.lines().filter(|l| !l.starts_with("byte")).map(|l| format!("{l}\n")).collect();
+    let no_order: String =
+        GOOD.lines().filter(|l| !l.starts_with("byte")).map(|l| format!("{l}\n")).collect();
     let header = Header::parse(&no_order).unwrap();
     assert_eq!((header.byte_order, header.notes.len()), (ByteOrder::Little, 1));
 }
@@ -109,7 +117,7 @@ fn written_text_reads_back_the_same() {
     header.byte_order = ByteOrder::Big;
     header.interleave = Interleave::Bip;
     header.header_offset = 128;
-    header.wavelengths_nm = Some(vec![400.25, 1234.567_891, 2499.0]);
+    header.wavelengths_nm = Some(vec![400.25, 1_234.567_891, 2499.0]);
     header.fwhm_nm = Some(vec![5.0, 5.5, 6.0]);
     header.bad_bands = Some(vec![false, true, false]);
     header.gains = Some(vec![0.001, 1e-5, 3.0]);

@@ -130,7 +130,8 @@ fn read_cells<R: ReadAt>(cube: &Cube<R>, triage: &Triage, join: usize) -> Result
             }
         }
         let from = line * samples;
-        let said = triage.mask.iter().zip(&triage.plume).zip(&triage.enhancement_ppm_m).skip(from).take(samples);
+        let said =
+            triage.mask.iter().zip(&triage.plume).zip(&triage.enhancement_ppm_m).skip(from).take(samples);
         for (sample, ((flags, label), alpha)) in said.enumerate() {
             let Some(cell) = cells.get_mut(row + sample / join) else { continue };
             cell.clear &= flags & (pixel::BAD | pixel::CLOUD | pixel::SATURATED) == 0;

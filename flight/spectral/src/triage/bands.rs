@@ -56,7 +56,8 @@ pub(super) fn window(header: &Header, target: &Target, fewest: usize) -> Option<
         let stated = header.fwhm_nm.as_ref().and_then(|l| l.get(band)).copied();
         stated.filter(|&nm| nm > 0.0 && nm < to - from).unwrap_or(spacing)
     };
-    let absorption: Vec<f64> = found.iter().map(|&(band, nm)| target.band_absorption(nm, fwhm(band))).collect();
+    let absorption: Vec<f64> =
+        found.iter().map(|&(band, nm)| target.band_absorption(nm, fwhm(band))).collect();
     if found.len() < fewest.max(2) || absorption.iter().all(|&k| k <= 0.0) {
         return None;
     }

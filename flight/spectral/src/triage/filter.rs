@@ -191,7 +191,8 @@ fn pooled_covariance(block: &Block, weights: &[f32]) -> Vec<f64> {
                 *to = value * w;
             }
         }
-        for (i, (row, products)) in weighted.chunks_exact(padded).zip(out.chunks_exact_mut(bands)).enumerate() {
+        for (i, (row, products)) in weighted.chunks_exact(padded).zip(out.chunks_exact_mut(bands)).enumerate()
+        {
             for (other, product) in weighted.chunks_exact(padded).zip(products).take(i + 1) {
                 *product += f64::from(lane_dot(row, other));
             }
@@ -278,9 +279,11 @@ impl FilterBank {
     fn alpha(&self, score: &[f32], albedo: &[f32], clear: &[f32]) -> Vec<f32> {
         let per_pixel = score.iter().zip(albedo).zip(clear).zip(self.strength.iter().cycle());
         per_pixel
-            .map(|(((score, albedo), clear), strength)| {
-                if *clear > 0.0 { score / (strength * albedo.max(LEAST_ALBEDO)) } else { f32::NAN }
-            })
+            .map(
+                |(((score, albedo), clear), strength)| {
+                    if *clear > 0.0 { score / (strength * albedo.max(LEAST_ALBEDO)) } else { f32::NAN }
+                },
+            )
             .collect()
     }
 }

@@ -69,7 +69,11 @@ pub(super) fn verdict(
         return (class, probability, reason);
     }
     if quality.bad_fraction > params.discard_bad {
-        return (Class::DiscardCandidate, probability, format!("{} of it is bad data", percent(quality.bad_fraction)));
+        return (
+            Class::DiscardCandidate,
+            probability,
+            format!("{} of it is bad data", percent(quality.bad_fraction)),
+        );
     }
     if quality.cloud_fraction > params.discard_cloud {
         let reason = format!("{} of it is cloud", percent(quality.cloud_fraction));

@@ -53,7 +53,6 @@ impl Cholesky {
         }
         out
     }
-
 }
 
 /// The product of the two, as far as the shorter goes.

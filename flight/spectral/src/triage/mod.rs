@@ -252,9 +252,8 @@ fn search<R: ReadAt>(
     let candidates = plumes::candidates(&map, samples, params);
     let mut taken: Vec<usize> = candidates.iter().flat_map(|c| c.pixels.iter().copied()).collect();
     taken.sort_unstable();
-    let is_ground = |at: usize| {
-        map.sigmas.get(at).is_some_and(|s| s.is_finite()) && taken.binary_search(&at).is_err()
-    };
+    let is_ground =
+        |at: usize| map.sigmas.get(at).is_some_and(|s| s.is_finite()) && taken.binary_search(&at).is_err();
     let frame =
         Frame { cube, window, backgrounds: &scan.backgrounds, is_ground: &is_ground, sigmas: &map.sigmas };
     let mut judged = Vec::with_capacity(candidates.len());
@@ -311,7 +310,9 @@ pub enum TriageError {
 impl fmt::Display for TriageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLarge { pixels, most } => write!(f, "triage: a frame of {pixels} pixels, at most {most}"),
+            Self::TooLarge { pixels, most } => {
+                write!(f, "triage: a frame of {pixels} pixels, at most {most}")
+            }
             Self::Cube(source) => write!(f, "triage: {source}"),
         }
     }

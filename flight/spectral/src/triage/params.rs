@@ -104,6 +104,13 @@ impl Default for Params {
 
 impl Default for Logistic {
     fn default() -> Self {
-        Self { bias: -12.0, ln_snr: 2.5, ln_pixels: 0.8, spectral_match: 8.0, contrast: -3.0, line_shape: -6.0 }
+        Self {
+            bias: -12.0,
+            ln_snr: 2.5,
+            ln_pixels: 0.8,
+            spectral_match: 8.0,
+            contrast: -3.0,
+            line_shape: -6.0,
+        }
     }
 }

@@ -147,10 +147,11 @@ fn patch(block: &mut Block, dead: &[Vec<bool>], mask: &mut [u8]) {
             continue;
         }
         for &band in &dead_here {
-            let sources: Vec<usize> = [(0..band).rev().find(|&b| !is_dead(b)), (band..bands).find(|&b| !is_dead(b))]
-                .into_iter()
-                .flatten()
-                .collect();
+            let sources: Vec<usize> =
+                [(0..band).rev().find(|&b| !is_dead(b)), (band..bands).find(|&b| !is_dead(b))]
+                    .into_iter()
+                    .flatten()
+                    .collect();
             let mean = |b: usize| means.get(b).copied().filter(|m| *m > 0.0).unwrap_or(1.0);
             for line in block.lines_mut() {
                 let at = |b: usize| line.get(b * samples + sample).copied().map_or(0.0, f64::from) / mean(b);
@@ -196,7 +197,8 @@ fn striping(block: &Block, mask: &[u8]) -> f64 {
     }
     let mut jumps = Vec::new();
     for row in sums.chunks_exact(block.samples) {
-        let means: Vec<f64> = row.iter().zip(&counts).map(|(s, n)| if *n > 0.0 { s / n } else { f64::NAN }).collect();
+        let means: Vec<f64> =
+            row.iter().zip(&counts).map(|(s, n)| if *n > 0.0 { s / n } else { f64::NAN }).collect();
         for three in means.windows(3) {
             if let &[left, here, right] = three {
                 let expected = f64::midpoint(left, right);
@@ -216,9 +218,8 @@ mod tests {
         let value = |line: usize, band: usize, sample: usize| {
             f32::from(u16::try_from(1000 + line * 37 + band * 100 + (sample * line) % 7).unwrap())
         };
-        let values = (0..10)
-            .flat_map(|l| (0..4).flat_map(move |b| (0..6).map(move |s| value(l, b, s))))
-            .collect();
+        let values =
+            (0..10).flat_map(|l| (0..4).flat_map(move |b| (0..6).map(move |s| value(l, b, s)))).collect();
         Block { samples: 6, bands: 4, values }
     }
 

@@ -128,8 +128,9 @@ mod tests {
     #[test]
     fn levelling_removes_a_bias_and_measures_the_scatter_by_brightness() {
         let albedo: Vec<f32> = (0..4096).map(|i| if i % 2 == 0 { 0.5 } else { 1.0 }).collect();
-        let mut alpha: Vec<f32> =
-            (0..4096).map(|i| if i % 2 == 0 { 50.0 + 200.0 * scatter(i) } else { 100.0 * scatter(i) }).collect();
+        let mut alpha: Vec<f32> = (0..4096)
+            .map(|i| if i % 2 == 0 { 50.0 + 200.0 * scatter(i) } else { 100.0 * scatter(i) })
+            .collect();
         let sigma = level(&mut alpha, &albedo).unwrap();
         assert!((sigma[0] / sigma[1] - 2.0).abs() < 0.15, "{} {}", sigma[0], sigma[1]);
         let median = quantile(&mut alpha.iter().copied().step_by(2).collect(), 0.5).unwrap();
@@ -148,6 +149,10 @@ mod tests {
         let map = smoothed(&alpha, &vec![0.58; 900], 30);
         assert!(map.sigmas[0].is_nan() && map.sigmas[1].is_finite());
         let best = map.sigmas.iter().copied().fold(0.0, f32::max);
-        assert!(best > 8.0 && best.to_bits() == map.sigmas[10 * 30 + 10..=11 * 30 + 11].iter().copied().fold(0.0, f32::max).to_bits());
+        assert!(
+            best > 8.0
+                && best.to_bits()
+                    == map.sigmas[10 * 30 + 10..=11 * 30 + 11].iter().copied().fold(0.0, f32::max).to_bits()
+        );
     }
 }

@@ -119,7 +119,12 @@ impl<R: ReadAt> Frame<'_, R> {
             .collect()
     }
 
-    fn compare(&self, inside: Option<Vec<f64>>, ring: Option<Vec<f64>>, background: &Background) -> Option<Look> {
+    fn compare(
+        &self,
+        inside: Option<Vec<f64>>,
+        ring: Option<Vec<f64>>,
+        background: &Background,
+    ) -> Option<Look> {
         let (inside, ring) = (inside?, ring?);
         let ratio: Vec<f64> = inside.iter().zip(&ring).map(|(i, r)| libm::log(i / r)).collect();
         if ratio.iter().any(|v| !v.is_finite()) {

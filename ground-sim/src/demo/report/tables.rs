@@ -111,7 +111,7 @@ pub(super) fn bundles(summary: &Summary) -> String {
             "<tr><td class=\"t\"><code title=\"{}\">{}…</code></td><td class=\"t\">{}</td><td class=\"t\">{}</td><td>{}</td><td>{}</td><td>{passes}</td>\
              <td>{}</td><td>{}</td><td class=\"t\">{files}</td></tr>",
             escape(&b.id),
-            short(&b.id),
+            escape(short(&b.id)),
             escape(&b.name),
             escape(&b.class),
             b.bytes,
