@@ -37,15 +37,15 @@ pub struct Packet {
 }
 
 impl Packet {
-    /// Slices that may be a datagram, the likeliest first: the UDP payload as it is, and everything that
-    /// begins as a datagram does, up to where the next one begins, to the record's end, or to its end less
+    /// Slices that may be a datagram, the likeliest first: everything in the UDP payload (or, without one, in
+    /// the record) that begins as a datagram does, up to where the next one begins, to the record's end, or to its end less
     /// an Ethernet check sequence. Several equal datagrams in one record (segmentation offload) come apart
-    /// here. A candidate proves itself by CRC and tag; a false one is harmless.
+    /// here. A candidate proves itself by CRC and tag; a false one is harmless. Once one has, the others that
+    /// begin at the same place are no news.
     #[must_use]
     pub fn candidates(&self) -> Vec<(Radio, &[u8])> {
         let mut out = Vec::new();
         if let Some(udp) = &self.udp {
-            out.extend(radio(udp).map(|radio| (radio, udp.as_slice())));
             inner(udp, &mut out);
         }
         if out.is_empty() {

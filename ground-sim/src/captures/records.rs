@@ -201,7 +201,11 @@ impl Records {
                 self.at = bytes;
                 Ok(())
             }
-            _ if self.buf.is_empty() => Ok(()),
+            // Empty, or cut off within its very header: nothing in it, but no lie either.
+            Found::Short => {
+                (self.at, self.cut_short) = (self.buf.len(), !self.buf.is_empty());
+                Ok(())
+            }
             _ => {
                 let mut magic = [0; 4];
                 magic.iter_mut().zip(&self.buf).for_each(|(to, from)| *to = *from);
@@ -301,11 +305,16 @@ impl Records {
             0x4d3c_2b1a => true,
             _ => return Found::Nothing,
         };
-        match self.u32(at + 4, big) {
-            Some(bytes) if (28..4096).contains(&bytes) => {
-                Found::Start { bytes: bytes as usize, format: Format::Ng { big, interfaces: Vec::new() } }
+        let bytes = match self.u32(at + 4, big) {
+            Some(bytes) if (28..4096).contains(&bytes) => bytes as usize,
+            _ => return Found::Nothing,
+        };
+        match self.u32(at + bytes - 4, big) {
+            Some(trailer) if trailer as usize == bytes => {
+                Found::Start { bytes, format: Format::Ng { big, interfaces: Vec::new() } }
             }
-            _ => Found::Nothing,
+            Some(_) => Found::Nothing,
+            None => Found::Short,
         }
     }
 

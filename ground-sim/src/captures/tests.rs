@@ -163,6 +163,18 @@ fn compressed_glued_and_cut_captures() {
 }
 
 #[test]
+fn a_capture_may_be_cut_anywhere() {
+    let ip: Vec<Vec<u8>> = (0..3).map(|n| udp(&datagram(n, 64))).collect();
+    for whole in [pcap(101, false, false, &ip), pcapng(true, 101, &ip)] {
+        for cut in 4..whole.len() {
+            let (got, stats) = found(&whole[..cut]);
+            assert!(got.len() <= 3 && stats.records <= 3, "cut at {cut}");
+        }
+        assert_eq!(found(&whole).0, numbers(3));
+    }
+}
+
+#[test]
 fn several_datagrams_in_one_packet_and_headers_that_lie() {
     let four: Vec<u8> = (0..4).flat_map(|n| datagram(n, 512)).collect();
     assert_eq!(found(&pcap(101, false, false, &[udp(&four)])).0, numbers(4));

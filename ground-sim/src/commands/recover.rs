@@ -170,15 +170,18 @@ impl Recoverer {
 
     fn packet(&mut self, packet: &Packet) -> Result<()> {
         let mut first_verdict = None;
-        let mut accepted = false;
+        let mut accepted = None;
         for (radio, bytes) in packet.candidates() {
+            if accepted == Some(bytes.as_ptr()) {
+                continue;
+            }
             match radio {
                 Radio::Alert => {
-                    accepted = true;
+                    accepted = Some(bytes.as_ptr());
                     self.new_alerts.extend(self.alerts.push(bytes)?);
                 }
                 Radio::Fast if self.station.authentic(bytes) => {
-                    accepted = true;
+                    accepted = Some(bytes.as_ptr());
                     self.station.push(bytes)?;
                 }
                 Radio::Fast => {
@@ -186,7 +189,7 @@ impl Recoverer {
                 }
             }
         }
-        if accepted {
+        if accepted.is_some() {
             return Ok(());
         }
         for (radio, bytes) in packet.last_resort() {

@@ -45,7 +45,7 @@ pub(super) struct Instrument {
 }
 
 impl Instrument {
-    /// The default instrument: 400 to 2490 nm, 125 bands, 37 of them in the methane window.
+    /// The default instrument: 400 to 2490 nm, 125 bands, 36 of them in the methane window.
     pub(super) fn new() -> Result<Self> {
         let tables = (Table::atmosphere()?, Table::noise()?, Table::surfaces()?, Table::ch4()?);
         let mut bands = Vec::new();

@@ -105,8 +105,8 @@ fn read_block(file: &mut File, geometry: &Geometry, block: u32) -> Result<Vec<u8
 fn folder_name(manifest: &Manifest, header: &FileHeader) -> String {
     let id = header.id.to_string();
     let short = id.get(..8).unwrap_or(&id);
-    let name: String =
-        manifest.name.chars().map(|c| if c.is_control() || "/\\".contains(c) { '_' } else { c }).collect();
+    let plain = |c: char| if c.is_control() || c.is_whitespace() || "/\\".contains(c) { '-' } else { c };
+    let name: String = manifest.name.chars().map(plain).collect();
     let name = format!("{}-{short}", name.trim_start_matches('.'));
     if safe_name(&name) { name } else { id }
 }

@@ -99,7 +99,7 @@ fn a_bundle_comes_back_out_of_order_with_losses_duplicates_and_noise() {
     assert!(report.complete, "{report:?}");
     assert_eq!(station.take_finished().len(), 1);
     let output = report.output.clone().unwrap();
-    assert!(output.file_name().unwrap().to_str().unwrap().starts_with("frame 1-"));
+    assert!(output.file_name().unwrap().to_str().unwrap().starts_with("frame-1-"));
     assert_eq!(fs::read(output.join("cube.bil")).unwrap(), content);
     assert_eq!(report.files[0].sha256, sha256_hex(&content));
     let loss = station.counters().link_loss().unwrap();

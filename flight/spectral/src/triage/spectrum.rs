@@ -17,7 +17,7 @@ use crate::cube::{Cube, ReadAt};
 use crate::numeric::f32_of;
 
 /// Degree of the smooth curve.
-const DEGREE: i32 = 3;
+const DEGREE: usize = 3;
 /// Width of the ring, and the gap between it and the candidate, pixels.
 const RING: usize = 6;
 const GAP: usize = 2;
@@ -146,7 +146,7 @@ fn partial_r2(ratio: &[f64], window: &Window, whiten: impl Fn(&[f64]) -> Vec<f64
     let middle = f64::midpoint(*first, *last);
     let half = (last - first) / 2.0;
     let strongest = window.absorption.iter().copied().fold(0.0, f64::max);
-    let power = |n: i32| window.wavelengths_nm.iter().map(move |nm| ((nm - middle) / half).powi(n));
+    let power = |n: usize| window.wavelengths_nm.iter().map(move |nm| power_of((nm - middle) / half, n));
     let mut columns: Vec<Vec<f64>> = (0..=DEGREE).map(|n| whiten(&power(n).collect::<Vec<_>>())).collect();
     let values = whiten(ratio);
     let smooth = least_squares(&values, &columns)?;
@@ -157,6 +157,11 @@ fn partial_r2(ratio: &[f64], window: &Window, whiten: impl Fn(&[f64]) -> Vec<f64
         return Some(0.0);
     }
     Some(((smooth.sum - with_gas.sum) / smooth.sum).clamp(0.0, 1.0))
+}
+
+/// xⁿ by multiplication: `powi` may round differently from one target to the next.
+fn power_of(x: f64, n: usize) -> f64 {
+    (0..n).fold(1.0, |product, _| product * x)
 }
 
 struct Fit {
