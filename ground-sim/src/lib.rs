@@ -6,14 +6,14 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`station`] | datagrams in, products out; live sockets |
-//! | [`captures`] | datagrams out of pcap and pcapng, and captures of what was received |
+//! | [`capture`] | datagrams out of pcap and pcapng, and captures of what was received |
 //! | [`emulator`] | the link emulator: loss, bursts, corruption, duplication, reordering, passes |
 //! | [`scene`] | synthetic frames with known plumes |
 //! | [`sealing`] | plain files as bundles |
 //! | [`demo`] | the launch story on one machine, with a report |
 //! | [`commands`] | the subcommands of `passband-ground` |
 
-pub mod captures;
+pub mod capture;
 pub mod commands;
 pub mod demo;
 pub mod emulator;

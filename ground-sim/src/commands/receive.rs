@@ -13,7 +13,7 @@ use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::{print_json, read_keys};
-use crate::captures::CaptureWriter;
+use crate::capture::CaptureWriter;
 use crate::station::live::{Incoming, Listener, Radio};
 use crate::station::{AlertBook, AlertReport, BundleReport, Station};
 

@@ -13,8 +13,8 @@ use serde::Serialize;
 
 use super::receive::{describe_alert, print_summary};
 use super::{print_json, read_keys};
-use crate::captures::{CaptureReader, CaptureStats, Packet, Radio};
-use crate::station::{AlertBook, AlertReport, BundleReport, Counters, LinkLoss, Station, Verdict};
+use crate::capture::{Candidate, CaptureReader, CaptureStats};
+use crate::station::{AlertBook, AlertReport, BundleReport, Counters, LinkLoss, Station};
 
 /// Recover bundles from captures: pcap or pcapng files in, products out.
 ///
@@ -154,8 +154,8 @@ impl Recoverer {
         };
         let before = bar.position();
         loop {
-            match reader.next_packet() {
-                Ok(Some(packet)) => self.packet(&packet)?,
+            match reader.next_candidate() {
+                Ok(Some(candidate)) => self.take(&candidate)?,
                 Ok(None) => break,
                 Err(e) => {
                     report.error = Some(e.to_string());
@@ -164,47 +164,18 @@ impl Recoverer {
             }
             bar.set_position(before + reader.position());
         }
-        report.stats = reader.stats();
+        report.stats = reader.stats().clone();
         Ok(report)
     }
 
-    fn packet(&mut self, packet: &Packet) -> Result<()> {
-        let mut first_verdict = None;
-        let mut accepted = None;
-        for (radio, bytes) in packet.candidates() {
-            if accepted == Some(bytes.as_ptr()) {
-                continue;
-            }
-            match radio {
-                Radio::Alert => {
-                    accepted = Some(bytes.as_ptr());
-                    self.new_alerts.extend(self.alerts.push(bytes)?);
-                }
-                Radio::Fast if self.station.authentic(bytes) => {
-                    accepted = Some(bytes.as_ptr());
-                    self.station.push(bytes)?;
-                }
-                Radio::Fast => {
-                    first_verdict.get_or_insert(bytes);
-                }
-            }
-        }
-        if accepted.is_some() {
-            return Ok(());
-        }
-        for (radio, bytes) in packet.last_resort() {
-            if radio == Radio::Fast && self.station.authentic(bytes) {
-                self.station.push(bytes)?;
-                return Ok(());
-            }
-        }
-        // Nothing of ours in it: counted once, under the reason of its likeliest candidate.
-        match first_verdict {
-            Some(bytes) => {
-                let verdict = self.station.push(bytes)?;
-                debug_assert!(matches!(verdict, Verdict::Rejected(_)), "it was not authentic");
-            }
-            None => self.station.count_foreign(packet.udp.as_ref().map_or(0, Vec::len)),
+    /// Takes what may be a datagram or an alert; what is neither is counted, under its reason.
+    fn take(&mut self, candidate: &Candidate<'_>) -> Result<()> {
+        if candidate.bytes.starts_with(b"PA") {
+            self.new_alerts.extend(self.alerts.push(candidate.bytes)?);
+        } else if candidate.bytes.starts_with(b"PB") {
+            self.station.push(candidate.bytes)?;
+        } else {
+            self.station.count_foreign(candidate.bytes.len());
         }
         Ok(())
     }
@@ -227,9 +198,13 @@ fn print_people(recovery: &Recovery) {
         let s = &c.stats;
         let mut notes = vec![format!("{} records, {} of UDP", s.records, s.udp)];
         notes.extend((s.fragments > 0).then(|| format!("{} fragments", s.fragments)));
-        notes.extend((s.cut_records > 0).then(|| format!("{} cut by the snap length", s.cut_records)));
+        notes.extend(
+            (s.truncated_records > 0).then(|| format!("{} cut by the snap length", s.truncated_records)),
+        );
         notes.extend((s.resyncs > 0).then(|| format!("damaged, found the way again {} times", s.resyncs)));
-        notes.extend(s.cut_short.then(|| "cut off at its end".to_owned()));
+        notes.extend(s.truncated.then(|| "cut off at its end".to_owned()));
+        notes.extend((s.salvaged > 0).then(|| format!("{} datagrams salvaged", s.salvaged)));
+        notes.extend(s.damaged_compression.clone());
         println!("{}: {}", c.path.display(), c.error.clone().unwrap_or_else(|| notes.join(", ")));
     }
     recovery.alerts.iter().for_each(|a| println!("{}", describe_alert(a)));

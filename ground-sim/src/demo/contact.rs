@@ -14,7 +14,7 @@ use passband_proto::ids::BundleId;
 use super::satellite::Satellite;
 use super::story::Story;
 use super::summary::PassSummary;
-use crate::captures::CaptureWriter;
+use crate::capture::CaptureWriter;
 use crate::commands::receive::describe_alert;
 use crate::emulator::{Channel, ChannelParams, ChannelStats, Relay, Verdict};
 use crate::station::live::{Listener, Radio};

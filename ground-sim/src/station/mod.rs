@@ -97,15 +97,6 @@ impl Station {
         Ok(verdict)
     }
 
-    /// Whether the bytes are a datagram of ours that would be taken: structure, CRC and tag.
-    #[must_use]
-    pub fn authentic(&self, bytes: &[u8]) -> bool {
-        Datagram::parse(bytes).is_ok_and(|d| {
-            let who = (d.header().spacecraft, d.header().epoch);
-            self.tag_keys.get(&who).is_some_and(|key| d.verify(key))
-        })
-    }
-
     /// Counts a datagram's worth of bytes that never was one, such as a packet of somebody else.
     pub fn count_foreign(&mut self, bytes: usize) {
         self.counters.count(Verdict::Rejected("foreign"), bytes);
