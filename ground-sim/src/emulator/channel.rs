@@ -121,6 +121,8 @@ impl PartialOrd for Delivery {
 pub struct Channel {
     params: ChannelParams,
     rng: ChaCha8Rng,
+    /// Losses have a stream of their own: they don't change with what else is asked of the channel.
+    loss_rng: ChaCha8Rng,
     bad: bool,
     busy_until_us: u64,
     order: u64,
@@ -133,9 +135,12 @@ impl Channel {
     #[must_use]
     pub fn new(params: ChannelParams) -> Self {
         let rng = ChaCha8Rng::seed_from_u64(params.seed);
+        let mut loss_rng = rng.clone();
+        loss_rng.set_stream(1);
         Self {
             params,
             rng,
+            loss_rng,
             bad: false,
             busy_until_us: 0,
             order: 0,
@@ -242,10 +247,10 @@ impl Channel {
         let loss = probability(self.params.loss);
         let burst = self.params.burst_len;
         if burst.is_nan() || burst <= 1.0 || loss >= 1.0 {
-            return self.rng.random_bool(loss);
+            return self.loss_rng.random_bool(loss);
         }
         let change = if self.bad { 1.0 / burst } else { probability(loss / (burst * (1.0 - loss))) };
-        if self.rng.random_bool(change) {
+        if self.loss_rng.random_bool(change) {
             self.bad = !self.bad;
         }
         self.bad

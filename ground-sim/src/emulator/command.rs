@@ -71,6 +71,12 @@ pub struct LinkArgs {
 /// Arguments out of range, or a socket fails.
 pub fn run(args: LinkArgs) -> Result<ExitCode> {
     ensure!((1.0..=1e6).contains(&args.burst), "--burst takes 1 to 1,000,000 datagrams");
+    let shortest = args.loss / (1.0 - args.loss).max(1e-9);
+    ensure!(
+        args.burst <= 1.0 || args.loss >= 1.0 || args.burst >= shortest,
+        "a loss of {:.0} % needs bursts of {shortest:.1} datagrams or more: raise --burst",
+        args.loss * 100.0
+    );
     ensure!((0.0..=1e6).contains(&args.delay), "--delay takes 0 to 1,000,000 ms");
     ensure!(args.for_s.is_none_or(|s| (0.0..1e7).contains(&s)), "--for takes 0 to 10,000,000 seconds");
     let ordered = args.pass.windows(2).all(|w| matches!(w, [a, b] if a.start_s + a.duration_s <= b.start_s));
