@@ -1,6 +1,5 @@
 //! `passband-ground`: the ground side of Passband.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -34,11 +33,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let level =
         std::env::var("PASSBAND_LOG").ok().and_then(|l| l.parse().ok()).unwrap_or(tracing::Level::WARN);
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).init();
     let done = match cli.command {
         Command::Keys(args) => keys::run(args),
         Command::Receive(args) => receive::run(&args),

@@ -250,7 +250,7 @@ impl Demo {
             curve.blind_percent.push(curve.blind.percent());
             let blind = curve.blind.percent();
             self.story.detail(&format!(
-                "{} {percent:5.1} %  {:<9} {} (blind re-sending: {blind:.1} %)",
+                "{} {percent:5.1} %  {:<17} {} (blind: {blind:.1} %)",
                 bar(percent),
                 row.class,
                 row.name
