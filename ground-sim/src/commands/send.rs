@@ -18,14 +18,16 @@ use super::{parse_rate, parse_share, print_json, read_keys};
 use crate::sealing::{SealedFile, SealedFiles, seal_file};
 use crate::station::hex;
 
+/// The probability of being down at which a bundle has been sent enough.
+const ENOUGH: f64 = 0.99;
 /// Linux's error number for a device whose queue is full.
 const ENOBUFS: i32 = 105;
 
 /// Seal plain files and send them as the satellite does: a test of a link, its far end and its keys.
 ///
-/// Each file becomes a bundle of its own. Sending needs no answer: it ends when every bundle is
-/// presumed down with the probability its class asks for at the loss expected, or after --for seconds,
-/// or when --factor times the bundles' symbols have been sent.
+/// Each file becomes a bundle of its own. Sending needs no answer: it ends when every bundle is presumed
+/// down with a probability of 99 % at the loss expected, or after --for seconds, or when --factor times the
+/// bundles' symbols have been sent.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: to a station on this machine at 50 Mbit/s, made ready for up to 30 % loss\n  passband-ground receive --keys keys.txt --listen 127.0.0.1:47000 --for 20 &\n  passband-ground send --keys keys.txt --to 127.0.0.1:47000 --rate 50M --loss 30% big.bin\n\nExit status: 0 sent, 1 stopped by --for before all was presumed down, 2 bad usage or input."
@@ -170,7 +172,7 @@ fn send_one(socket: &UdpSocket, datagram: &[u8], to: SocketAddr) -> Result<()> {
 }
 
 fn all_presumed(sender: &Sender, sealed: &[SealedFile]) -> bool {
-    sealed.iter().all(|b| sender.progress(&b.id).is_none_or(|p| p.reached_target))
+    sealed.iter().all(|b| sender.progress(&b.id).is_none_or(|p| p.presumed >= ENOUGH))
 }
 
 /// Sleeps until the bytes sent so far are due: an absolute schedule, so that nothing drifts.
