@@ -11,8 +11,10 @@
 //! | [`scene`] | synthetic frames with known plumes |
 //! | [`sealing`] | plain files as bundles |
 //! | [`demo`] | the launch story on one machine, with a report |
+//! | [`bench`] | every target measured beside its peers |
 //! | [`commands`] | the subcommands of `passband-ground` |
 
+pub mod bench;
 pub mod capture;
 pub mod commands;
 pub mod demo;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use passband_ground::commands::{keys, open, receive, recover, scene, send};
+use passband_ground::commands::{bench, keys, open, receive, recover, scene, send};
 use passband_ground::{demo, emulator};
 
 /// The ground side of Passband: receives what the satellite sends, recovers it from captures, and
@@ -27,6 +27,7 @@ enum Command {
     Link(emulator::LinkArgs),
     Scene(scene::SceneArgs),
     Demo(demo::DemoArgs),
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Link(args) => emulator::run(args),
         Command::Scene(args) => scene::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Bench(args) => bench::run(&args),
     };
     done.unwrap_or_else(|e| {
         eprintln!("passband-ground: {e:#}");

@@ -1,5 +1,6 @@
 //! The subcommands of `passband-ground`: arguments in, work by the library's modules, text or JSON out.
 
+pub mod bench;
 pub mod keys;
 pub mod open;
 pub mod receive;
