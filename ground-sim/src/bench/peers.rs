@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::models::{self, Model};
 use super::real::{Real, keys};
 use super::sim::Losses;
-use super::{Bench, Op, Row, Sink};
+use super::{Bench, Op, Row, Scale, Sink};
 use crate::station::{Station, hex};
 
 /// The peers' program.
@@ -56,6 +56,8 @@ pub struct Scenario {
     pub most_passes: u32,
     /// Seed of the file and of the losses.
     pub seed: u64,
+    /// Whether to wait for those that wait by the clock on the wall.
+    pub real_time: bool,
 }
 
 impl Scenario {
@@ -70,6 +72,7 @@ impl Scenario {
             gap_s: 85.0 * 60.0,
             most_passes: 60,
             seed,
+            real_time: true,
         }
     }
 
@@ -114,6 +117,8 @@ pub struct Figures {
     pub seconds: Option<f64>,
     /// What else there is to say.
     pub note: Option<String>,
+    /// Whether it could be measured at all.
+    pub measured: bool,
 }
 
 impl Figures {
@@ -134,6 +139,7 @@ impl Figures {
             passes: Some((last / scenario.pass_datagrams + 1) as f64),
             seconds: Some(scenario.time_s(last)),
             note: None,
+            measured: true,
         }
     }
 
@@ -141,20 +147,28 @@ impl Figures {
     #[must_use]
     pub fn never(peer: &str, way_back: Option<Return>, note: impl Into<String>) -> Self {
         let peer = peer.to_owned();
-        Self { peer, way_back, bytes: None, passes: None, seconds: None, note: Some(note.into()) }
+        let (bytes, passes, seconds, note) = (None, None, None, Some(note.into()));
+        Self { peer, way_back, bytes, passes, seconds, note, measured: true }
+    }
+
+    /// It could not be measured.
+    #[must_use]
+    pub fn not_measured(peer: &str, why: impl Into<String>) -> Self {
+        Self { measured: false, ..Self::never(peer, None, why) }
     }
 }
 
 pub(super) fn measure(bench: &Bench, sink: &mut Sink) -> Result<()> {
     let scenario = Scenario::new(bench.pick(1 << 20, 16 << 20, 64 << 20), bench.seed);
+    let scenario = Scenario { real_time: bench.scale > Scale::Quick, ..scenario };
     let own = passband(&scenario)?;
     for (model, name) in [(Model::Carousel, "carousel"), (Model::Blind, "blind re-sending")] {
         compare(&own, &modelled(&scenario, model, name), &scenario, sink)?;
     }
     let Some(program) = &bench.peers else {
         let how = format!("not measured: {PROGRAM} was not found; scripts/bench builds it, --peers names it");
-        let what = "bytes, passes and time against flute, cfdp-rs and uftp";
-        return sink(Row::new("peers", what, None, "1", Op::AtMost, 0.0).note(how));
+        let missing = Figures::not_measured("flute, cfdp-rs and uftp", how);
+        return compare(&own, &missing, &scenario, sink);
     };
     run_peers(program, &scenario, &mut |figures| compare(&own, figures, &scenario, sink))
 }
@@ -201,6 +215,11 @@ fn modelled(scenario: &Scenario, model: Model, name: &str) -> Figures {
 
 /// One row for each of bytes, passes and time.
 fn compare(own: &Figures, peer: &Figures, scenario: &Scenario, sink: &mut Sink) -> Result<()> {
+    if !peer.measured {
+        let what = format!("bytes, passes and time against {}", peer.peer);
+        let row = Row::new("peers", what, None, "1", Op::AtMost, 0.0);
+        return sink(row.note(peer.note.as_deref().unwrap_or("not measured")));
+    }
     let way_back = match peer.way_back {
         None => "nothing coming back",
         Some(Return::Dead) => "dead way back",
