@@ -97,6 +97,12 @@ impl BlockEncoder {
         self.source_symbols
     }
 
+    /// Gives the memory of the block back.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.padded
+    }
+
     /// Hands the symbols `first … first + count − 1` to `each`, as `(esi, symbol)`.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! Symbols at hand: read and encoded ahead of the plan, in bounded memory, whatever a bundle's size.
 //!
 //! Source symbols come straight from the sealed file, a little read ahead for each block. Repair symbols
-//! need their whole block: it is read, a *batch* of its next repair symbols is encoded, and the block is
-//! let go. All blocks of a window share [`PoolLimits::bytes`], so that each visit to a block yields as many
+//! need their whole block: it is *visited*, that is read, a number of its next repair symbols is encoded, and
+//! it is let go. All blocks of a window share [`PoolLimits::bytes`], so that each visit to a block yields as many
 //! symbols as there is room for; visits are spread over time, the block with least at hand first, so that
 //! no link has to wait for many of them in a row. A visit is an [`EncodeJob`]: it may be run by another
 //! thread.
@@ -20,10 +20,12 @@ use crate::ids::BundleId;
 
 /// Most source symbols read ahead of a block, bytes.
 const READ_AHEAD_BYTES: u32 = 64 << 10;
-/// Most repair symbols of a batch.
-const MAX_BATCH_SYMBOLS: u32 = 4096;
-/// Plans that are held: of the last few K.
-const MAX_PLANS: usize = 2;
+/// Most repair symbols that one visit to a block makes.
+const MAX_VISIT_SYMBOLS: u32 = 4096;
+/// They are held, and let go, in batches of so many.
+const BATCH_SYMBOLS: u32 = 64;
+/// Plans are held of blocks of so many symbols in all: of one large block, or of several small ones.
+const PLAN_SYMBOLS: u32 = 12_000;
 
 /// How much memory the pool may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,13 +36,13 @@ pub struct PoolLimits {
 
 impl Default for PoolLimits {
     fn default() -> Self {
-        Self { bytes: 80 << 20 }
+        Self { bytes: 96 << 20 }
     }
 }
 
 type Key = (BundleId, u32);
 
-/// Encoding of a batch of repair symbols: to be run anywhere, its result handed to
+/// A visit to a block: encoding of its next repair symbols: to be run anywhere, its result handed to
 /// [`Sender::encoded`](super::Sender::encoded).
 #[derive(Debug)]
 pub struct EncodeJob {
@@ -50,21 +52,39 @@ pub struct EncodeJob {
     symbol_bytes: u16,
     sealed: Vec<u8>,
     plan: Option<EncodingPlan>,
+    /// Memory for what is encoded, used before.
+    spare: Vec<Vec<u8>>,
 }
 
 impl EncodeJob {
     /// Encodes: takes a few ten milliseconds for a block of 10,000 symbols.
     #[must_use]
     pub fn run(self) -> Encoded {
-        let mut bytes = Vec::with_capacity(self.count as usize * usize::from(self.symbol_bytes));
-        let encode = || {
-            let mut encoder = BlockEncoder::with_plan(self.sealed, self.symbol_bytes, self.plan)?;
+        let Self { key, first_esi, count, symbol_bytes, sealed, plan, mut spare } = self;
+        let mut batches = VecDeque::new();
+        let mut encode = || {
+            let mut encoder = BlockEncoder::with_plan(sealed, symbol_bytes, plan)?;
             let plan = encoder.plan()?;
-            encoder.symbols(self.first_esi, self.count, |_, symbol| bytes.extend_from_slice(symbol))?;
-            Ok(plan)
+            let each = BATCH_SYMBOLS as usize * usize::from(symbol_bytes);
+            let mut batch = Batch::default();
+            encoder.symbols(first_esi, count, |esi, symbol| {
+                if batch.bytes.is_empty() {
+                    let mut bytes = spare.pop().unwrap_or_default();
+                    bytes.reserve_exact(each);
+                    batch = Batch { first_esi: esi, symbol_bytes, bytes };
+                }
+                batch.bytes.extend_from_slice(symbol);
+                if batch.bytes.len() >= each {
+                    batches.push_back(std::mem::take(&mut batch));
+                }
+            })?;
+            if !batch.bytes.is_empty() {
+                batches.push_back(batch);
+            }
+            Ok((plan, encoder.into_bytes()))
         };
-        let plan = encode();
-        Encoded { key: self.key, first_esi: self.first_esi, symbol_bytes: self.symbol_bytes, plan, bytes }
+        let (plan, block) = encode().map_or_else(|e| (Err(e), Vec::new()), |(plan, block)| (Ok(plan), block));
+        Encoded { key, first_esi, plan, batches, block }
     }
 }
 
@@ -73,9 +93,10 @@ impl EncodeJob {
 pub struct Encoded {
     key: Key,
     first_esi: u32,
-    symbol_bytes: u16,
     plan: Result<EncodingPlan, FountainError>,
-    bytes: Vec<u8>,
+    batches: VecDeque<Batch>,
+    /// The memory the block was in.
+    block: Vec<u8>,
 }
 
 /// Consecutive symbols.
@@ -131,6 +152,10 @@ pub(super) struct Pool {
     clock: u64,
     /// Symbols used since the last visit ahead of need.
     used: u32,
+    /// Memory of batches that are used up, for the next ones: so it doesn't fall to pieces.
+    spare: Vec<Vec<u8>>,
+    /// The same for the block that is encoded.
+    block: Vec<u8>,
 }
 
 impl Pool {
@@ -175,7 +200,7 @@ impl Pool {
                 self.make_room(&key);
             }
         } else if !self.has_repair(key, esi) {
-            let count = self.batch_symbols(geometry, key.1, shared);
+            let count = self.visit_symbols(geometry, key.1, shared);
             let job = self.job(key, geometry, esi, count, store)?;
             self.take(job.run()).map_err(SendFault::Fountain)?;
         }
@@ -197,7 +222,9 @@ impl Pool {
     ) -> Result<Option<EncodeJob>, SendFault<S::Error>> {
         let shared = window.clone().count();
         let Some((first, _)) = window.clone().next() else { return Ok(None) };
-        if spread && self.used < self.batch_symbols(geometry, first, shared) {
+        let visit = self.visit_symbols(geometry, first, shared);
+        self.used = self.used.min(visit.saturating_mul(2));
+        if spread && self.used < visit {
             return Ok(None);
         }
         let end = |block: u32, next_esi: u32| {
@@ -210,9 +237,10 @@ impl Pool {
             .map(|(block, next_esi)| (end(block, next_esi).saturating_sub(next_esi), block, next_esi))
             .min();
         let Some((at_hand, block, next_esi)) = least else { return Ok(None) };
-        let count = self.batch_symbols(geometry, block, shared);
+        let count = self.visit_symbols(geometry, block, shared);
         let bytes = count as usize * usize::from(geometry.symbol_bytes);
-        let full = self.bytes + bytes > self.limits.bytes + bytes.min(self.limits.bytes / 8);
+        let read_ahead = shared * READ_AHEAD_BYTES as usize;
+        let full = self.bytes > self.limits.bytes + bytes.min(self.limits.bytes / 8) + read_ahead;
         if at_hand > count || full {
             return Ok(None);
         }
@@ -220,28 +248,34 @@ impl Pool {
         if from >= ESI_LIMIT {
             return Ok(None);
         }
-        self.used = 0;
+        self.used = self.used.saturating_sub(count);
         self.job((id, block), geometry, from, count, store).map(Some)
     }
 
     /// Takes what a job encoded.
     pub(super) fn take(&mut self, encoded: Encoded) -> Result<(), FountainError> {
+        self.block = encoded.block;
         let plan = encoded.plan?;
-        self.plans.retain(|held| held.source_symbols() != plan.source_symbols());
-        if self.plans.len() >= MAX_PLANS {
-            self.plans.remove(0);
-        }
-        self.plans.push(plan);
+        self.keep(plan);
         let Some(ready) = self.ready.get_mut(&encoded.key) else { return Ok(()) };
         ready.encoding = false;
-        let Encoded { first_esi, symbol_bytes, bytes, .. } = encoded;
-        let batch = Batch { first_esi, symbol_bytes, bytes };
-        if ready.repair.back().is_none_or(|last| last.end() == batch.first_esi) {
-            self.bytes += batch.bytes.len();
-            ready.repair.push_back(batch);
+        if ready.repair.back().is_none_or(|last| last.end() == encoded.first_esi) {
+            self.bytes += encoded.batches.iter().map(|batch| batch.bytes.len()).sum::<usize>();
+            ready.repair.extend(encoded.batches);
         }
         self.make_room(&encoded.key);
         Ok(())
+    }
+
+    /// Keeps a plan, and as many of those used before as there is room for.
+    fn keep(&mut self, plan: EncodingPlan) {
+        self.plans.retain(|held| held.source_symbols() != plan.source_symbols());
+        self.plans.push(plan);
+        while self.plans.len() > 1
+            && self.plans.iter().map(EncodingPlan::source_symbols).sum::<u32>() > PLAN_SYMBOLS
+        {
+            self.plans.remove(0);
+        }
     }
 
     /// Whether a repair symbol is at hand; lets go of what lies before it.
@@ -254,16 +288,20 @@ impl Pool {
                 return true;
             }
             self.bytes -= batch.bytes.len();
-            ready.repair.pop_front();
+            let mut used_up = ready.repair.pop_front().unwrap_or_default().bytes;
+            if self.spare.len() < (MAX_VISIT_SYMBOLS / BATCH_SYMBOLS) as usize {
+                used_up.clear();
+                self.spare.push(used_up);
+            }
         }
         false
     }
 
     /// How many symbols a visit to a block makes.
-    fn batch_symbols(&self, geometry: &Geometry, block: u32, shared: usize) -> u32 {
+    fn visit_symbols(&self, geometry: &Geometry, block: u32, shared: usize) -> u32 {
         let each = self.limits.bytes / shared.max(1) / usize::from(geometry.symbol_bytes.max(1));
         let k = geometry.source_symbols(block).unwrap_or(1);
-        u32::try_from(each).unwrap_or(u32::MAX).clamp(16, MAX_BATCH_SYMBOLS).min(k.max(64))
+        u32::try_from(each).unwrap_or(u32::MAX).clamp(16, MAX_VISIT_SYMBOLS).min(k.max(64))
     }
 
     fn job<S: BlockStore>(
@@ -276,14 +314,18 @@ impl Pool {
     ) -> Result<EncodeJob, SendFault<S::Error>> {
         let block_bytes = geometry.block_bytes(key.1).ok_or(SendFault::Gone)?;
         let k = geometry.source_symbols(key.1).ok_or(SendFault::Gone)?;
-        let mut sealed = vec![0; block_bytes as usize];
+        let mut sealed = std::mem::take(&mut self.block);
+        sealed.clear();
+        sealed.resize(block_bytes as usize, 0);
         store.read_block(&key.0, key.1, 0, &mut sealed).map_err(SendFault::Store)?;
         self.clock += 1;
         let ready = self.ready.entry(key).or_default();
         (ready.encoding, ready.used) = (true, self.clock);
         let plan = self.plans.iter().find(|plan| plan.source_symbols() == k).cloned();
         let count = count.min(ESI_LIMIT.saturating_sub(first_esi));
-        Ok(EncodeJob { key, first_esi, count, symbol_bytes: geometry.symbol_bytes, sealed, plan })
+        let batches = count.div_ceil(BATCH_SYMBOLS) as usize;
+        let spare = self.spare.split_off(self.spare.len().saturating_sub(batches));
+        Ok(EncodeJob { key, first_esi, count, symbol_bytes: geometry.symbol_bytes, sealed, plan, spare })
     }
 
     /// Lets go of what was used least recently, when there is more than there may be; never of `keep`.
