@@ -78,15 +78,14 @@ impl SealedFiles {
 impl BlockStore for SealedFiles {
     type Error = io::Error;
 
-    fn read_block(&mut self, id: &BundleId, block: u32, out: &mut Vec<u8>) -> io::Result<()> {
+    fn read_block(&mut self, id: &BundleId, block: u32, offset: u32, out: &mut [u8]) -> io::Result<()> {
         let missing = || io::Error::new(io::ErrorKind::NotFound, "no such block");
         let (file, geometry) = self.0.get(id).ok_or_else(missing)?;
-        let offset = geometry.block_offset(block).ok_or_else(missing)?;
-        out.resize(geometry.block_bytes(block).ok_or_else(missing)? as usize, 0);
-        file.read_exact_at(out, offset)
+        let start = geometry.block_offset(block).ok_or_else(missing)?;
+        file.read_exact_at(out, start + u64::from(offset))
     }
 
-    fn reserve(&mut self, _id: &BundleId, _marks: &[BlockMark]) -> io::Result<()> {
+    fn reserve(&mut self, _marks: &[(BundleId, BlockMark)]) -> io::Result<()> {
         Ok(())
     }
 }

@@ -8,6 +8,7 @@
 //! | bundle key, AES-256-GCM | the bundle's id | `passband/v1/bundle` |
 //! | datagram tag key, AES-128-CMAC | none | `passband/v1/datagram-tag` |
 //! | alert key, AES-256-GCM | none | `passband/v1/alert` |
+//! | report key, AES-256-GCM | none | `passband/v1/report` |
 //!
 //! with the spacecraft and epoch numbers (two bytes each, big endian) appended to the info.
 //! Secrets are zeroised when dropped and never shown by `Debug`.
@@ -65,6 +66,12 @@ impl EpochKey {
     #[must_use]
     pub fn alert_key(&self) -> SealKey {
         SealKey(self.derive(None, b"passband/v1/alert"))
+    }
+
+    /// The key that seals reports.
+    #[must_use]
+    pub fn report_key(&self) -> SealKey {
+        SealKey(self.derive(None, b"passband/v1/report"))
     }
 
     /// The key that tags datagrams.

@@ -14,6 +14,7 @@
 //! | [`keys`] | epoch keys, and what is derived from them |
 //! | [`bundle`] (`std`) | a product, sealed once into segments |
 //! | [`fountain`] (`std`) | a sealed segment as an RFC 6330 (RaptorQ) source block |
+//! | [`report`] (`std`) | what the ground has, told to the satellite |
 //! | [`transfer`] (`std`) | which datagram goes next, without any acknowledgement |
 //!
 //! Without the `std` feature the crate is `no_std` and uses no heap.
@@ -36,6 +37,8 @@ pub mod ids;
 #[cfg(feature = "std")]
 pub mod keyring;
 pub mod keys;
+#[cfg(feature = "std")]
+pub mod report;
 pub mod slot;
 #[cfg(feature = "std")]
 pub mod transfer;

@@ -33,6 +33,8 @@ pub struct Config {
     pub alerts: Alerts,
     /// The wire from the bus computer.
     pub bus: Bus,
+    /// Reports of the ground.
+    pub reports: Reports,
     /// The store of sealed bundles.
     pub store: Store,
     /// The engineer's log.
@@ -49,6 +51,7 @@ impl Default for Config {
             downlink: Downlink::default(),
             alerts: Alerts::default(),
             bus: Bus::default(),
+            reports: Reports::default(),
             store: Store::default(),
             log: Log::default(),
         }
@@ -141,7 +144,7 @@ pub struct Downlink {
     pub transmit: TransmitMode,
     /// Symbol size of new bundles, 64 to 8,896 bytes; default 1,408 (a datagram of 1,472).
     pub symbol_bytes: u16,
-    /// Symbols of a full block of new bundles, 16 to 10,000; default 6,000.
+    /// Symbols of a full block of new bundles, 16 to 10,000; default 10,000.
     pub segment_symbols: u32,
     /// The share of datagrams believed to be lost, 0 to 0.95; default 0.2.
     pub expected_loss: f64,
@@ -154,7 +157,7 @@ impl Default for Downlink {
             rate_bps: 40_000_000,
             transmit: TransmitMode::Bus,
             symbol_bytes: DEFAULT_SYMBOL_BYTES,
-            segment_symbols: 6_000,
+            segment_symbols: 10_000,
             expected_loss: 0.2,
         }
     }
@@ -195,6 +198,14 @@ impl Default for Bus {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([127, 0, 0, 1], 47_010)) }
     }
+}
+
+/// `[reports]`: what the ground says it has, from the slow link. None is ever needed.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reports {
+    /// Where their frames arrive, IP address and port; default none: no reports are taken.
+    pub listen: Option<SocketAddr>,
 }
 
 /// `[store]`: sealed bundles on disk.

@@ -27,6 +27,8 @@ pub enum State {
     Sending,
     /// It is down with the probability that its class asks for; it is kept.
     Presumed,
+    /// The ground reported that it is whole; it is kept until its room is needed.
+    Known,
 }
 
 impl State {
@@ -36,12 +38,14 @@ impl State {
             Self::Unsent => "unsent",
             Self::Sending => "sending",
             Self::Presumed => "presumed",
+            Self::Known => "known",
         }
     }
 
     /// The state of a bundle with this progress.
     pub fn of(progress: Option<&Progress>) -> Self {
         match progress {
+            Some(p) if p.known => Self::Known,
             Some(p) if p.reached_target => Self::Presumed,
             Some(p) if p.sent_symbols > 0 => Self::Sending,
             _ => Self::Unsent,
@@ -124,6 +128,7 @@ pub fn counts(rows: &[Row]) -> QueueStatus {
             State::Unsent => out.unsent.add(row.class),
             State::Sending => out.sending.add(row.class),
             State::Presumed => out.presumed.add(row.class),
+            State::Known => out.known.add(row.class),
         }
     }
     out
@@ -160,16 +165,18 @@ mod tests {
             bundle(1, Class::Suspect, CUBE, 1),
             bundle(2, Class::Suspect, CUBE, 2),
             bundle(3, Class::Suspect, CUBE, 3),
+            bundle(4, Class::Suspect, CUBE, 4),
         ];
         let progress = |id: &BundleId| {
             let sent_symbols = u64::from(id.0[0]) - 1;
             let reached_target = sent_symbols > 1;
-            Some(Progress { sent_symbols, source_symbols: 9, presumed: 0.5, reached_target })
+            let known = sent_symbols > 2;
+            Some(Progress { sent_symbols, source_symbols: 9, presumed: 0.5, reached_target, known })
         };
         let rows = rows(made, progress);
         assert_eq!(
             rows.iter().map(|r| r.state).collect::<Vec<_>>(),
-            [State::Unsent, State::Sending, State::Presumed]
+            [State::Unsent, State::Sending, State::Presumed, State::Known]
         );
         let counts = counts(&rows);
         assert_eq!((counts.unsent.suspect, counts.sending.suspect, counts.presumed.total()), (1, 1, 1));

@@ -216,6 +216,16 @@ pub struct Counters {
     pub bus_messages: u64,
     /// Bus messages that were not.
     pub bus_errors: u64,
+    /// Reports of the ground that were taken.
+    pub reports_taken: u64,
+    /// Report frames that were forged, damaged or under an unknown key: refused.
+    pub reports_forged: u64,
+    /// Report frames that came before: refused.
+    pub reports_replayed: u64,
+    /// Report frames sealed rightly, but of a shape that isn't known: refused.
+    pub reports_malformed: u64,
+    /// Items of reports that can't be true: passed over.
+    pub reports_odd: u64,
     /// Bundles dropped to make room.
     pub bundles_dropped: u64,
 }
@@ -255,6 +265,8 @@ pub struct QueueStatus {
     pub sending: ByClass,
     /// It is down with the probability that its class asks for.
     pub presumed: ByClass,
+    /// The ground reported that it is whole.
+    pub known: ByClass,
 }
 
 /// Counts by severity.

@@ -44,6 +44,8 @@ use crate::wire::{Reader, Writer};
 pub const FILE_HEADER_BYTES: usize = 64;
 /// What sealing adds to a segment.
 pub const SEAL_BYTES: u32 = 16;
+/// The largest block, sealed bytes: bounds what a receiver has to hold in memory to put one together.
+pub const MAX_BLOCK_BYTES: u32 = 16 << 20;
 
 const FILE_MAGIC: [u8; 8] = *b"PBBUNDL1";
 const ASSOCIATED_BYTES: usize = 28;
@@ -107,7 +109,8 @@ impl Geometry {
     pub fn check(&self) -> Result<(), BadGeometry> {
         let fail = |field| Err(BadGeometry { field });
         let fits = |bytes: u32| {
-            bytes > SEAL_BYTES && bytes.div_ceil(u32::from(self.symbol_bytes.max(1))) <= MAX_BLOCK_SYMBOLS
+            let symbols = bytes.div_ceil(u32::from(self.symbol_bytes.max(1)));
+            bytes > SEAL_BYTES && bytes <= MAX_BLOCK_BYTES && symbols <= MAX_BLOCK_SYMBOLS
         };
         if !(MIN_SYMBOL_BYTES..=MAX_SYMBOL_BYTES).contains(&self.symbol_bytes) {
             return fail("symbol_bytes");

@@ -8,7 +8,7 @@ use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::AeadInOut;
 use sha2::{Digest, Sha256};
 
-use super::{FileHeader, Geometry, Manifest, ManifestError, SEAL_BYTES, associated, nonce};
+use super::{FileHeader, Geometry, MAX_BLOCK_BYTES, Manifest, ManifestError, SEAL_BYTES, associated, nonce};
 use crate::bundle::manifest::MAX_MANIFEST_BYTES;
 use crate::datagram::{DEFAULT_SYMBOL_BYTES, MAX_BLOCK_SYMBOLS};
 use crate::ids::BundleId;
@@ -22,13 +22,14 @@ const SINGLE_BLOCK_SYMBOLS: u32 = 256;
 pub struct SealOptions {
     /// Symbol size T, bytes.
     pub symbol_bytes: u16,
-    /// K of a full content block: 4,000 to 10,000 suits a radio link, less suits a slow one.
+    /// K of a full content block: 10,000 wastes least when losses are high, less suits a slow link. With
+    /// long symbols it is less than that, as a block has at most [`super::MAX_BLOCK_BYTES`].
     pub segment_symbols: u32,
 }
 
 impl Default for SealOptions {
     fn default() -> Self {
-        Self { symbol_bytes: DEFAULT_SYMBOL_BYTES, segment_symbols: 6_000 }
+        Self { symbol_bytes: DEFAULT_SYMBOL_BYTES, segment_symbols: 10_000 }
     }
 }
 
@@ -101,6 +102,7 @@ impl Layout {
         }
         let segment_plain = symbol
             .checked_mul(options.segment_symbols)
+            .map(|sealed| sealed.min(MAX_BLOCK_BYTES / symbol.max(1) * symbol))
             .and_then(|sealed| sealed.checked_sub(SEAL_BYTES))
             .filter(|plain| *plain > 0)
             .ok_or(too_big("segment_bytes"))?;

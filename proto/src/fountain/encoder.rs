@@ -2,10 +2,46 @@
 
 use core::fmt;
 
-use raptorq::SourceBlockEncoder;
+use std::sync::Arc;
+
+use raptorq::{SourceBlockEncoder, SourceBlockEncodingPlan};
 
 use super::{FountainError, source_symbols, transmission_information};
-use crate::datagram::ESI_LIMIT;
+use crate::datagram::{ESI_LIMIT, MAX_BLOCK_SYMBOLS};
+
+/// What encoding all blocks of one K have in common: worked out once, about as costly as encoding one
+/// block. For K = 10,000 it takes 12 MB, so that only few should be held.
+#[derive(Clone)]
+pub struct EncodingPlan {
+    plan: Arc<SourceBlockEncodingPlan>,
+    source_symbols: u32,
+}
+
+impl EncodingPlan {
+    /// The plan for blocks of K source symbols.
+    ///
+    /// # Errors
+    /// K is 0 or more than [`MAX_BLOCK_SYMBOLS`].
+    pub fn new(source_symbols: u32) -> Result<Self, FountainError> {
+        let k = u16::try_from(source_symbols)
+            .ok()
+            .filter(|k| (1..=MAX_BLOCK_SYMBOLS).contains(&u32::from(*k)))
+            .ok_or(FountainError::BlockSize(u64::from(source_symbols)))?;
+        Ok(Self { plan: Arc::new(SourceBlockEncodingPlan::generate(k)), source_symbols })
+    }
+
+    /// K.
+    #[must_use]
+    pub fn source_symbols(&self) -> u32 {
+        self.source_symbols
+    }
+}
+
+impl fmt::Debug for EncodingPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EncodingPlan(K = {})", self.source_symbols)
+    }
+}
 
 /// Makes the symbols of one block.
 ///
@@ -15,25 +51,56 @@ pub struct BlockEncoder {
     padded: Vec<u8>,
     symbol_bytes: u16,
     source_symbols: u32,
+    plan: Option<EncodingPlan>,
     repair: Option<SourceBlockEncoder>,
 }
 
 impl BlockEncoder {
-    /// Takes the sealed bytes of a block.
+    /// Takes a copy of the sealed bytes of a block.
     ///
     /// # Errors
     /// Sizes outside the limits of [`crate::datagram`].
     pub fn new(sealed: &[u8], symbol_bytes: u16) -> Result<Self, FountainError> {
+        Self::with_plan(sealed.to_vec(), symbol_bytes, None)
+    }
+
+    /// Takes the sealed bytes of a block and, if there is one at hand, the plan for its K.
+    ///
+    /// # Errors
+    /// Sizes outside the limits of [`crate::datagram`].
+    pub fn with_plan(
+        mut sealed: Vec<u8>,
+        symbol_bytes: u16,
+        plan: Option<EncodingPlan>,
+    ) -> Result<Self, FountainError> {
         let source_symbols = source_symbols(sealed.len() as u64, symbol_bytes)?;
-        let mut padded = sealed.to_vec();
-        padded.resize(source_symbols as usize * usize::from(symbol_bytes), 0);
-        Ok(Self { padded, symbol_bytes, source_symbols, repair: None })
+        sealed.resize(source_symbols as usize * usize::from(symbol_bytes), 0);
+        let plan = plan.filter(|plan| plan.source_symbols == source_symbols);
+        Ok(Self { padded: sealed, symbol_bytes, source_symbols, plan, repair: None })
+    }
+
+    /// The plan for the block's K, worked out if there was none.
+    ///
+    /// # Errors
+    /// None that [`Self::with_plan`] doesn't give.
+    pub fn plan(&mut self) -> Result<EncodingPlan, FountainError> {
+        let plan = match self.plan.take() {
+            Some(plan) => plan,
+            None => EncodingPlan::new(self.source_symbols)?,
+        };
+        Ok(self.plan.insert(plan).clone())
     }
 
     /// K.
     #[must_use]
     pub fn source_symbols(&self) -> u32 {
         self.source_symbols
+    }
+
+    /// Gives the memory of the block back.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.padded
     }
 
     /// Hands the symbols `first … first + count − 1` to `each`, as `(esi, symbol)`.
@@ -53,9 +120,11 @@ impl BlockEncoder {
         }
         let first_repair = first.max(self.source_symbols);
         if end > first_repair {
+            // Not `SourceBlockEncoder::new`, which keeps the plans of the last 64 different K for good.
+            let plan = self.plan()?;
             let encoder = self.repair.get_or_insert_with(|| {
                 let config = transmission_information(self.padded.len() as u64, self.symbol_bytes);
-                SourceBlockEncoder::new(0, &config, &self.padded)
+                SourceBlockEncoder::with_encoding_plan(0, &config, &self.padded, &plan.plan)
             });
             for packet in encoder.repair_packets(first_repair - self.source_symbols, end - first_repair) {
                 each(packet.payload_id().encoding_symbol_id(), packet.data());

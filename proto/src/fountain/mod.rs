@@ -17,7 +17,7 @@ mod decoder;
 mod encoder;
 
 pub use decoder::BlockDecoder;
-pub use encoder::BlockEncoder;
+pub use encoder::{BlockEncoder, EncodingPlan};
 
 fn source_symbols(block_bytes: u64, symbol_bytes: u16) -> Result<u32, FountainError> {
     if !(MIN_SYMBOL_BYTES..=MAX_SYMBOL_BYTES).contains(&symbol_bytes) {

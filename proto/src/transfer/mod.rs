@@ -9,10 +9,18 @@
 //! durable marks come in through [`BlockStore`].
 
 pub mod belief;
-pub mod planner;
+mod error;
+mod hear;
+mod marks;
+mod plan;
+mod planner;
+mod pool;
 mod sender;
 
-pub use sender::{
-    BlockMark, BlockStore, Burst, Offer, OfferError, Progress, Run, SendError, SendFault, Sender,
-    SenderConfig,
-};
+pub use error::{OfferError, SendError, SendFault};
+pub use hear::Effect;
+pub use marks::BlockMark;
+pub use plan::{WINDOW_BLOCKS, base_target};
+pub use planner::HEAD_TARGET;
+pub use pool::{EncodeJob, Encoded, PoolLimits};
+pub use sender::{BlockStore, Burst, Offer, Progress, Sender, SenderConfig};

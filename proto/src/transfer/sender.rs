@@ -4,16 +4,23 @@ use core::fmt;
 use std::collections::BTreeMap;
 
 use super::belief::LossBelief;
-use super::planner::{PlannedRun, Planner, base_target};
-use crate::bundle::{BadGeometry, Geometry};
-use crate::datagram::{self, ESI_LIMIT, OVERHEAD_BYTES, SymbolHeader};
-use crate::fountain::{BlockEncoder, FountainError};
+use super::error::{OfferError, SendError, SendFault};
+use super::hear::Effect;
+use super::marks::{BlockMark, Marks};
+use super::plan::base_target;
+use super::planner::{PlannedRun, Planner};
+use super::pool::{EncodeJob, Encoded, Pool, PoolLimits};
+use crate::bundle::Geometry;
+use crate::datagram::{self, OVERHEAD_BYTES, SymbolHeader};
 use crate::ids::{BundleId, Class};
 use crate::keyring::KeyRing;
 use crate::keys::TagKey;
+use crate::report::Report;
 
-/// Most symbols reserved ahead of use at a time: what a crash can cost of a block's ids.
-const RESERVE_SYMBOLS: u32 = 1024;
+/// Datagrams of a burst, unless told otherwise.
+const BURST_DATAGRAMS: usize = 64;
+/// Bundles after the present one for which ids are reserved along with its own.
+const RESERVE_BUNDLES: usize = 64;
 
 /// How the sender works.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,26 +29,29 @@ pub struct SenderConfig {
     pub session: u32,
     /// The loss to expect without any report, 0 … 1.
     pub expected_loss: f64,
-    /// Blocks of one bundle that are sent interleaved; their encoders are what the sender holds in
-    /// memory, about 2.3 times the sealed size of each.
-    pub window_blocks: usize,
+    /// Keys the order in which blocks are sent: any number, best a random one.
+    pub seed: u64,
+    /// After so many datagrams the marks are written, and so many ids are reserved ahead: a crash costs the
+    /// knowledge of what was sent in twice that many at most. An eighth of a second of the link is a good
+    /// measure.
+    pub reserve_symbols: u32,
+    /// Memory for symbols at hand.
+    pub pool: PoolLimits,
+    /// Encoding ahead is left to the caller, by [`Sender::poll_encode`]; else it is done between bursts.
+    pub encode_elsewhere: bool,
 }
 
 impl Default for SenderConfig {
     fn default() -> Self {
-        Self { session: 0, expected_loss: 0.2, window_blocks: 4 }
+        Self {
+            session: 0,
+            expected_loss: 0.2,
+            seed: 0,
+            reserve_symbols: 1024,
+            pool: PoolLimits::default(),
+            encode_elsewhere: false,
+        }
     }
-}
-
-/// How far a block has got: what has to survive a crash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct BlockMark {
-    /// Which block.
-    pub block: u32,
-    /// Encoding symbol ids below this may have been sent and are never used again.
-    pub esi: u32,
-    /// Symbols known to have been sent.
-    pub sent: u32,
 }
 
 /// A sealed bundle to send.
@@ -68,48 +78,103 @@ pub trait BlockStore {
     /// What can go wrong.
     type Error;
 
-    /// Reads the sealed bytes of a block into `out`, replacing what is there.
+    /// Fills `out` with the sealed bytes of a block from `offset` on.
     ///
     /// # Errors
-    /// Reading failed: the bundle is withdrawn.
-    fn read_block(&mut self, id: &BundleId, block: u32, out: &mut Vec<u8>) -> Result<(), Self::Error>;
+    /// Reading failed, or the block ends before `out` is full: the bundle is withdrawn.
+    fn read_block(
+        &mut self,
+        id: &BundleId,
+        block: u32,
+        offset: u32,
+        out: &mut [u8],
+    ) -> Result<(), Self::Error>;
 
     /// Makes marks durable before it returns: no symbol is sent before its id is reserved.
     ///
     /// # Errors
-    /// Writing failed: the bundle is withdrawn, and nothing of the run is sent.
-    fn reserve(&mut self, id: &BundleId, marks: &[BlockMark]) -> Result<(), Self::Error>;
+    /// Writing failed: the bundle being sent is withdrawn, and nothing of the run is sent.
+    fn reserve(&mut self, marks: &[(BundleId, BlockMark)]) -> Result<(), Self::Error>;
 }
 
-/// The datagrams of one run.
-#[derive(Debug, Default)]
+/// Datagrams in a row, of one bundle or several.
+#[derive(Debug)]
 pub struct Burst {
     bytes: Vec<u8>,
-    datagram_bytes: usize,
+    /// Where each datagram ends.
+    ends: Vec<usize>,
+    bundles: Vec<BundleId>,
+    most: usize,
+}
+
+impl Default for Burst {
+    fn default() -> Self {
+        Self::of_at_most(BURST_DATAGRAMS)
+    }
 }
 
 impl Burst {
-    /// The datagrams, each ready for the socket.
-    pub fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
-        self.bytes.chunks_exact(self.datagram_bytes.max(1))
+    /// A burst that is full with so many datagrams (at least one), give or take a few.
+    #[must_use]
+    pub fn of_at_most(datagrams: usize) -> Self {
+        Self { bytes: Vec::new(), ends: Vec::new(), bundles: Vec::new(), most: datagrams.max(1) }
     }
 
-    /// All their bytes.
+    /// The datagrams, each ready for the socket.
+    pub fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(&0).chain(&self.ends);
+        starts.zip(&self.ends).filter_map(|(start, end)| self.bytes.get(*start..*end))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// All their bytes, one datagram after another.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many bytes they have.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes.len()
     }
-}
 
-/// What a burst holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Run {
-    /// The bundle.
-    pub id: BundleId,
-    /// The block.
-    pub block: u32,
-    /// How many datagrams.
-    pub count: u32,
+    /// The bundles they are of.
+    #[must_use]
+    pub fn bundles(&self) -> &[BundleId] {
+        &self.bundles
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.bundles.clear();
+    }
+
+    /// Room for one more datagram.
+    fn place(&mut self, bytes: usize) -> &mut [u8] {
+        let start = self.bytes.len();
+        self.bytes.resize(start + bytes, 0);
+        self.ends.push(start + bytes);
+        self.bytes.get_mut(start..).unwrap_or_default()
+    }
+
+    /// Takes back the last datagram.
+    fn drop_last(&mut self) {
+        self.ends.pop();
+        self.bytes.truncate(self.ends.last().copied().unwrap_or_default());
+    }
 }
 
 /// How far a bundle has got.
@@ -123,19 +188,21 @@ pub struct Progress {
     pub presumed: f64,
     /// Whether that is what its class asks for.
     pub reached_target: bool,
+    /// Whether a report said that all of it is down.
+    pub known: bool,
 }
 
 /// Sends bundles over a link that may never answer.
 pub struct Sender {
-    planner: Planner,
+    pub(super) planner: Planner,
     keys: KeyRing,
     tag_keys: BTreeMap<(u16, u16), TagKey>,
     identities: BTreeMap<BundleId, (u16, u16)>,
-    /// What the store knows of each block.
-    reserved: BTreeMap<BundleId, Vec<BlockMark>>,
-    /// Least recently used first.
-    encoders: Vec<(BundleId, u32, BlockEncoder)>,
-    max_encoders: usize,
+    marks: Marks,
+    pool: Pool,
+    config: SenderConfig,
+    /// What was sent last, but for drips.
+    current: Option<BundleId>,
     link_seq: u64,
 }
 
@@ -144,15 +211,26 @@ impl Sender {
     #[must_use]
     pub fn new(config: &SenderConfig, keys: KeyRing) -> Self {
         Self {
-            planner: Planner::new(LossBelief::expecting(config.expected_loss), config.window_blocks),
+            planner: Planner::new(LossBelief::expecting(config.expected_loss), config.seed),
             keys,
             tag_keys: BTreeMap::new(),
             identities: BTreeMap::new(),
-            reserved: BTreeMap::new(),
-            encoders: Vec::new(),
-            max_encoders: config.window_blocks.max(1) + 1,
+            marks: Marks::default(),
+            pool: Pool::new(config.pool),
+            config: *config,
+            current: None,
             link_seq: u64::from(config.session) << 40,
         }
+    }
+
+    /// Takes other keys, such as those of a new epoch; bundles in the plan keep the ones they have.
+    pub fn set_keys(&mut self, keys: KeyRing) {
+        self.keys = keys;
+    }
+
+    /// How many symbols are sent between two writes of the marks; see [`SenderConfig::reserve_symbols`].
+    pub fn set_reserve_symbols(&mut self, symbols: u32) {
+        self.config.reserve_symbols = symbols.max(1);
     }
 
     /// Takes a bundle into the plan; one that is there already is replaced.
@@ -168,17 +246,10 @@ impl Sender {
             self.tag_keys.insert(who, key.tag_key());
         }
         self.withdraw(&offer.id);
-        let mut reserved: Vec<_> =
-            (0..offer.geometry.block_count).map(|block| BlockMark { block, esi: 0, sent: 0 }).collect();
-        for mark in &offer.marks {
-            if let Some(place) = reserved.get_mut(mark.block as usize) {
-                *place = *mark;
-            }
-        }
         let marks: Vec<_> = offer.marks.iter().map(|m| (m.block, m.esi, m.sent)).collect();
         self.planner.insert(offer.id, offer.class, offer.rank, offer.geometry, &marks);
         self.identities.insert(offer.id, who);
-        self.reserved.insert(offer.id, reserved);
+        self.marks.insert(offer.id, offer.geometry.block_count, &offer.marks);
         Ok(())
     }
 
@@ -186,8 +257,9 @@ impl Sender {
     pub fn withdraw(&mut self, id: &BundleId) {
         self.planner.remove(id);
         self.identities.remove(id);
-        self.reserved.remove(id);
-        self.encoders.retain(|(of, _, _)| of != id);
+        self.marks.remove(id);
+        self.pool.forget(id);
+        self.current.take_if(|current| current == id);
     }
 
     /// Bundles in the plan.
@@ -202,27 +274,62 @@ impl Sender {
         self.planner.begin_pass();
     }
 
-    /// Encodes the next run of datagrams into `burst`. `None`: no further symbol would add anything
-    /// before the next pass.
+    /// Takes a report that was opened and let through by a [`Gate`](crate::report::Gate).
+    pub fn hear(&mut self, report: &Report) -> Effect {
+        super::hear::hear(&mut self.planner, report)
+    }
+
+    /// The loss the sender expects, 0 … 1, after all reports so far.
+    #[must_use]
+    pub fn expected_loss(&self) -> f64 {
+        self.planner.expected_loss()
+    }
+
+    /// Fills `burst` with the next datagrams; how many. `None`: no further symbol would add anything before
+    /// the next pass.
     ///
     /// # Errors
-    /// The store failed or the bundle can't be encoded. The bundle named has been withdrawn, and
-    /// nothing of `burst` may be sent.
+    /// The store failed or the bundle can't be encoded: the bundle named has been withdrawn. What is in
+    /// `burst` was made before that and may be sent.
     pub fn poll_transmit<S: BlockStore>(
         &mut self,
         store: &mut S,
         burst: &mut Burst,
-    ) -> Result<Option<Run>, SendError<S::Error>> {
-        burst.bytes.clear();
-        let Some(run) = self.planner.next_run() else { return Ok(None) };
-        match self.transmit(run, store, burst) {
-            Ok(()) => Ok(Some(Run { id: run.id, block: run.block, count: run.count })),
-            Err(fault) => {
-                burst.bytes.clear();
-                self.withdraw(&run.id);
-                Err(SendError { id: run.id, fault })
+    ) -> Result<Option<usize>, SendError<S::Error>> {
+        burst.clear();
+        while burst.len() < burst.most {
+            let Some(run) = self.planner.next_run() else { break };
+            self.transmit(&run, store, burst).map_err(|fault| self.give_up(run.id, fault))?;
+            if burst.bundles.last() != Some(&run.id) {
+                burst.bundles.push(run.id);
+            }
+            if run.block != 0 || self.current.is_none() {
+                self.current = Some(run.id);
             }
         }
+        if !self.config.encode_elsewhere
+            && let Some(job) = self.next_job(true, store)?
+        {
+            self.encoded(job.run());
+        }
+        Ok(Some(burst.len()).filter(|datagrams| *datagrams > 0))
+    }
+
+    /// The next piece of encoding that is worth doing ahead of need, for a caller with a thread to run it.
+    ///
+    /// # Errors
+    /// The store failed: the bundle named has been withdrawn.
+    pub fn poll_encode<S: BlockStore>(
+        &mut self,
+        store: &mut S,
+    ) -> Result<Option<EncodeJob>, SendError<S::Error>> {
+        self.next_job(false, store)
+    }
+
+    /// Takes what an [`EncodeJob`] encoded.
+    pub fn encoded(&mut self, encoded: Encoded) {
+        // A block that can't be encoded fails again, and loudly, when one of its symbols is needed.
+        let _later = self.pool.take(encoded);
     }
 
     /// How far a bundle has got; `None` if it is not in the plan.
@@ -230,7 +337,7 @@ impl Sender {
     pub fn progress(&self, id: &BundleId) -> Option<Progress> {
         let plan = self.planner.get(id)?;
         let presumed = self.planner.presumed(plan);
-        let geometry = plan.geometry();
+        let geometry = plan.geometry;
         Some(Progress {
             sent_symbols: plan.blocks().iter().map(|b| u64::from(b.sent)).sum(),
             source_symbols: (0..geometry.block_count)
@@ -238,7 +345,8 @@ impl Sender {
                 .map(u64::from)
                 .sum(),
             presumed,
-            reached_target: presumed >= base_target(plan.class()),
+            reached_target: presumed >= base_target(plan.class),
+            known: plan.is_whole(),
         })
     }
 
@@ -246,83 +354,118 @@ impl Sender {
     /// the end of a pass and for an orderly stop.
     ///
     /// # Errors
-    /// The store failed for the bundle named.
-    pub fn checkpoint<S: BlockStore>(&mut self, store: &mut S) -> Result<(), SendError<S::Error>> {
-        let ids: Vec<BundleId> = self.planner.ids().copied().collect();
-        for id in ids {
-            let Some(plan) = self.planner.get(&id) else { continue };
-            let Some(reserved) = self.reserved.get_mut(&id) else { continue };
-            let mut marks = Vec::new();
-            for (b, mark) in plan.blocks().iter().zip(reserved.iter_mut()) {
-                let exact = BlockMark { block: mark.block, esi: b.next_esi, sent: b.sent };
-                if *mark != exact {
-                    *mark = exact;
-                    marks.push(exact);
-                }
-            }
-            if !marks.is_empty() {
-                store.reserve(&id, &marks).map_err(|e| SendError { id, fault: SendFault::Store(e) })?;
-            }
+    /// The store failed.
+    pub fn checkpoint<S: BlockStore>(&mut self, store: &mut S) -> Result<(), S::Error> {
+        let planner = &self.planner;
+        let marks = self.marks.exact(|id, block| at(planner, id, block));
+        if marks.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        store.reserve(&marks).inspect_err(|_| self.marks.failed(&marks))
+    }
+
+    fn give_up<E>(&mut self, id: BundleId, fault: SendFault<E>) -> SendError<E> {
+        self.withdraw(&id);
+        SendError { id, fault }
     }
 
     fn transmit<S: BlockStore>(
         &mut self,
-        run: PlannedRun,
+        run: &PlannedRun,
         store: &mut S,
         burst: &mut Burst,
     ) -> Result<(), SendFault<S::Error>> {
-        self.reserve(&run, store)?;
+        self.reserve(run, store)?;
         let plan = self.planner.get(&run.id).ok_or(SendFault::Gone)?;
-        let geometry = *plan.geometry();
+        let geometry = plan.geometry;
         let who = *self.identities.get(&run.id).ok_or(SendFault::Gone)?;
+        let key = self.tag_keys.get(&who).ok_or(SendFault::Gone)?;
+        let shared = plan.window().len();
         let mut header = SymbolHeader {
             spacecraft: who.0,
             epoch: who.1,
             bundle: run.id,
             block: run.block,
-            class: plan.class(),
+            class: plan.class,
             esi: 0,
             block_bytes: geometry.block_bytes(run.block).ok_or(SendFault::Gone)?,
             block_count: geometry.block_count,
             link_seq: 0,
         };
-        let encoder = encoder(&mut self.encoders, self.max_encoders, &run, &geometry, store)?;
-        let key = self.tag_keys.get(&who).ok_or(SendFault::Gone)?;
-        burst.datagram_bytes = usize::from(geometry.symbol_bytes) + OVERHEAD_BYTES;
-        burst.bytes.resize(burst.datagram_bytes * run.count as usize, 0);
-        let mut places = burst.bytes.chunks_exact_mut(burst.datagram_bytes);
-        let mut all = true;
-        let link_seq = &mut self.link_seq;
-        encoder
-            .symbols(run.first_esi, run.count, |esi, symbol| {
-                (header.esi, header.link_seq) = (esi, *link_seq);
-                *link_seq += 1;
-                all &= places.next().is_some_and(|to| datagram::encode(&header, symbol, key, to).is_ok());
-            })
-            .map_err(SendFault::Fountain)?;
-        if all { Ok(()) } else { Err(SendFault::Gone) }
-    }
-
-    /// Reserves the ids of a run, and those of the runs that follow it.
-    fn reserve<S: BlockStore>(&mut self, run: &PlannedRun, store: &mut S) -> Result<(), SendFault<S::Error>> {
-        let reserved = self.reserved.get_mut(&run.id).ok_or(SendFault::Gone)?;
-        let mark = reserved.get_mut(run.block as usize).ok_or(SendFault::Gone)?;
-        let end = run.first_esi + run.count;
-        if mark.esi >= end {
-            return Ok(());
+        for esi in run.first_esi..run.first_esi + run.count {
+            let symbol = self.pool.symbol((run.id, run.block), &geometry, esi, shared, store)?;
+            (header.esi, header.link_seq) = (esi, self.link_seq);
+            let place = burst.place(usize::from(geometry.symbol_bytes) + OVERHEAD_BYTES);
+            if datagram::encode(&header, symbol, key, place).is_err() {
+                burst.drop_last();
+                return Err(SendFault::Gone);
+            }
+            self.link_seq += 1;
         }
-        let plan = self.planner.get(&run.id).ok_or(SendFault::Gone)?;
-        let block = plan.blocks().get(run.block as usize).ok_or(SendFault::Gone)?;
-        let k = plan.geometry().source_symbols(run.block).unwrap_or_default();
-        let ahead = (k / 4).clamp(run.count, RESERVE_SYMBOLS);
-        let esi = run.first_esi.saturating_add(ahead).max(end).min(ESI_LIMIT);
-        let ahead = BlockMark { block: run.block, esi, sent: block.sent.saturating_sub(run.count) };
-        store.reserve(&run.id, &[ahead]).map_err(SendFault::Store)?;
-        *mark = ahead;
         Ok(())
     }
+
+    /// Sees to it that the ids of a run are reserved; when the store is written, those of the runs that
+    /// follow are reserved too, and what was sent so far is noted.
+    fn reserve<S: BlockStore>(&mut self, run: &PlannedRun, store: &mut S) -> Result<(), SendFault<S::Error>> {
+        let end = run.first_esi + run.count;
+        let reserved = self.marks.uses(run.id, run.block, end, run.count);
+        if reserved && self.marks.since_write < self.config.reserve_symbols {
+            return Ok(());
+        }
+        let ahead = self.ids_ahead(run);
+        let planner = &self.planner;
+        let marks = self.marks.write(&ahead, |id, block| at(planner, id, block));
+        store.reserve(&marks).map_err(|e| {
+            self.marks.failed(&marks);
+            SendFault::Store(e)
+        })
+    }
+
+    /// `(bundle, block, ids to reserve)`: of the window that is being sent and of the bundles that follow.
+    fn ids_ahead(&self, run: &PlannedRun) -> Vec<(BundleId, u32, u32)> {
+        let most = self.config.reserve_symbols;
+        let mut ahead = vec![(run.id, run.block, run.count.max(most.min(64)))];
+        let mut sum = 0;
+        for id in std::iter::once(run.id).chain(self.planner.next_up(RESERVE_BUNDLES)) {
+            let Some(plan) = self.planner.get(&id) else { continue };
+            let first = [0];
+            let window = if plan.window().is_empty() { first.as_slice() } else { plan.window() };
+            let each = most / u32::try_from(window.len()).unwrap_or(u32::MAX).max(1);
+            for &block in window {
+                let k = plan.geometry.source_symbols(block).unwrap_or(1);
+                // A quarter more than one write's worth: the next write comes in time.
+                let count = (each + each / 4 + 16).min(k.saturating_mul(2) + 16);
+                ahead.push((id, block, count));
+                sum += count;
+            }
+            if sum >= most {
+                break;
+            }
+        }
+        ahead
+    }
+
+    fn next_job<S: BlockStore>(
+        &mut self,
+        spread: bool,
+        store: &mut S,
+    ) -> Result<Option<EncodeJob>, SendError<S::Error>> {
+        let Some(id) = self.current else { return Ok(None) };
+        let Some(plan) = self.planner.get(&id) else { return Ok(None) };
+        let blocks = plan.blocks();
+        let window = plan.window().iter();
+        let window = window.filter_map(|block| Some((*block, blocks.get(*block as usize)?.next_esi)));
+        let geometry = plan.geometry;
+        let job = self.pool.ahead(id, &geometry, window, spread, store);
+        job.map_err(|fault| self.give_up(id, fault))
+    }
+}
+
+/// Next id and symbols sent of a block.
+fn at(planner: &Planner, id: &BundleId, block: u32) -> Option<(u32, u32)> {
+    let block = planner.get(id)?.blocks().get(block as usize)?;
+    Some((block.next_esi, block.sent))
 }
 
 impl fmt::Debug for Sender {
@@ -330,102 +473,6 @@ impl fmt::Debug for Sender {
         write!(f, "Sender({} bundles, link_seq {:#x})", self.planner.len(), self.link_seq)
     }
 }
-
-/// The encoder of a run's block: the one held, or a new one in the place of the least recently used.
-fn encoder<'a, S: BlockStore>(
-    held: &'a mut Vec<(BundleId, u32, BlockEncoder)>,
-    most: usize,
-    run: &PlannedRun,
-    geometry: &Geometry,
-    store: &mut S,
-) -> Result<&'a mut BlockEncoder, SendFault<S::Error>> {
-    if let Some(at) = held.iter().position(|(id, block, _)| (*id, *block) == (run.id, run.block)) {
-        let used = held.remove(at);
-        held.push(used);
-    } else {
-        let mut sealed = Vec::new();
-        store.read_block(&run.id, run.block, &mut sealed).map_err(SendFault::Store)?;
-        if geometry.block_bytes(run.block).map(|n| n as usize) != Some(sealed.len()) {
-            return Err(SendFault::Size { block: run.block, bytes: sealed.len() });
-        }
-        let encoder = BlockEncoder::new(&sealed, geometry.symbol_bytes).map_err(SendFault::Fountain)?;
-        if held.len() >= most {
-            held.remove(0);
-        }
-        held.push((run.id, run.block, encoder));
-    }
-    held.last_mut().map(|(_, _, encoder)| encoder).ok_or(SendFault::Gone)
-}
-
-/// Why a bundle can't be taken into the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OfferError {
-    /// Its geometry is out of range.
-    Geometry(BadGeometry),
-    /// There is no key to tag its datagrams with.
-    NoKey {
-        /// The bundle's spacecraft.
-        spacecraft: u16,
-        /// The bundle's key epoch.
-        epoch: u16,
-    },
-}
-
-impl fmt::Display for OfferError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Geometry(e) => e.fmt(f),
-            Self::NoKey { spacecraft, epoch } => {
-                write!(f, "no key for spacecraft {spacecraft}, epoch {epoch}")
-            }
-        }
-    }
-}
-
-impl core::error::Error for OfferError {}
-
-/// Why sending a bundle failed. It has been withdrawn.
-#[derive(Debug)]
-pub struct SendError<E> {
-    /// The bundle.
-    pub id: BundleId,
-    /// What happened.
-    pub fault: SendFault<E>,
-}
-
-/// What can happen while sending a bundle.
-#[derive(Debug)]
-pub enum SendFault<E> {
-    /// The store failed.
-    Store(E),
-    /// The stored block is not of the size it should be.
-    Size {
-        /// Which block.
-        block: u32,
-        /// The size it has.
-        bytes: usize,
-    },
-    /// The block can't be encoded.
-    Fountain(FountainError),
-    /// The bundle is not in the plan any more.
-    Gone,
-}
-
-impl<E: fmt::Display> fmt::Display for SendError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "bundle {}: ", self.id)?;
-        match &self.fault {
-            SendFault::Store(e) => e.fmt(f),
-            SendFault::Size { block, bytes } => {
-                write!(f, "stored block {block} has {bytes} bytes, not its own size")
-            }
-            SendFault::Fountain(e) => e.fmt(f),
-            SendFault::Gone => f.write_str("not in the plan"),
-        }
-    }
-}
-
-impl<E: fmt::Debug + fmt::Display> core::error::Error for SendError<E> {}
 
 #[cfg(test)]
 mod tests;

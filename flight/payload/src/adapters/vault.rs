@@ -63,21 +63,19 @@ impl Vault {
         File::open(&path).map_err(|e| StoreError::file("opening", &path, e))
     }
 
-    /// Reads the sealed bytes of a block into `out`.
+    /// Fills `out` with the sealed bytes of a block from `offset` on.
     pub fn read_block(
         &self,
         id: &BundleId,
         file: &File,
         geometry: &Geometry,
-        block: u32,
-        out: &mut Vec<u8>,
+        (block, offset): (u32, u32),
+        out: &mut [u8],
     ) -> Result<(), StoreError> {
-        let place = geometry.block_offset(block).zip(geometry.block_bytes(block));
         let fail = |e| StoreError::file("reading", self.path(id), e);
-        let (offset, bytes) = place.ok_or_else(|| fail(io::Error::other("there is no such block")))?;
-        out.clear();
-        out.resize(bytes as usize, 0);
-        file.read_exact_at(out, offset).map_err(fail)
+        let start = geometry.block_offset(block);
+        let start = start.ok_or_else(|| fail(io::Error::other("there is no such block")))?;
+        file.read_exact_at(out, start + u64::from(offset)).map_err(fail)
     }
 
     /// Removes what the catalogue doesn't know and all that was interrupted; `known` gives the size of
@@ -141,11 +139,12 @@ mod tests {
             segment_bytes: 640,
             tail_bytes: 100,
         };
-        let mut out = vec![9; 500];
+        let mut out = [9; 60];
         let file = vault.read(&ids[0]).unwrap();
-        vault.read_block(&ids[0], &file, &geometry, 1, &mut out).unwrap();
-        assert_eq!(out, [1; 100]);
-        assert!(vault.read_block(&ids[0], &file, &geometry, 2, &mut out).is_err());
+        vault.read_block(&ids[0], &file, &geometry, (1, 40), &mut out).unwrap();
+        assert_eq!(out, [1; 60]);
+        assert!(vault.read_block(&ids[0], &file, &geometry, (1, 41), &mut out).is_err(), "beyond the end");
+        assert!(vault.read_block(&ids[0], &file, &geometry, (2, 0), &mut out).is_err());
 
         let known = BTreeMap::from([(ids[0], 264), (BundleId([9; 12]), 1)]);
         let (removed, missing) = vault.sweep(&known).unwrap();

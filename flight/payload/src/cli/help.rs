@@ -60,6 +60,7 @@ One bundle a line: rank, class, product, size, state, how much of it was sent, f
   unsent     nothing of it was sent
   sending    some of it was sent
   presumed   it is down with the probability that its class asks for; it is kept
+  known      the ground reported that it is whole; it is kept until its room is needed
 
 Options:
   --json          one JSON document with every bundle, \"schema\": 1

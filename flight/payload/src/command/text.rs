@@ -39,6 +39,13 @@ pub fn status_text(s: &Status) -> String {
         c.alerts_sent, s.alerts_pending
     ));
     line(format!("bus          {} messages, {} not understood", c.bus_messages, c.bus_errors));
+    line(format!(
+        "reports      {} taken; refused: {} forged, {} replayed, {} odd",
+        c.reports_taken,
+        c.reports_forged,
+        c.reports_replayed,
+        c.reports_malformed + c.reports_odd
+    ));
     line(String::new());
     line(format!(
         "{:<12} {:>10} {:>10} {:>10} {:>18}",
@@ -49,6 +56,7 @@ pub fn status_text(s: &Status) -> String {
         ("unsent", &s.queue.unsent),
         ("sending", &s.queue.sending),
         ("presumed", &s.queue.presumed),
+        ("known", &s.queue.known),
     ] {
         line(class_line(name, counts));
     }
@@ -92,7 +100,7 @@ pub fn queue_text(rows: &[Row]) -> String {
     }
     let more = rows.len().saturating_sub(LIST_LINES);
     if more > 0 {
-        let open = rows.iter().filter(|row| row.state != State::Presumed).count();
+        let open = rows.iter().filter(|row| !matches!(row.state, State::Presumed | State::Known)).count();
         let _ok = writeln!(out, "and {more} more; {open} of {} not yet presumed down", rows.len());
     }
     out
@@ -273,7 +281,7 @@ mod tests {
             now_unix_ms: 1_800_000_000_000,
             transmitter,
             counters: Counters { datagrams_sent: big * 1000, frames_accepted: many, ..Counters::default() },
-            queue: QueueStatus { unsent: many, sending: many, presumed: many },
+            queue: QueueStatus { unsent: many, sending: many, presumed: many, known: many },
             store: StoreStatus { bytes: u64::MAX, quota_bytes: u64::MAX, free_disk_bytes: None },
             alerts_pending: 1000,
             events: BySeverity { info: 9_700, warning: 100, error: 100, critical: 100 },

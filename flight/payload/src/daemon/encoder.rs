@@ -1,7 +1,7 @@
 //! The encoder: turns what is to be sent into datagrams, a little ahead of the radio, while the gate is
 //! open. What goes next is decided by [`Sender`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -9,18 +9,29 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
 use passband_proto::bundle::Geometry;
+use passband_proto::datagram::OVERHEAD_BYTES;
 use passband_proto::ids::BundleId;
+use passband_proto::report;
 use passband_proto::transfer::{BlockMark, BlockStore, Burst, Offer, Sender, SenderConfig};
 
 use super::bursts::Bursts;
 use super::shared::{Passes, Shared};
+use super::worker::Worker;
 use crate::config::TransmitMode;
 use crate::queue::rank;
 use crate::store::{BundleRecord, StoreError};
 use crate::telemetry::Report;
 
 /// How far the encoder may be ahead of the link, ns of the link's time; at least one burst.
-const AHEAD_NS: u64 = 50_000_000;
+const AHEAD_NS: u64 = 150_000_000;
+/// A burst has so much of the link's time, ns; at least one datagram.
+const BURST_NS: u64 = 20_000_000;
+/// Most datagrams of a burst.
+const MAX_BURST: u64 = 64;
+/// The marks are written once in so much of the link's time, ns.
+const WRITE_NS: u64 = 150_000_000;
+/// How often it is noted how far bundles have got, ms.
+const PROGRESS_MS: u64 = 1_000;
 /// A link that is always open begins a new pass in so long, ms.
 const ALWAYS_PASS_MS: u64 = 60_000;
 /// The longest sleep: how soon the thread sees that the daemon stops.
@@ -31,6 +42,8 @@ const NAP: Duration = Duration::from_millis(100);
 pub(crate) enum QueueChange {
     Offer(Box<BundleRecord>),
     Withdraw(BundleId),
+    /// What the ground says it has.
+    Heard(Box<report::Report>),
 }
 
 /// The thread that encodes.
@@ -39,22 +52,46 @@ pub(crate) struct Encoder {
     bursts: Arc<Bursts>,
     changes: Receiver<QueueChange>,
     sender: Sender,
+    worker: Worker,
     blocks: Blocks,
     passes: Passes,
     always_pass_ms: u64,
+    rate_bps: u64,
+    /// Bundles of which more was sent than is noted, and when that was done last.
+    moved: BTreeSet<BundleId>,
+    noted_ms: u64,
     /// Withdrawn for a fault; offered again at the next pass.
     faulty: Vec<BundleId>,
 }
 
 impl Encoder {
-    pub(crate) fn new(shared: Arc<Shared>, bursts: Arc<Bursts>, changes: Receiver<QueueChange>) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        bursts: Arc<Bursts>,
+        changes: Receiver<QueueChange>,
+        worker: Worker,
+        seed: u64,
+    ) -> Self {
         let session = u32::try_from(shared.boot_count & 0xFF_FFFF).unwrap_or_default();
         let expected_loss = shared.config.downlink.expected_loss;
-        let config = SenderConfig { session, expected_loss, ..SenderConfig::default() };
+        let config =
+            SenderConfig { session, expected_loss, seed, encode_elsewhere: true, ..SenderConfig::default() };
         let sender = Sender::new(&config, shared.keys.clone());
         let blocks = Blocks { shared: Arc::clone(&shared), known: BTreeMap::new(), open: None };
-        let (passes, faulty) = (Passes::default(), Vec::new());
-        Self { shared, bursts, changes, sender, blocks, passes, always_pass_ms: 0, faulty }
+        Self {
+            shared,
+            bursts,
+            changes,
+            sender,
+            worker,
+            blocks,
+            passes: Passes::default(),
+            always_pass_ms: 0,
+            rate_bps: 0,
+            moved: BTreeSet::new(),
+            noted_ms: 0,
+            faulty: Vec::new(),
+        }
     }
 
     /// Runs until the daemon stops; then makes exact what was sent.
@@ -68,9 +105,10 @@ impl Encoder {
                 Some(open) if self.is_ahead(open.rate_bps, open.left_ms) => {
                     self.bursts.wait(Duration::from_millis(5));
                 }
-                Some(_) => self.encode(),
+                Some(open) => self.encode(open.rate_bps),
                 None => self.wait_for_change(),
             }
+            self.note_progress(false);
         }
         self.checkpoint();
     }
@@ -87,6 +125,7 @@ impl Encoder {
     }
 
     fn wait_for_change(&mut self) {
+        self.note_progress(true);
         self.shared.wait_for_gate(NAP);
         if let Ok(change) = self.changes.try_recv() {
             self.apply(change);
@@ -99,8 +138,32 @@ impl Encoder {
             QueueChange::Withdraw(id) => {
                 self.sender.withdraw(&id);
                 self.blocks.known.remove(&id);
+                self.moved.remove(&id);
                 self.shared.set_progress(id, None);
             }
+            QueueChange::Heard(report) => self.hear(&report),
+        }
+    }
+
+    /// Takes a report: the plan changes at once, and what was new is kept for after a restart.
+    fn hear(&mut self, report: &report::Report) {
+        let effect = self.sender.hear(report);
+        if effect.contradictory > 0 {
+            self.shared.count(|c| c.reports_odd += effect.contradictory as u64);
+        }
+        if let Err(e) = self.shared.catalogue.note_report(report, &effect.news) {
+            self.shared.store_failed("noting a report", &e);
+        }
+        for id in effect.news {
+            self.shared.set_progress(id, self.sender.progress(&id));
+        }
+    }
+
+    /// Tells the sender what was reported of a bundle in earlier runs.
+    fn recall(&mut self, id: &BundleId) {
+        match self.shared.catalogue.reports(id) {
+            Ok(reports) => reports.iter().for_each(|report| drop(self.sender.hear(report))),
+            Err(e) => self.shared.store_failed("reading reports", &e),
         }
     }
 
@@ -126,6 +189,7 @@ impl Encoder {
             let text = format!("bundle {} ({:?}) can't be sent: {e}", record.id, record.name);
             self.shared.throttled(&format!("offer {}", record.id), &Report::error("bundle-unsendable", text));
         }
+        self.recall(&record.id);
         self.shared.set_progress(record.id, self.sender.progress(&record.id));
     }
 
@@ -160,13 +224,20 @@ impl Encoder {
         waiting_ns >= most_ns
     }
 
-    fn encode(&mut self) {
-        let mut burst = Burst::default();
-        match self.sender.poll_transmit(&mut self.blocks, &mut burst) {
-            Ok(Some(run)) => {
-                self.bursts.push(burst);
-                self.shared.set_progress(run.id, self.sender.progress(&run.id));
-            }
+    fn encode(&mut self, rate_bps: u64) {
+        self.follow_rate(rate_bps);
+        let mut burst = Burst::of_at_most(self.burst_datagrams());
+        let polled = self.sender.poll_transmit(&mut self.blocks, &mut burst);
+        self.moved.extend(burst.bundles());
+        if !burst.is_empty() {
+            self.bursts.push(burst);
+        }
+        let polled = polled.and_then(|sent| {
+            self.worker.run(&mut self.sender, &mut self.blocks)?;
+            Ok(sent)
+        });
+        match polled {
+            Ok(Some(_)) => {}
             Ok(None) => self.idle(),
             Err(e) => {
                 // Withdrawn by the sender: it goes on with the others, and with this one at the next pass.
@@ -181,8 +252,42 @@ impl Encoder {
         }
     }
 
+    /// How many datagrams a burst has at the present rate.
+    fn burst_datagrams(&self) -> usize {
+        usize::try_from(self.datagrams_in(BURST_NS).clamp(1, MAX_BURST)).unwrap_or(1)
+    }
+
+    /// How many datagrams the link carries in so long.
+    fn datagrams_in(&self, ns: u64) -> u64 {
+        let bytes = u64::from(self.shared.config.downlink.symbol_bytes) + OVERHEAD_BYTES as u64;
+        let bits = u128::from(self.rate_bps) * u128::from(ns) / 1_000_000_000;
+        u64::try_from(bits / (u128::from(bytes) * 8)).unwrap_or(u64::MAX)
+    }
+
+    /// Fits the writing of marks to the rate of the link.
+    fn follow_rate(&mut self, rate_bps: u64) {
+        if rate_bps != self.rate_bps {
+            self.rate_bps = rate_bps;
+            let symbols = self.datagrams_in(WRITE_NS).clamp(64, 1 << 20);
+            self.sender.set_reserve_symbols(u32::try_from(symbols).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Notes how far the bundles have got of which something was sent, now and then or `now`.
+    fn note_progress(&mut self, now: bool) {
+        let now_ms = self.shared.clock.now_ms();
+        if self.moved.is_empty() || (!now && now_ms.saturating_sub(self.noted_ms) < PROGRESS_MS) {
+            return;
+        }
+        self.noted_ms = now_ms;
+        for id in std::mem::take(&mut self.moved) {
+            self.shared.set_progress(id, self.sender.progress(&id));
+        }
+    }
+
     /// Nothing can be improved by sending: waits for something new.
     fn idle(&mut self) {
+        self.note_progress(true);
         match self.changes.recv_timeout(Duration::from_millis(20)) {
             Ok(change) => self.apply(change),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
@@ -212,7 +317,13 @@ struct Blocks {
 impl BlockStore for Blocks {
     type Error = StoreError;
 
-    fn read_block(&mut self, id: &BundleId, block: u32, out: &mut Vec<u8>) -> Result<(), StoreError> {
+    fn read_block(
+        &mut self,
+        id: &BundleId,
+        block: u32,
+        offset: u32,
+        out: &mut [u8],
+    ) -> Result<(), StoreError> {
         let vault = &self.shared.vault;
         let gone = || StoreError::file("reading", id.to_string(), io::Error::other("the bundle was dropped"));
         let geometry: Geometry = self.known.get(id).map(|record| record.geometry).ok_or_else(gone)?;
@@ -220,10 +331,10 @@ impl BlockStore for Blocks {
             Some(open) if open.0 == *id => self.open.insert(open),
             _ => self.open.insert((*id, vault.read(id)?)),
         };
-        vault.read_block(id, file, &geometry, block, out)
+        vault.read_block(id, file, &geometry, (block, offset), out)
     }
 
-    fn reserve(&mut self, id: &BundleId, marks: &[BlockMark]) -> Result<(), StoreError> {
-        self.shared.catalogue.reserve(id, marks)
+    fn reserve(&mut self, marks: &[(BundleId, BlockMark)]) -> Result<(), StoreError> {
+        self.shared.catalogue.reserve(marks)
     }
 }

@@ -187,6 +187,7 @@ impl Frames {
                 class: b.class,
                 created_unix_ms: b.created_unix_ms,
                 bytes: b.bytes(),
+                known: progress.get(&b.id).is_some_and(|p| p.known),
                 presumed: progress.get(&b.id).is_some_and(|p| p.reached_target),
             })
             .collect();
@@ -212,10 +213,10 @@ impl Frames {
 
     fn drop_bundle(&self, bundle: &crate::store::BundleRecord) -> bool {
         let shared = &self.shared;
-        let state = if shared.progress().get(&bundle.id).is_some_and(|p| p.reached_target) {
-            "presumed down"
-        } else {
-            "not presumed down"
+        let state = match shared.progress().get(&bundle.id) {
+            Some(p) if p.known => "known to be down",
+            Some(p) if p.reached_target => "presumed down",
+            _ => "not presumed down",
         };
         let text = format!(
             "bundle {} ({:?}, {}, {} bytes, {state}) dropped to make room",

@@ -19,6 +19,7 @@ mod radio;
 mod recover;
 mod shared;
 mod slow;
+mod worker;
 
 use core::fmt;
 use std::fs::DirBuilder;
@@ -43,6 +44,7 @@ use self::frames::Frames;
 use self::radio::Radio;
 use self::recover::recover;
 use self::shared::Shared;
+use self::worker::Worker;
 use crate::adapters::clock::Clock;
 use crate::adapters::crash;
 use crate::adapters::os::{read_keys, read_text};
@@ -106,6 +108,7 @@ struct Ready {
     downlink: UdpSocket,
     alert_radio: UdpSocket,
     bus: Option<UdpSocket>,
+    reports: Option<UdpSocket>,
     operator: tokio::net::UnixListener,
 }
 
@@ -126,6 +129,7 @@ impl Ready {
         let alert_radio = socket_towards(config.alerts.target)?;
         let listens = config.downlink.transmit == TransmitMode::Bus;
         let bus = listens.then(|| bind("bus.listen", config.bus.listen)).transpose()?;
+        let reports = config.reports.listen.map(|address| bind("reports.listen", address)).transpose()?;
         let operator = operator::listen(&config.paths.socket).map_err(|e| {
             DaemonError::file("making the command socket", &config.paths.socket.display().to_string(), e)
         })?;
@@ -137,7 +141,7 @@ impl Ready {
             );
             shared.event(&Report::warning("keys-exposed", text));
         }
-        Ok(Self { shared, spool, target, downlink, alert_radio, bus, operator })
+        Ok(Self { shared, spool, target, downlink, alert_radio, bus, reports, operator })
     }
 
     /// Cleans up after the run before, and starts the threads and tasks.
@@ -156,9 +160,14 @@ impl Ready {
         announce(&shared);
 
         let bursts = Arc::new(Bursts::default());
-        let encoder = Encoder::new(Arc::clone(&shared), Arc::clone(&bursts), changes);
+        let worker = Worker::start().map_err(|e| DaemonError::file("starting thread", "worker", e))?;
+        let encoder = Encoder::new(Arc::clone(&shared), Arc::clone(&bursts), changes, worker, seed()?);
         let target = shared.config.downlink.target;
         let radio = Radio { shared: Arc::clone(&shared), bursts, socket: self.downlink, target };
+        let gate = slow::report_gate(&shared)?;
+        if let Some(socket) = self.reports {
+            tokio::spawn(slow::reports(Arc::clone(&shared), tokio_socket(socket)?, gate, queue.clone()));
+        }
         let frames =
             Frames { shared: Arc::clone(&shared), spool: self.spool, target: self.target, queue, alerts };
         let threads = vec![
@@ -233,6 +242,14 @@ fn open_catalogue(state: &Path) -> Result<Catalogue, StoreError> {
         .create(state.join("catalogue.redb"))
         .map_err(StoreError::catalogue)?;
     Catalogue::new(database)
+}
+
+/// A number nobody else knows: keys the order in which blocks are sent.
+fn seed() -> Result<u64, DaemonError> {
+    let mut bytes = [0; 8];
+    let failed = |_| DaemonError::file("asking", "the system's random source", io::Error::other("it failed"));
+    getrandom::fill(&mut bytes).map_err(failed)?;
+    Ok(u64::from_le_bytes(bytes))
 }
 
 fn announce(shared: &Shared) {

@@ -2,16 +2,19 @@
 //! passes.
 
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use passband_proto::bus::{BUS_MESSAGE_BYTES, Transmit};
+use passband_proto::report::{Gate, MAX_REPORT_BYTES};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use super::encoder::QueueChange;
 use super::shared::Shared;
 use crate::alerts::{Message, Schedule};
-use crate::store::AlertRecord;
+use crate::store::{AlertRecord, StoreError};
 use crate::telemetry::Report;
 
 /// How often the schedule of alerts is looked at.
@@ -102,6 +105,48 @@ pub(crate) async fn bus(shared: Arc<Shared>, socket: UdpSocket) {
         };
         shared.count(|c| c.bus_messages += 1);
         shared.gate(|gate| (gate.on_bus(shared.clock.now_ms(), message), ()));
+    }
+}
+
+/// The gate that reports of the ground pass, as far as earlier runs know them.
+pub(crate) fn report_gate(shared: &Shared) -> Result<Gate, StoreError> {
+    let mut gate = Gate::default();
+    for (station, highest) in shared.catalogue.stations()? {
+        gate.restore(station, highest);
+    }
+    Ok(gate)
+}
+
+/// Takes reports of the ground.
+pub(crate) async fn reports(
+    shared: Arc<Shared>,
+    socket: UdpSocket,
+    mut gate: Gate,
+    queue: Sender<QueueChange>,
+) {
+    let mut buffer = [0; MAX_REPORT_BYTES + 1];
+    loop {
+        let bytes = match socket.recv(&mut buffer).await {
+            Ok(bytes) => bytes,
+            Err(e) => {
+                let text = format!("receiving reports: {e}");
+                shared.throttled("reports", &Report::error("report-error", text));
+                sleep(ERROR_PAUSE).await;
+                continue;
+            }
+        };
+        match gate.open(&shared.keys, buffer.get(..bytes).unwrap_or_default()) {
+            Ok(report) => drop(queue.send(QueueChange::Heard(Box::new(report)))),
+            Err(e) => {
+                let text = format!("a report of {bytes} bytes was refused: {e}");
+                shared.throttled("report", &Report::warning("report-refused", text));
+            }
+        }
+        let counts = gate.counts();
+        shared.count(|c| {
+            (c.reports_taken, c.reports_forged) = (counts.accepted, counts.forged);
+            (c.reports_replayed, c.reports_malformed) = (counts.replayed, counts.malformed);
+        });
     }
 }
 

@@ -9,6 +9,7 @@ mod error;
 mod events;
 pub mod quota;
 mod records;
+mod reports;
 
 pub use error::StoreError;
 pub use events::{MAX_EVENTS, MAX_EVENTS_READ};
@@ -74,6 +75,7 @@ impl Catalogue {
             txn.open_table(MARKS)?;
             txn.open_table(SPOOLED)?;
             alerts::make_table(txn)?;
+            reports::make_tables(txn)?;
             events::make_table(txn)?;
             Ok(found.unwrap_or(FORMAT))
         })?;
@@ -161,12 +163,15 @@ impl Catalogue {
         Ok(out)
     }
 
-    /// Reserves symbols of a bundle's blocks.
-    pub fn reserve(&self, id: &BundleId, marks: &[BlockMark]) -> Result<(), StoreError> {
+    /// Reserves symbols of bundles' blocks; marks of bundles that are gone are passed over.
+    pub fn reserve(&self, marks: &[(BundleId, BlockMark)]) -> Result<(), StoreError> {
         self.write(|txn| {
+            let bundles = txn.open_table(BUNDLES)?;
             let mut table = txn.open_table(MARKS)?;
-            for mark in marks {
-                table.insert((id.0, mark.block), (mark.esi, mark.sent))?;
+            for (id, mark) in marks {
+                if bundles.get(id.0)?.is_some() {
+                    table.insert((id.0, mark.block), (mark.esi, mark.sent))?;
+                }
             }
             Ok(())
         })
@@ -178,6 +183,7 @@ impl Catalogue {
             let known = txn.open_table(BUNDLES)?.remove(id.0)?.is_some();
             if known {
                 txn.open_table(MARKS)?.retain_in((id.0, 0)..=(id.0, u32::MAX), |_, _| false)?;
+                reports::forget(txn, id)?;
                 events::insert(txn, unix_ms, report)?;
             }
             Ok(known)

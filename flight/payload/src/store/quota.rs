@@ -1,5 +1,5 @@
-//! What goes when room is needed: bundles presumed down, the least valuable first, then discard
-//! candidates. Nothing else is ever dropped.
+//! What goes when room is needed: bundles known to be down, then those presumed down, the least valuable
+//! first, then discard candidates. Nothing else is ever dropped.
 //!
 //! Pure: handed what is held, it says what to drop.
 
@@ -16,7 +16,9 @@ pub struct Held {
     pub created_unix_ms: u64,
     /// Its size, bytes.
     pub bytes: u64,
-    /// Whether it is presumed down.
+    /// Whether the ground reported that it is whole.
+    pub known: bool,
+    /// Whether it is presumed down, or known to be.
     pub presumed: bool,
 }
 
@@ -26,8 +28,8 @@ pub fn make_room(held: &[Held], need_bytes: u64, quota_bytes: u64) -> Option<Vec
     let mut bytes = held.iter().fold(need_bytes, |sum, bundle| sum.saturating_add(bundle.bytes));
     let mut candidates: Vec<&Held> =
         held.iter().filter(|b| b.presumed || b.class == Class::DiscardCandidate).collect();
-    // Presumed ones first; among them the lowest class first; among those the oldest first.
-    candidates.sort_by_key(|b| (!b.presumed, std::cmp::Reverse(b.class), b.created_unix_ms, b.id));
+    // Known ones first, then presumed ones; among them the lowest class first; among those the oldest first.
+    candidates.sort_by_key(|b| (!b.known, !b.presumed, std::cmp::Reverse(b.class), b.created_unix_ms, b.id));
     let mut out = Vec::new();
     for bundle in candidates {
         if bytes <= quota_bytes {
@@ -45,7 +47,7 @@ mod tests {
 
     fn held(id: u8, class: Class, presumed: bool) -> Held {
         let created_unix_ms = u64::from(id);
-        Held { id: BundleId([id; 12]), class, created_unix_ms, bytes: 100, presumed }
+        Held { id: BundleId([id; 12]), class, created_unix_ms, bytes: 100, known: false, presumed }
     }
 
     #[test]
@@ -67,5 +69,9 @@ mod tests {
         assert_eq!(order(100, 200), Some(vec![6, 2, 5, 1, 3]));
         assert_eq!(order(101, 200), None, "the unsent routine bundle stays");
         assert_eq!(order(u64::MAX, 200), None);
+        let mut known = all;
+        known[0].known = true;
+        let first = make_room(&known, 101, 700).unwrap();
+        assert_eq!(first, [known[0].id], "known to be down, whatever its class");
     }
 }

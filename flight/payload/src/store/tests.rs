@@ -78,17 +78,18 @@ fn marks_belong_to_a_bundle_and_go_with_it() {
     let catalogue = memory();
     catalogue.add_frame(&frame(1), None).unwrap();
     let (one, two) = (BundleId([1; 12]), BundleId([2; 12]));
+    catalogue.add_frame(&frame(2), None).unwrap();
     let mark = |block, esi| BlockMark { block, esi, sent: esi / 2 };
-    catalogue.reserve(&one, &[mark(0, 10), mark(7, 20)]).unwrap();
-    catalogue.reserve(&two, &[mark(0, 5)]).unwrap();
-    catalogue.reserve(&one, &[mark(0, 30)]).unwrap();
+    catalogue.reserve(&[(one, mark(0, 10)), (two, mark(0, 5)), (one, mark(7, 20))]).unwrap();
+    catalogue.reserve(&[(one, mark(0, 30)), (BundleId([9; 12]), mark(0, 1))]).unwrap();
+    assert_eq!(catalogue.marks(&BundleId([9; 12])).unwrap(), [], "no such bundle");
     assert_eq!(catalogue.marks(&one).unwrap(), [mark(0, 30), mark(7, 20)]);
     let dropped = Report::warning("bundle-dropped", "for room");
     assert!(catalogue.drop_bundle(&one, 1, &dropped).unwrap());
     assert!(!catalogue.drop_bundle(&one, 1, &dropped).unwrap(), "it is gone");
     assert_eq!(catalogue.marks(&one).unwrap(), []);
     assert_eq!(catalogue.marks(&two).unwrap(), [mark(0, 5)]);
-    assert_eq!(catalogue.events(None, 9).unwrap().len(), 2, "one for the frame, one for the drop");
+    assert_eq!(catalogue.events(None, 9).unwrap().len(), 3, "one for each frame, one for the drop");
     assert!(catalogue.frame(&FrameId([1; 12])).unwrap().is_some(), "the frame is still known");
 }
 
@@ -147,4 +148,27 @@ fn boots_are_counted_and_a_newer_format_is_refused() {
     drop(catalogue);
     let error = Catalogue::new(Database::create(&path).unwrap()).unwrap_err();
     assert!(matches!(error, StoreError::Format { found: 2 }));
+}
+
+#[test]
+fn what_was_reported_is_kept_until_the_bundle_goes() {
+    use passband_proto::report::{Item, Report as Heard};
+
+    let catalogue = memory();
+    catalogue.add_frame(&frame(1), None).unwrap();
+    let one = BundleId([1; 12]);
+    let blocks = |first_block| Item::Blocks { id: one, first_block, as_of: 9, missing: vec![3, 0] };
+    let heard = |station, number, item| Heard { station, number, link: None, items: vec![item] };
+    catalogue.note_report(&heard(1, 7, blocks(0)), &[one]).unwrap();
+    catalogue.note_report(&heard(1, 8, blocks(2)), &[one]).unwrap();
+    catalogue.note_report(&heard(2, 1, blocks(0)), &[one]).unwrap();
+    catalogue.note_report(&heard(1, 6, Item::Whole(BundleId([5; 12]))), &[]).unwrap();
+    let kept = catalogue.reports(&one).unwrap();
+    assert_eq!(kept, [heard(2, 1, blocks(0)), heard(1, 7, blocks(0)), heard(1, 8, blocks(2))]);
+    catalogue.note_report(&heard(1, 9, Item::Whole(one)), &[one]).unwrap();
+    assert_eq!(catalogue.reports(&one).unwrap(), [heard(2, 1, blocks(0)), heard(1, 9, Item::Whole(one))]);
+    assert_eq!(catalogue.stations().unwrap(), [(1, 9), (2, 1)]);
+    catalogue.drop_bundle(&one, 1, &Report::warning("bundle-dropped", "for room")).unwrap();
+    assert_eq!(catalogue.reports(&one).unwrap(), []);
+    assert_eq!(catalogue.stations().unwrap().len(), 2, "replays stay refused");
 }

@@ -1,9 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::PoolLimits;
 use super::*;
 use crate::datagram::Datagram;
 use crate::fountain::BlockDecoder;
 use crate::keys::EpochKey;
+use crate::report::Item;
 
 const T: u16 = 64;
 
@@ -13,21 +15,33 @@ struct Memory {
     blocks: BTreeMap<(BundleId, u32), Vec<u8>>,
     marks: BTreeMap<(BundleId, u32), BlockMark>,
     writes_left: Option<usize>,
+    writes: usize,
+    read_bytes: usize,
 }
 
 impl BlockStore for Memory {
     type Error = &'static str;
 
-    fn read_block(&mut self, id: &BundleId, block: u32, out: &mut Vec<u8>) -> Result<(), Self::Error> {
-        *out = self.blocks.get(&(*id, block)).ok_or("no such block")?.clone();
+    fn read_block(
+        &mut self,
+        id: &BundleId,
+        block: u32,
+        offset: u32,
+        out: &mut [u8],
+    ) -> Result<(), Self::Error> {
+        let stored = self.blocks.get(&(*id, block)).ok_or("no such block")?;
+        let range = offset as usize..offset as usize + out.len();
+        out.copy_from_slice(stored.get(range).ok_or("the block ends too soon")?);
+        self.read_bytes += out.len();
         Ok(())
     }
 
-    fn reserve(&mut self, id: &BundleId, marks: &[BlockMark]) -> Result<(), Self::Error> {
+    fn reserve(&mut self, marks: &[(BundleId, BlockMark)]) -> Result<(), Self::Error> {
+        self.writes += 1;
         if let Some(left) = &mut self.writes_left {
             *left = left.checked_sub(1).ok_or("power cut")?;
         }
-        self.marks.extend(marks.iter().map(|m| ((*id, m.block), *m)));
+        self.marks.extend(marks.iter().map(|(id, m)| ((*id, m.block), *m)));
         Ok(())
     }
 }
@@ -72,8 +86,9 @@ fn what_is_sent_with_every_third_datagram_lost_decodes_to_what_is_stored() {
     let mut whole = BTreeMap::new();
     let mut burst = Burst::default();
     let mut seq = 5 << 40;
-    while let Some(run) = sender.poll_transmit(&mut store, &mut burst).unwrap() {
-        assert_eq!(burst.datagrams().count(), run.count as usize);
+    while let Some(datagrams) = sender.poll_transmit(&mut store, &mut burst).unwrap() {
+        assert_eq!(burst.datagrams().count(), datagrams);
+        assert_eq!(burst.bundles(), [ID]);
         for bytes in burst.datagrams() {
             let d = Datagram::parse(bytes).unwrap();
             assert!(d.verify(&tag_key));
@@ -97,52 +112,126 @@ fn what_is_sent_with_every_third_datagram_lost_decodes_to_what_is_stored() {
     assert!(sender.progress(&ID).unwrap().reached_target);
 }
 
-#[test]
-fn no_symbol_is_ever_sent_twice_over_crashes_at_every_write() {
-    let mut sent = BTreeSet::new();
-    let mut store = Memory::default();
-    for session in 1..60 {
-        let offer = bundle(&mut store, ID, 2);
-        store.writes_left = Some(session as usize % 7);
-        let mut sender = sender(session);
-        sender.offer(&offer).unwrap();
-        let mut burst = Burst::default();
-        loop {
-            match sender.poll_transmit(&mut store, &mut burst) {
-                Ok(Some(_)) => {}
-                Ok(None) => break,
-                Err(e) => {
-                    assert!(matches!(e.fault, SendFault::Store("power cut")));
-                    assert_eq!(burst.bytes(), 0);
-                    break;
-                }
-            }
-            for bytes in burst.datagrams() {
-                let h = *Datagram::parse(bytes).unwrap().header();
-                assert!(sent.insert((h.block, h.esi)), "session {session}: block {} esi {}", h.block, h.esi);
+/// Sends for some time and gives what was sent, `(bundle, block, esi)`; a failed write ends it.
+fn send(
+    sender: &mut Sender,
+    store: &mut Memory,
+    datagrams: usize,
+    mut each: impl FnMut((BundleId, u32, u32)),
+) -> usize {
+    let mut sent = 0;
+    let mut burst = Burst::of_at_most(7);
+    while sent < datagrams {
+        let polled = sender.poll_transmit(store, &mut burst);
+        for bytes in burst.datagrams() {
+            let h = *Datagram::parse(bytes).unwrap().header();
+            each((h.bundle, h.block, h.esi));
+            sent += 1;
+        }
+        match polled {
+            Ok(Some(_)) => {}
+            Ok(None) => break,
+            Err(e) => {
+                assert!(matches!(e.fault, SendFault::Store("power cut")));
+                break;
             }
         }
     }
+    sent
+}
+
+#[test]
+fn no_symbol_is_ever_sent_twice_over_crashes_at_every_write() {
+    for ahead in [1, 16, 200, 5000] {
+        let config = SenderConfig { reserve_symbols: ahead, ..SenderConfig::default() };
+        let mut sent = BTreeSet::new();
+        let mut store = Memory::default();
+        for session in 1..40 {
+            let offers = [bundle(&mut store, ID, 2), bundle(&mut store, BundleId([9; 12]), 5)];
+            store.writes_left = Some(session as usize % 9);
+            let mut sender = Sender::new(&SenderConfig { session, ..config }, keys());
+            offers.iter().for_each(|offer| sender.offer(offer).unwrap());
+            send(&mut sender, &mut store, 300, |symbol| {
+                assert!(sent.insert(symbol), "{ahead} ahead, session {session}: {symbol:?}");
+            });
+            if session % 3 == 0 {
+                // An orderly stop, unless the power goes.
+                let _cut = sender.checkpoint(&mut store);
+            }
+        }
+        assert!(sent.len() > 500, "{ahead}: {}", sent.len());
+    }
+}
+
+#[test]
+fn a_failed_write_does_not_count_as_written_when_the_sender_goes_on() {
+    let mut sent = BTreeSet::new();
+    let mut store = Memory::default();
+    let offers = [bundle(&mut store, ID, 2), bundle(&mut store, BundleId([9; 12]), 2)];
+    let mut first = sender(1);
+    offers.iter().for_each(|offer| first.offer(offer).unwrap());
+    store.writes_left = Some(0);
+    assert_eq!(send(&mut first, &mut store, 10, |s| assert!(sent.insert(s))), 0);
+    store.writes_left = None;
+    send(&mut first, &mut store, 100, |s| assert!(sent.insert(s)));
+    let offers = [bundle(&mut store, ID, 2), bundle(&mut store, BundleId([9; 12]), 2)];
+    let mut second = sender(2);
+    offers.iter().for_each(|offer| second.offer(offer).unwrap());
+    send(&mut second, &mut store, 3000, |s| assert!(sent.insert(s)));
     assert!(sent.len() > 1000);
 }
 
 #[test]
-fn a_crash_right_after_a_reservation_does_not_count_as_sent() {
+fn a_crash_costs_the_knowledge_of_two_writes_at_most_and_credits_nothing_that_was_not_sent() {
+    for sent in [1, 40, 333, 1000, 2500] {
+        let mut store = Memory::default();
+        let offer = bundle(&mut store, ID, 20);
+        let config = SenderConfig { reserve_symbols: 100, ..SenderConfig::default() };
+        let mut first = Sender::new(&config, keys());
+        first.offer(&offer).unwrap();
+        let sent = send(&mut first, &mut store, sent, |_| ());
+        assert!(store.writes <= sent / 100 + 22, "{} writes for {sent} symbols", store.writes);
+        drop(first);
+        let mut second = sender(2);
+        second.offer(&bundle(&mut store, ID, 20)).unwrap();
+        let known = second.progress(&ID).unwrap().sent_symbols;
+        let sent = sent as u64;
+        assert!(known <= sent && known + 220 >= sent, "{known} of {sent}");
+    }
+}
+
+#[test]
+fn an_orderly_stop_costs_nothing() {
     let mut store = Memory::default();
     let offer = bundle(&mut store, ID, 1);
     let mut first = sender(1);
     first.offer(&offer).unwrap();
-    first.poll_transmit(&mut store, &mut Burst::default()).unwrap();
-    drop(first);
+    let sent = send(&mut first, &mut store, 77, |_| ());
+    first.checkpoint(&mut store).unwrap();
+    let writes = store.writes;
+    first.checkpoint(&mut store).unwrap();
+    assert_eq!(store.writes, writes, "nothing new, nothing written");
     let mut second = sender(2);
     second.offer(&bundle(&mut store, ID, 1)).unwrap();
-    assert_eq!(second.progress(&ID).unwrap().sent_symbols, 0);
-    let mut burst = Burst::default();
-    second.poll_transmit(&mut store, &mut burst).unwrap();
-    second.checkpoint(&mut store).unwrap();
-    let mut third = sender(3);
-    third.offer(&bundle(&mut store, ID, 1)).unwrap();
-    assert_eq!(third.progress(&ID).unwrap().sent_symbols, burst.datagrams().count() as u64);
+    assert_eq!(second.progress(&ID).unwrap().sent_symbols, sent as u64);
+    let mut first_esis = BTreeMap::new();
+    send(&mut second, &mut store, 50, |(_, block, esi)| {
+        first_esis.entry(block).or_insert(esi);
+    });
+    assert!(first_esis.values().all(|esi| *esi > 0));
+}
+
+#[test]
+fn many_small_bundles_share_a_write() {
+    let mut store = Memory::default();
+    let mut sender = sender(1);
+    for i in 0..100 {
+        let mut offer = bundle(&mut store, BundleId([i; 12]), 0);
+        offer.geometry.tail_bytes = 700;
+        sender.offer(&offer).unwrap();
+    }
+    let sent = send(&mut sender, &mut store, 1500, |_| ());
+    assert!(store.writes <= sent / 300, "{} writes for {sent} symbols", store.writes);
 }
 
 #[test]
@@ -156,8 +245,96 @@ fn a_bundle_that_can_not_be_read_is_withdrawn_and_the_others_go_on() {
     store.blocks.get_mut(&(other, 0)).unwrap().pop();
     let mut burst = Burst::default();
     let e = sender.poll_transmit(&mut store, &mut burst).unwrap_err();
-    assert!(e.id == other && matches!(e.fault, SendFault::Size { block: 0, bytes: 699 }));
-    assert_eq!(sender.poll_transmit(&mut store, &mut burst).unwrap().unwrap().id, ID);
+    assert!(e.id == other && matches!(e.fault, SendFault::Store("the block ends too soon")));
+    assert!(sender.poll_transmit(&mut store, &mut burst).unwrap().is_some());
+    assert_eq!(burst.bundles(), [ID]);
     let stranger = Offer { epoch: 9, ..bad };
     assert_eq!(sender.offer(&stranger), Err(OfferError::NoKey { spacecraft: 1, epoch: 9 }));
+}
+
+#[test]
+fn a_small_pool_and_encoding_elsewhere_give_the_same_datagrams() {
+    let all = |bytes: usize, encode_elsewhere: bool| {
+        let mut store = Memory::default();
+        let offer = bundle(&mut store, ID, 6);
+        let config = SenderConfig { pool: PoolLimits { bytes }, encode_elsewhere, ..SenderConfig::default() };
+        let mut sender = Sender::new(&config, keys());
+        sender.offer(&offer).unwrap();
+        let mut burst = Burst::default();
+        let (mut out, mut most) = (Vec::new(), 0);
+        while sender.poll_transmit(&mut store, &mut burst).unwrap().is_some() {
+            out.extend_from_slice(burst.as_bytes());
+            most = most.max(sender.pool.held_bytes());
+            if let Some(job) = sender.poll_encode(&mut store).unwrap().filter(|_| encode_elsewhere) {
+                sender.encoded(job.run());
+            }
+        }
+        assert!(most <= bytes + bytes / 4 + 70_000, "{most} bytes held of {bytes}");
+        (out, store.read_bytes)
+    };
+    let (plenty, read) = all(10 << 20, false);
+    assert!(plenty.len() > 300_000);
+    let (tight, read_tight) = all(20_000, false);
+    assert!(plenty == tight && read_tight > read);
+    assert!(plenty == all(10 << 20, true).0 && plenty == all(20_000, true).0);
+}
+
+fn item(sender: &Sender, need: u32) -> Item {
+    let blocks = sender.planner.get(&ID).unwrap().blocks();
+    let as_of = blocks.iter().map(|b| b.next_esi).max().unwrap();
+    Item::Blocks { id: ID, first_block: 0, as_of, missing: vec![need; blocks.len()] }
+}
+
+fn report(number: u64, items: Vec<Item>) -> Report {
+    Report { station: 1, number, link: None, items }
+}
+
+#[test]
+fn a_report_that_all_is_there_ends_it_and_later_words_revoke_that() {
+    let mut store = Memory::default();
+    let offer = bundle(&mut store, ID, 2);
+    let mut sender = sender(1);
+    sender.offer(&offer).unwrap();
+    send(&mut sender, &mut store, 400, |_| ());
+    let effect = sender.hear(&report(1, vec![Item::Whole(ID)]));
+    assert_eq!(effect, Effect { news: vec![ID], unknown: 0, contradictory: 0 });
+    assert!(sender.progress(&ID).unwrap().known);
+    assert_eq!(send(&mut sender, &mut store, 10, |_| ()), 0);
+    assert!(sender.hear(&report(1, vec![Item::Whole(ID)])).news.is_empty());
+    let missing = item(&sender, 30);
+    assert_eq!(sender.hear(&report(2, vec![missing])).news, [ID]);
+    assert!(send(&mut sender, &mut store, 100, |_| ()) >= 100);
+}
+
+#[test]
+fn reports_that_can_not_be_true_change_nothing() {
+    let mut store = Memory::default();
+    let offer = bundle(&mut store, ID, 3);
+    let mut sender = sender(1);
+    sender.offer(&offer).unwrap();
+    send(&mut sender, &mut store, 60, |_| ());
+    let blocks = |first_block, as_of, missing: &[u32]| Item::Blocks {
+        id: ID,
+        first_block,
+        as_of,
+        missing: missing.to_vec(),
+    };
+    let good = item(&sender, 90);
+    for items in [
+        vec![Item::Whole(ID)],
+        vec![blocks(1, 50, &[0])],
+        vec![blocks(0, 1 << 20, &[50])],
+        vec![blocks(3, 1, &[9, 9])],
+        vec![blocks(900, 1, &[9])],
+        vec![blocks(0, 1, &[])],
+    ] {
+        let effect = sender.hear(&report(9, items.clone()));
+        assert_eq!(effect, Effect { news: vec![], unknown: 0, contradictory: 1 }, "{items:?}");
+    }
+    let effect = sender.hear(&report(9, vec![good.clone(), item(&sender, 80)]));
+    assert_eq!(effect.contradictory, 2, "it says two things of one block");
+    let effect = sender.hear(&report(9, vec![Item::Whole(BundleId([3; 12]))]));
+    assert_eq!(effect.unknown, 1);
+    assert!(!sender.progress(&ID).unwrap().known);
+    assert_eq!(sender.hear(&report(10, vec![good])).news, [ID], "and the next good one counts");
 }

@@ -71,10 +71,10 @@ impl World {
         let header = FileHeader::decode(&header).unwrap();
         assert_eq!((header.id, header.geometry, header.class), (record.id, record.geometry, record.class));
         let opener = Opener::new(&self.key, &record.id, record.geometry.block_count);
-        let mut block = Vec::new();
-        let mut read = |i| {
-            self.vault.read_block(&record.id, &file, &record.geometry, i, &mut block).unwrap();
-            block.clone()
+        let read = |i| {
+            let mut block = vec![0; record.geometry.block_bytes(i).unwrap() as usize];
+            self.vault.read_block(&record.id, &file, &record.geometry, (i, 0), &mut block).unwrap();
+            block
         };
         let mut head = opener.open_head(read(0)).unwrap();
         let mut content = head.content.take().unwrap_or_default();

@@ -1,0 +1,49 @@
+//! The worker: encodes repair symbols ahead of need, in a thread of its own, one block at a time, so that
+//! the link never waits for a block to be encoded.
+
+use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread;
+
+use passband_proto::transfer::{BlockStore, EncodeJob, Encoded, SendError, Sender};
+
+/// The encoder's end of the worker.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    jobs: SyncSender<EncodeJob>,
+    done: Receiver<Encoded>,
+    busy: bool,
+}
+
+impl Worker {
+    /// Starts the thread; it ends with the worker.
+    pub(crate) fn start() -> io::Result<Self> {
+        let (jobs, todo) = sync_channel::<EncodeJob>(1);
+        let (out, done) = sync_channel(1);
+        thread::Builder::new().name("worker".to_owned()).spawn(move || {
+            for job in todo {
+                if out.send(job.run()).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { jobs, done, busy: false })
+    }
+
+    /// Hands over what is done, and gives the thread something new to do. Should the thread have died, the
+    /// sender encodes by itself what it needs.
+    pub(crate) fn run<S: BlockStore>(
+        &mut self,
+        sender: &mut Sender,
+        store: &mut S,
+    ) -> Result<(), SendError<S::Error>> {
+        if self.busy {
+            match self.done.try_recv() {
+                Ok(encoded) => sender.encoded(encoded),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return Ok(()),
+            }
+        }
+        self.busy = sender.poll_encode(store)?.is_some_and(|job| self.jobs.try_send(job).is_ok());
+        Ok(())
+    }
+}

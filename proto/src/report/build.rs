@@ -1,0 +1,119 @@
+//! Makes reports of what a station has: as many frames as it takes, each standing by itself.
+
+use super::{Item, MAX_ITEM_BYTES, MAX_REPORT_BLOCKS, Report, codes};
+use crate::ids::BundleId;
+use crate::transfer::belief::Observation;
+
+/// Bytes of an item that says a bundle is whole.
+const WHOLE_BYTES: usize = 13;
+/// Bytes of an item about blocks, in front of its codes.
+const BLOCKS_BYTES: usize = 21;
+
+/// What a station has of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockState {
+    /// Symbols it still needs; 0: it is whole.
+    pub missing: u32,
+    /// One more than the highest encoding symbol id that was heard of it; 0: none was.
+    pub as_of: u32,
+}
+
+/// What a station has of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundleState {
+    /// The bundle.
+    pub id: BundleId,
+    /// All its blocks in order; empty: all of them are there.
+    pub blocks: Vec<BlockState>,
+}
+
+/// Reports about bundles, the most pressing first, numbered from `first_number` on: each becomes one frame.
+///
+/// Blocks of one report share one `as_of`, that of the block that was heard of last: for the others the
+/// satellite then assumes a few symbols less than it might.
+#[must_use]
+pub fn build(
+    station: u16,
+    first_number: u64,
+    link: Option<Observation>,
+    bundles: &[BundleState],
+) -> Vec<Report> {
+    let mut builder =
+        Builder { station, number: first_number, link, reports: Vec::new(), left: 0, blocks: 0 };
+    for bundle in bundles {
+        if bundle.blocks.iter().all(|block| block.missing == 0) {
+            builder.add(Item::Whole(bundle.id), WHOLE_BYTES, 0);
+        } else {
+            builder.add_blocks(bundle);
+        }
+    }
+    if builder.reports.is_empty() && link.is_some() {
+        builder.next_report();
+    }
+    builder.reports
+}
+
+struct Builder {
+    station: u16,
+    number: u64,
+    link: Option<Observation>,
+    reports: Vec<Report>,
+    /// Bytes left in the last report.
+    left: usize,
+    /// Blocks the last report speaks of.
+    blocks: usize,
+}
+
+impl Builder {
+    fn next_report(&mut self) {
+        let (station, number, link) = (self.station, self.number, self.link);
+        self.number = self.number.saturating_add(1);
+        self.reports.push(Report { station, number, link, items: Vec::new() });
+        (self.left, self.blocks) = (MAX_ITEM_BYTES, 0);
+    }
+
+    fn add(&mut self, item: Item, bytes: usize, blocks: usize) {
+        if self.left < bytes || self.blocks + blocks > MAX_REPORT_BLOCKS {
+            self.next_report();
+        }
+        if let Some(report) = self.reports.last_mut() {
+            report.items.push(item);
+        }
+        self.left = self.left.saturating_sub(bytes);
+        self.blocks += blocks;
+    }
+
+    /// All blocks in one item if they fit into one report, or else in as few as it takes.
+    fn add_blocks(&mut self, bundle: &BundleState) {
+        let mut rest = bundle.blocks.as_slice();
+        let mut first_block = 0_u32;
+        while !rest.is_empty() {
+            let (taken, item, bytes) = longest(bundle.id, first_block, rest);
+            self.add(item, bytes, taken);
+            first_block = first_block.saturating_add(u32::try_from(taken).unwrap_or(u32::MAX));
+            rest = rest.get(taken..).unwrap_or_default();
+        }
+    }
+}
+
+/// An item about as many of the blocks as fit into a report of their own: how many, and its bytes.
+fn longest(id: BundleId, first_block: u32, blocks: &[BlockState]) -> (usize, Item, usize) {
+    let room = MAX_ITEM_BYTES - BLOCKS_BYTES;
+    let most = blocks.len().min(MAX_REPORT_BLOCKS);
+    // More blocks never take fewer codes, but for a run's end: halving finds a length that fits.
+    let (mut low, mut high) = (1, most);
+    while low < high {
+        let middle = (low + high).div_ceil(2);
+        let missing: Vec<_> = blocks.iter().take(middle).map(|block| block.missing).collect();
+        if codes::encode(&missing).len() <= room {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    let taken: Vec<_> = blocks.iter().take(low).collect();
+    let missing: Vec<_> = taken.iter().map(|block| block.missing).collect();
+    let as_of = taken.iter().map(|block| block.as_of).max().unwrap_or_default().min(0xFF_FFFF);
+    let bytes = BLOCKS_BYTES + codes::encode(&missing).len();
+    (low, Item::Blocks { id, first_block, as_of, missing }, bytes)
+}

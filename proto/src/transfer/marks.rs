@@ -1,0 +1,140 @@
+//! Marks: what of each block survives a crash.
+//!
+//! Ids are reserved durably before they are used, some way ahead and for many blocks in one go, so that
+//! the store is written a few times a second at most. What was *sent* is credited one write later: a crash
+//! then never credits symbols that were encoded but had not left yet. So it costs the knowledge of the
+//! symbols of two writes at most, and never an id that is used twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::datagram::ESI_LIMIT;
+use crate::ids::BundleId;
+
+/// How far a block has got: what has to survive a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct BlockMark {
+    /// Which block.
+    pub block: u32,
+    /// Encoding symbol ids below this may have been sent and are never used again.
+    pub esi: u32,
+    /// Symbols known to have been sent.
+    pub sent: u32,
+}
+
+/// A block's mark as stored, and how much had been sent of it at the last write.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Stored {
+    esi: u32,
+    sent: u32,
+    sent_at_write: u32,
+}
+
+/// The marks of all bundles that are offered.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    bundles: BTreeMap<BundleId, Vec<Stored>>,
+    /// Blocks of which more was sent than is stored.
+    dirty: BTreeSet<(BundleId, u32)>,
+    /// Symbols since the last write.
+    pub(super) since_write: u32,
+}
+
+impl Marks {
+    pub(super) fn insert(&mut self, id: BundleId, blocks: u32, marks: &[BlockMark]) {
+        self.remove(&id);
+        let mut stored = vec![Stored::default(); blocks as usize];
+        for mark in marks {
+            if let Some(place) = stored.get_mut(mark.block as usize) {
+                *place = Stored { esi: mark.esi, sent: mark.sent, sent_at_write: mark.sent };
+            }
+        }
+        self.bundles.insert(id, stored);
+    }
+
+    pub(super) fn remove(&mut self, id: &BundleId) {
+        if let Some(blocks) = self.bundles.remove(id) {
+            let last = u32::try_from(blocks.len()).unwrap_or(u32::MAX);
+            let gone: Vec<_> = self.dirty.range((*id, 0)..=(*id, last)).copied().collect();
+            for key in gone {
+                self.dirty.remove(&key);
+            }
+        }
+    }
+
+    /// Notes that symbols of a block are being sent; whether the ids below `end` are reserved.
+    pub(super) fn uses(&mut self, id: BundleId, block: u32, end: u32, count: u32) -> bool {
+        self.since_write = self.since_write.saturating_add(count);
+        self.dirty.insert((id, block));
+        self.get(&id, block).is_some_and(|stored| stored.esi >= end)
+    }
+
+    /// The marks to write: of the blocks in `ahead`, `(bundle, block, ids to reserve from the next on)`, and
+    /// of all that was sent since it was written last. `at` gives `(next esi, sent)` of a block.
+    pub(super) fn write(
+        &mut self,
+        ahead: &[(BundleId, u32, u32)],
+        at: impl Fn(&BundleId, u32) -> Option<(u32, u32)>,
+    ) -> Vec<(BundleId, BlockMark)> {
+        self.since_write = 0;
+        for &(id, block, count) in ahead {
+            let Some((next_esi, _)) = at(&id, block) else { continue };
+            if let Some(stored) = self.bundles.get_mut(&id).and_then(|b| b.get_mut(block as usize)) {
+                stored.esi = next_esi.saturating_add(count).min(ESI_LIMIT).max(stored.esi);
+                self.dirty.insert((id, block));
+            }
+        }
+        let mut marks = Vec::new();
+        let mut clean = Vec::new();
+        for &(id, block) in &self.dirty {
+            let (Some((_, sent)), Some(stored)) =
+                (at(&id, block), self.bundles.get_mut(&id).and_then(|b| b.get_mut(block as usize)))
+            else {
+                clean.push((id, block));
+                continue;
+            };
+            (stored.sent, stored.sent_at_write) = (stored.sent_at_write, sent);
+            marks.push((id, BlockMark { block, esi: stored.esi, sent: stored.sent }));
+            if stored.sent == sent {
+                clean.push((id, block));
+            }
+        }
+        for key in clean {
+            self.dirty.remove(&key);
+        }
+        marks
+    }
+
+    /// The exact marks of all blocks whose stored marks aren't.
+    pub(super) fn exact(
+        &mut self,
+        at: impl Fn(&BundleId, u32) -> Option<(u32, u32)>,
+    ) -> Vec<(BundleId, BlockMark)> {
+        self.since_write = 0;
+        self.dirty.clear();
+        let mut marks = Vec::new();
+        for (id, blocks) in &mut self.bundles {
+            for (block, stored) in (0..).zip(blocks.iter_mut()) {
+                let Some((esi, sent)) = at(id, block) else { continue };
+                if (stored.esi, stored.sent) != (esi, sent) {
+                    marks.push((*id, BlockMark { block, esi, sent }));
+                }
+                *stored = Stored { esi, sent, sent_at_write: sent };
+            }
+        }
+        marks
+    }
+
+    /// A write failed: nothing of it may be taken to be stored.
+    pub(super) fn failed(&mut self, marks: &[(BundleId, BlockMark)]) {
+        for (id, mark) in marks {
+            if let Some(stored) = self.bundles.get_mut(id).and_then(|b| b.get_mut(mark.block as usize)) {
+                (stored.esi, stored.sent) = (0, 0);
+                self.dirty.insert((*id, mark.block));
+            }
+        }
+    }
+
+    fn get(&self, id: &BundleId, block: u32) -> Option<&Stored> {
+        self.bundles.get(id)?.get(block as usize)
+    }
+}

@@ -1,0 +1,397 @@
+//! One bundle in the plan: what of it was sent, what the ground said of it, and what it gets next.
+//!
+//! The head goes first, by itself. Content blocks follow in windows of at most [`WINDOW_BLOCKS`]: each
+//! round gives every block of the window that still wants symbols the same few, so that all blocks of a
+//! bundle progress alike, whatever the loss is. The order in a round is a permutation drawn anew for each:
+//! a fixed rotation would starve a block when losses are periodic.
+
+use std::collections::BTreeMap;
+
+use super::belief::{Aim, DECODE_OVERHEAD, Group, LossBelief};
+use crate::bundle::Geometry;
+use crate::datagram::ESI_LIMIT;
+use crate::ids::Class;
+
+/// Most blocks that are sent interleaved.
+pub const WINDOW_BLOCKS: usize = 128;
+/// Symbols of a round, about, when a window has fewer blocks.
+const ROUND_SYMBOLS: u32 = 16;
+
+/// Probabilities above a class's own target that left-over capacity climbs to, rung by rung.
+const LADDER: [f64; 6] = [0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999_999];
+
+/// The probability of being down, without any report, at which a bundle of a class is *presumed* down.
+#[must_use]
+pub fn base_target(class: Class) -> f64 {
+    match class {
+        Class::Alert => 0.95,
+        Class::Suspect => 0.9,
+        Class::Routine => 0.8,
+        Class::DiscardCandidate => 0.7,
+    }
+}
+
+/// What having a bundle down is worth, relative to a discard candidate.
+fn value(class: Class) -> f64 {
+    match class {
+        Class::Alert => 1000.0,
+        Class::Suspect => 100.0,
+        Class::Routine => 10.0,
+        Class::DiscardCandidate => 1.0,
+    }
+}
+
+/// Most symbols of a block of K source symbols in one pass.
+pub(super) fn pass_limit(k: u32) -> u32 {
+    k.saturating_mul(4).saturating_add(256)
+}
+
+/// What a station said of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Heard {
+    pub(super) station: u16,
+    /// The number of its report.
+    pub(super) number: u64,
+    /// Symbols with ids below this were taken into account.
+    pub(super) as_of: u32,
+    /// How many symbols more it needs; 0: the block is whole.
+    pub(super) need: u32,
+}
+
+/// One block's progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Block {
+    /// The next encoding symbol id.
+    pub(super) next_esi: u32,
+    /// Symbols known to have been sent, over all passes.
+    pub(super) sent: u32,
+    /// Symbols sent in this pass.
+    pub(super) in_pass: u32,
+    /// Symbols it is to have, of those that count towards its need.
+    wanted: u32,
+    /// What the ground said last, if anything.
+    pub(super) heard: Option<Heard>,
+    /// K.
+    k: u32,
+}
+
+impl Block {
+    /// Symbols it needs from here on; 0: it is known to be whole.
+    fn need(&self) -> u32 {
+        self.heard.map_or(self.k + DECODE_OVERHEAD, |heard| heard.need)
+    }
+
+    /// Symbols known to have been sent that count towards that need. Ids that a crash left unused count
+    /// as sent before the report: at worst a few symbols too many are sent.
+    fn counted(&self) -> u32 {
+        self.heard.map_or(self.sent, |heard| self.sent.saturating_sub(heard.as_of))
+    }
+
+    /// Symbols still to send in this pass to have `wanted`.
+    fn room(&self, wanted: u32) -> u32 {
+        wanted
+            .saturating_sub(self.counted())
+            .min(pass_limit(self.k).saturating_sub(self.in_pass))
+            .min(ESI_LIMIT.saturating_sub(self.next_esi))
+    }
+}
+
+/// A bundle in the plan.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) class: Class,
+    pub(super) rank: u64,
+    pub(super) geometry: Geometry,
+    blocks: Vec<Block>,
+    target: f64,
+    aim: Aim,
+    /// The belief that `aim` was worked out with; 0: none yet.
+    generation: u64,
+    /// Symbols that the head gets by dripping.
+    head_wanted: u32,
+    /// What the next rung gains for each symbol it costs; `None` when it has to be worked out.
+    pub(super) density: Option<f64>,
+    seed: u64,
+    rounds: u64,
+    window: Vec<u32>,
+    round: Vec<u32>,
+}
+
+impl Plan {
+    /// A bundle of which nothing was sent.
+    pub(super) fn new(class: Class, rank: u64, geometry: Geometry, seed: u64) -> Self {
+        let block = |block| {
+            let k = geometry.source_symbols(block).unwrap_or(1);
+            Block { next_esi: 0, sent: 0, in_pass: 0, wanted: 0, heard: None, k }
+        };
+        Self {
+            class,
+            rank,
+            geometry,
+            blocks: (0..geometry.block_count).map(block).collect(),
+            target: base_target(class),
+            aim: Aim::default(),
+            generation: 0,
+            head_wanted: 0,
+            density: None,
+            seed,
+            rounds: 0,
+            window: Vec::new(),
+            round: Vec::new(),
+        }
+    }
+
+    /// Notes what was sent of a block in earlier sessions.
+    pub(super) fn resume(&mut self, block: u32, next_esi: u32, sent: u32) {
+        if let Some(b) = self.blocks.get_mut(block as usize) {
+            (b.next_esi, b.sent) = (next_esi.min(ESI_LIMIT), sent.min(next_esi));
+        }
+    }
+
+    pub(super) fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// The blocks that are sent interleaved at present.
+    pub(super) fn window(&self) -> &[u32] {
+        &self.window
+    }
+
+    /// Symbols that the present target still asks of a block in this pass.
+    pub(super) fn wants(&self, block: u32) -> u32 {
+        self.blocks.get(block as usize).map_or(0, |b| b.room(b.wanted))
+    }
+
+    /// Whether a report said that all of it is down.
+    pub(super) fn is_whole(&self) -> bool {
+        self.blocks.iter().all(|b| b.need() == 0)
+    }
+
+    /// Whether no more is asked for than what the class asks for.
+    pub(super) fn is_at_base(&self) -> bool {
+        self.target <= base_target(self.class)
+    }
+
+    /// Probability that it is down, from what was sent and heard of it.
+    pub(super) fn presumed(&self, belief: &LossBelief) -> f64 {
+        let mut groups: BTreeMap<(u32, u32), u32> = BTreeMap::new();
+        for b in self.blocks.iter().filter(|b| b.need() > 0) {
+            *groups.entry((b.need(), b.counted())).or_default() += 1;
+        }
+        let groups: Vec<_> =
+            groups.into_iter().map(|((need, sent), count)| Group { need, sent, count }).collect();
+        belief.all_down(&groups)
+    }
+
+    /// A new pass begins: every block may be sent again.
+    pub(super) fn begin_pass(&mut self) {
+        self.blocks.iter_mut().for_each(|b| b.in_pass = 0);
+        self.density = None;
+    }
+
+    /// Takes what a station says of blocks; whether any of it is news.
+    pub(super) fn hear(&mut self, block: u32, heard: Heard) -> bool {
+        let Some(b) = self.blocks.get_mut(block as usize) else { return false };
+        let heard = Heard { as_of: heard.as_of.min(b.next_esi), ..heard };
+        let left = |h: &Heard| u64::from(h.need) + u64::from(h.as_of);
+        let better = match &b.heard {
+            None => true,
+            Some(old) if old.station == heard.station => heard.number > old.number,
+            // Of two stations' words the one that leaves less to send counts.
+            Some(old) => left(&heard) < left(old) || (heard.need == 0 && old.need > 0),
+        };
+        if better {
+            b.heard = Some(heard);
+        }
+        better
+    }
+
+    /// Starts again from what the class asks for, after a report.
+    pub(super) fn reconsider(&mut self) {
+        self.target = base_target(self.class);
+        self.generation = 0;
+        self.density = None;
+        self.window.clear();
+        self.round.clear();
+    }
+
+    /// Works out what is wanted of each block, if the belief (its number is `generation`) is another than
+    /// before. `head_target` gives the symbols a head of so great a need is brought to by dripping.
+    pub(super) fn refresh(
+        &mut self,
+        belief: &LossBelief,
+        generation: u64,
+        head_target: impl FnOnce(u32) -> u32,
+    ) {
+        if self.generation == generation {
+            return;
+        }
+        self.generation = generation;
+        self.density = None;
+        self.head_wanted = self.blocks.first().map_or(0, |b| head_target(b.need()));
+        self.take_aim(belief.aim(&self.needs(), self.target));
+    }
+
+    /// The next symbols: `(block, first esi, count)`; `None` when the target is reached.
+    pub(super) fn next_run(&mut self) -> Option<(u32, u32, u32)> {
+        for _ in 0..2 {
+            while let Some(block) = self.round.pop() {
+                let each = ROUND_SYMBOLS / u32::try_from(self.window.len()).unwrap_or(u32::MAX).max(1);
+                let count = self.wants(block).min(each.max(1));
+                if count > 0 {
+                    return Some((block, self.take(block, count)?, count));
+                }
+            }
+            self.draw_round();
+        }
+        None
+    }
+
+    /// The next symbols that the head gets beyond the bundle's target: `(first esi, count)`.
+    pub(super) fn drip(&mut self, most: u32) -> Option<(u32, u32)> {
+        let count = self.drip_room().min(most);
+        if count == 0 {
+            return None;
+        }
+        Some((self.take(0, count)?, count))
+    }
+
+    /// Symbols of the head that may still be dripped in this pass.
+    pub(super) fn drip_room(&self) -> u32 {
+        self.blocks.first().map_or(0, |b| b.room(b.wanted.max(self.head_wanted)))
+    }
+
+    /// Whether the head wants no more symbols for the bundle's target.
+    pub(super) fn head_had_its_turn(&self) -> bool {
+        self.generation > 0 && self.wants(0) == 0
+    }
+
+    /// What the next rung gains for each symbol it costs, about; 0 when this pass can take no more.
+    pub(super) fn density(&mut self, belief: &LossBelief) -> f64 {
+        if let Some(density) = self.density {
+            return density;
+        }
+        let density = if self.cost(|_| u32::MAX) == 0 {
+            0.0
+        } else {
+            let target = self.rungs().next().unwrap_or(1.0);
+            let (quick, beyond) = (belief.quick_aim(target, self.geometry.block_count), self.aim.beyond());
+            let cost = self.cost(|need| quick.symbols(need)).max(1);
+            let ladder = (target - self.target) / cost as f64;
+            let cost = self.cost(|need| beyond.symbols(need)).max(1);
+            value(self.class) * if ladder > 0.0 { ladder } else { 1e-9 / cost as f64 }
+        };
+        self.density = Some(density);
+        density
+    }
+
+    /// Lifts the target by a rung that costs something; beyond the ladder ever more symbols are wanted.
+    /// `false` when this pass can take no more.
+    pub(super) fn climb(&mut self, belief: &LossBelief) -> bool {
+        self.density = None;
+        if self.cost(|_| u32::MAX) == 0 {
+            return false;
+        }
+        let needs = self.needs();
+        for target in self.rungs().collect::<Vec<_>>() {
+            self.target = target;
+            self.take_aim(belief.aim(&needs, target));
+            if self.cost_now() > 0 {
+                return true;
+            }
+        }
+        // Each step asks for a fifteenth more: the limits of pass or block end it soon.
+        for _ in 0..1000 {
+            self.take_aim(self.aim.beyond());
+            if self.cost_now() > 0 {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn rungs(&self) -> impl Iterator<Item = f64> + use<> {
+        let target = self.target;
+        LADDER.into_iter().filter(move |rung| *rung > target)
+    }
+
+    /// Needs of the blocks that are not known to be whole, and how many need so much.
+    fn needs(&self) -> Vec<(u32, u32)> {
+        let mut needs: BTreeMap<u32, u32> = BTreeMap::new();
+        for b in self.blocks.iter().filter(|b| b.need() > 0) {
+            *needs.entry(b.need()).or_default() += 1;
+        }
+        needs.into_iter().collect()
+    }
+
+    fn take_aim(&mut self, aim: Aim) {
+        self.aim = aim;
+        self.round.clear();
+        self.window.clear();
+        let mut last = (0, 0);
+        for b in &mut self.blocks {
+            let need = b.need();
+            if need != last.0 {
+                last = (need, aim.symbols(need));
+            }
+            b.wanted = last.1;
+        }
+    }
+
+    /// Symbols still to send in this pass to reach the target.
+    fn cost_now(&self) -> u64 {
+        self.blocks.iter().map(|b| u64::from(b.room(b.wanted))).sum()
+    }
+
+    /// Symbols still to send in this pass if each block gets what `wanted` says for its need.
+    fn cost(&self, wanted: impl Fn(u32) -> u32) -> u64 {
+        let mut last = (0, 0);
+        let mut cost = 0;
+        for b in self.blocks.iter().filter(|b| b.need() > 0) {
+            if b.need() != last.0 {
+                last = (b.need(), wanted(b.need()));
+            }
+            cost += u64::from(b.room(last.1));
+        }
+        cost
+    }
+
+    /// Draws the next round: the head alone while it is wanting, then a window of wanting blocks.
+    fn draw_round(&mut self) {
+        let blocks = std::mem::take(&mut self.blocks);
+        let wanting = |block: &u32| blocks.get(*block as usize).is_some_and(|b| b.room(b.wanted) > 0);
+        self.window.retain(wanting);
+        if wanting(&0) {
+            self.window = vec![0];
+        } else if self.window.len() <= WINDOW_BLOCKS / 2 {
+            self.window = (1..self.geometry.block_count).filter(wanting).take(WINDOW_BLOCKS).collect();
+        }
+        self.blocks = blocks;
+        self.round.clone_from(&self.window);
+        let mut state = self.seed ^ self.rounds;
+        self.rounds += 1;
+        shuffle(&mut self.round, &mut state);
+    }
+
+    /// Takes the next ids of a block; gives the first of them.
+    fn take(&mut self, block: u32, count: u32) -> Option<u32> {
+        let b = self.blocks.get_mut(block as usize)?;
+        let first = b.next_esi;
+        b.next_esi += count;
+        b.sent = b.sent.saturating_add(count);
+        b.in_pass = b.in_pass.saturating_add(count);
+        Some(first)
+    }
+}
+
+/// Fisher–Yates with SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+fn shuffle(items: &mut [u32], state: &mut u64) {
+    for i in (1..items.len()).rev() {
+        *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = *state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let j = usize::try_from((z ^ (z >> 31)) % (i as u64 + 1)).unwrap_or(i);
+        items.swap(i, j);
+    }
+}
