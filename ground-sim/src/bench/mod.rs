@@ -8,7 +8,8 @@
 //! | group | file | what |
 //! | --- | --- | --- |
 //! | `decode`, `header` | `decode` | symbols a real decoder needs; what a datagram carries besides |
-//! | `zero-ack`, `tail`, `first`, `no-report` | `zero_ack` | 1 GiB over every channel, nothing ever heard |
+//! | `zero-ack`, `tail`, `first` | `zero_ack` | 1 GiB over every channel, nothing ever heard |
+//! | `report` | `reports` | how long a report is, and what reports save |
 //! | `passes`, `starvation` | `passes` | a bundle's bytes a pass; periodic losses |
 //! | `kills` | `kills` | senders and stations killed at random moments |
 //! | `stitch` | `stitch` | a bundle out of unordered captures |
@@ -26,6 +27,7 @@ mod models;
 mod passes;
 pub mod peers;
 pub mod real;
+mod reports;
 mod row;
 pub mod sim;
 mod speed;
@@ -80,9 +82,10 @@ pub type Sink<'a> = dyn FnMut(Row) -> Result<()> + 'a;
 type Measure = fn(&Bench, &mut Sink) -> Result<()>;
 
 /// The groups that are measured together, and how.
-const GROUPS: [(&[&str], Measure); 9] = [
+const GROUPS: [(&[&str], Measure); 10] = [
     (&["decode", "header"], decode::measure),
-    (&["zero-ack", "tail", "first", "no-report"], zero_ack::measure),
+    (&["zero-ack", "tail", "first"], zero_ack::measure),
+    (&["report"], reports::measure),
     (&["passes", "starvation"], passes::measure),
     (&["kills"], kills::measure),
     (&["stitch"], stitch::measure),

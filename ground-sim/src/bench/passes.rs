@@ -21,6 +21,7 @@ pub(super) fn measure(bench: &Bench, sink: &mut Sink) -> Result<()> {
             bench.pick(64, 64, passband_proto::datagram::DEFAULT_SYMBOL_BYTES),
             segment_symbols(),
         ),
+        1,
         0.2,
         Losses::random(LOSS, 1.0, bench.seed),
         bench.seed,
@@ -63,11 +64,11 @@ fn least_share(bench: &Bench, period: u64) -> Result<f64> {
     let bytes = SMALL_SEGMENTS * u64::from(SMALL_SEGMENT) * 1408;
     let lost = period / 2;
     let losses = Losses::Periodic { period, lost };
-    let mut sim = Sim::new(geometry(bytes, 64, SMALL_SEGMENT), 0.2, losses, bench.seed)?;
+    let mut sim = Sim::new(geometry(bytes, 64, SMALL_SEGMENT), 1, 0.2, losses, bench.seed)?;
     sim.begin_pass();
     let enough = sim.source_symbols() * period / (period - lost);
     sim.send_until(enough)?;
-    let segments = sim.blocks.get(1..).unwrap_or_default();
+    let segments: Vec<_> = sim.blocks().skip(1).collect();
     let mean = segments.iter().map(|b| f64::from(b.received)).sum::<f64>() / segments.len() as f64;
     let least = segments.iter().map(|b| b.received).min().unwrap_or_default();
     Ok(f64::from(least) / mean)

@@ -8,12 +8,14 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use passband_proto::bundle::{Geometry, SEAL_BYTES, SealOptions};
-use passband_proto::datagram::{DEFAULT_SYMBOL_BYTES, Datagram};
+use passband_proto::datagram::{DEFAULT_SYMBOL_BYTES, Datagram, SymbolHeader};
 use passband_proto::ids::{BundleId, Class};
 use passband_proto::keyring::KeyRing;
 use passband_proto::keys::EpochKey;
+use passband_proto::report::{BlockState, BundleState, Gate, build, seal_report};
+use passband_proto::transfer::belief::Observation;
 use passband_proto::transfer::{BlockMark, BlockStore, Burst, Offer, Sender, SenderConfig};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -28,8 +30,20 @@ const TWO_MORE: f64 = 5e-5;
 /// The spacecraft and key epoch of all that is simulated.
 pub const SPACECRAFT: u16 = 7;
 
-/// The id of the bundle that is sent.
-pub const BUNDLE: BundleId = BundleId([0xB5; 12]);
+/// The station that reports.
+const STATION: u16 = 1;
+
+/// The id of the `n`-th bundle that is sent.
+fn bundle_id(n: usize) -> BundleId {
+    let mut id = BundleId([0xB5; 12]);
+    id.0[4..].copy_from_slice(&(n as u64).to_be_bytes());
+    id
+}
+
+/// Which bundle has this id.
+fn bundle_number(id: &BundleId) -> Option<usize> {
+    id.0.last_chunk().and_then(|n| usize::try_from(u64::from_be_bytes(*n)).ok())
+}
 
 /// The keys of both ends.
 #[must_use]
@@ -64,24 +78,22 @@ pub fn segment_symbols() -> u32 {
 }
 
 /// Blocks made up when they are read, and marks that survive their sender.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct MadeUp {
-    geometry: Geometry,
     /// The marks made durable so far.
-    pub marks: BTreeMap<u32, BlockMark>,
+    marks: BTreeMap<(BundleId, u32), BlockMark>,
 }
 
 impl BlockStore for MadeUp {
     type Error = Infallible;
 
-    fn read_block(&mut self, _: &BundleId, block: u32, out: &mut Vec<u8>) -> Result<(), Infallible> {
-        out.clear();
-        out.resize(self.geometry.block_bytes(block).unwrap_or_default() as usize, 0xA5);
+    fn read_block(&mut self, _: &BundleId, _: u32, _: u32, out: &mut [u8]) -> Result<(), Infallible> {
+        out.fill(0xA5);
         Ok(())
     }
 
-    fn reserve(&mut self, _: &BundleId, marks: &[BlockMark]) -> Result<(), Infallible> {
-        self.marks.extend(marks.iter().map(|mark| (mark.block, *mark)));
+    fn reserve(&mut self, marks: &[(BundleId, BlockMark)]) -> Result<(), Infallible> {
+        self.marks.extend(marks.iter().map(|(id, mark)| ((*id, mark.block), *mark)));
         Ok(())
     }
 }
@@ -145,6 +157,8 @@ pub struct Block {
     pub sent: u32,
     /// Distinct symbols received.
     pub received: u32,
+    /// One more than the highest id received.
+    as_of: u32,
     /// Distinct symbols that a decoder needs.
     pub needed: u32,
     /// Symbols sent of it, and datagrams sent in all, when it became whole.
@@ -157,13 +171,16 @@ pub struct Sim {
     geometry: Geometry,
     config: SenderConfig,
     sender: Sender,
-    /// What the sender made durable.
-    pub store: MadeUp,
+    store: MadeUp,
     losses: Losses,
     burst: Burst,
-    /// The blocks, by number.
-    pub blocks: Vec<Block>,
+    /// The blocks of each bundle.
+    bundles: Vec<Vec<Block>>,
     missing_blocks: usize,
+    /// What was heard of this pass: its first and last link sequence number, and how many datagrams.
+    heard: Option<(u64, u64, u32)>,
+    reports: u64,
+    gate: Gate,
     /// Datagrams sent.
     pub sent: u64,
     /// Datagrams that arrived.
@@ -173,33 +190,34 @@ pub struct Sim {
 }
 
 impl Sim {
-    /// A sender with one bundle, told to expect a loss, and what will be lost.
+    /// A sender with `bundles` alike, told to expect a loss, and what will be lost.
     ///
     /// # Errors
-    /// The bundle can't be sent.
-    pub fn new(geometry: Geometry, expected_loss: f64, losses: Losses, seed: u64) -> Result<Self> {
-        let config = SenderConfig { expected_loss, ..SenderConfig::default() };
+    /// The bundles can't be sent.
+    pub fn new(
+        geometry: Geometry,
+        bundles: usize,
+        expected_loss: f64,
+        losses: Losses,
+        seed: u64,
+    ) -> Result<Self> {
+        let config = SenderConfig { expected_loss, seed, ..SenderConfig::default() };
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let blocks: Vec<_> = (0..geometry.block_count)
-            .map(|block| {
-                let more = match rng.random::<f64>() {
-                    u if u < TWO_MORE => 2,
-                    u if u < ONE_MORE => 1,
-                    _ => 0,
-                };
-                let needed = geometry.source_symbols(block).unwrap_or(1) + more;
-                Block { sent_ids: Ids::default(), sent: 0, received: 0, needed, whole: None }
-            })
+        let bundles: Vec<Vec<_>> = (0..bundles)
+            .map(|_| (0..geometry.block_count).map(|block| Block::new(&geometry, block, &mut rng)).collect())
             .collect();
         let mut this = Self {
             geometry,
             config,
             sender: Sender::new(&config, keys()),
-            store: MadeUp { geometry, marks: BTreeMap::new() },
+            store: MadeUp::default(),
             losses,
             burst: Burst::default(),
-            missing_blocks: blocks.len(),
-            blocks,
+            missing_blocks: bundles.iter().map(Vec::len).sum(),
+            bundles,
+            heard: None,
+            reports: 0,
+            gate: Gate::default(),
             sent: 0,
             received: 0,
             repeated: 0,
@@ -208,10 +226,15 @@ impl Sim {
         Ok(this)
     }
 
-    /// Symbols of the bundle.
+    /// Symbols of all bundles.
     #[must_use]
     pub fn source_symbols(&self) -> u64 {
-        (0..self.geometry.block_count).filter_map(|b| self.geometry.source_symbols(b)).map(u64::from).sum()
+        super::real::source_symbols(&self.geometry) * self.bundles.len() as u64
+    }
+
+    /// The blocks of all bundles.
+    pub fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.bundles.iter().flatten()
     }
 
     /// Whether the ground has all of it.
@@ -222,7 +245,14 @@ impl Sim {
 
     /// A pass begins.
     pub fn begin_pass(&mut self) {
+        self.heard = None;
         self.sender.begin_pass();
+    }
+
+    /// How many symbols go between two writes of the marks.
+    pub fn set_reserve_symbols(&mut self, symbols: u32) {
+        self.config.reserve_symbols = symbols;
+        self.sender.set_reserve_symbols(symbols);
     }
 
     /// The sender stops in good order.
@@ -236,9 +266,10 @@ impl Sim {
     /// Another sender takes over, which knows only what is durable.
     ///
     /// # Errors
-    /// The bundle can't be sent.
+    /// The bundles can't be sent.
     pub fn restart(&mut self) -> Result<()> {
         self.config.session += 1;
+        self.config.seed += 1;
         self.sender = Sender::new(&self.config, keys());
         self.offer()
     }
@@ -246,8 +277,44 @@ impl Sim {
     /// By how many symbols a sender started now would miscount what was sent, over all blocks.
     #[must_use]
     pub fn astray(&self) -> u64 {
-        let marked = |block: u32| self.store.marks.get(&block).map_or(0, |mark| mark.sent);
-        (0..).zip(&self.blocks).map(|(n, b)| u64::from(b.sent.abs_diff(marked(n)))).sum()
+        let marked =
+            |n: usize, block: u32| self.store.marks.get(&(bundle_id(n), block)).map_or(0, |mark| mark.sent);
+        let blocks = |n: usize| (0..).zip(self.bundles.get(n).into_iter().flatten());
+        let of =
+            |n: usize| -> u64 { blocks(n).map(|(at, b)| u64::from(b.sent.abs_diff(marked(n, at)))).sum() };
+        (0..self.bundles.len()).map(of).sum()
+    }
+
+    /// The ground reports all it has, and the sender hears it; the bytes of the report.
+    ///
+    /// # Errors
+    /// The report can't be sealed, or is refused.
+    pub fn report(&mut self) -> Result<usize> {
+        let link = self.heard.map(|(first_seq, last, heard)| Observation {
+            station: STATION,
+            first_seq,
+            span: u32::try_from(last - first_seq + 1).unwrap_or(u32::MAX),
+            heard,
+        });
+        let state = |b: &Block| BlockState { missing: b.needed.saturating_sub(b.received), as_of: b.as_of };
+        let bundles = self.bundles.iter().enumerate();
+        let bundles: Vec<_> = bundles
+            .map(|(n, blocks)| BundleState { id: bundle_id(n), blocks: blocks.iter().map(state).collect() })
+            .collect();
+        let keys = keys();
+        let key = keys.newest(SPACECRAFT).context("no key")?;
+        let mut bytes = 0;
+        for report in build(STATION, self.reports + 1, link, &bundles) {
+            self.reports = report.number;
+            let mut nonce = [0; 12];
+            nonce[4..].copy_from_slice(&report.number.to_be_bytes());
+            let frame = seal_report(key, nonce, &report)?;
+            bytes += frame.len();
+            let report = self.gate.open(&keys, &frame).ok().context("a report is refused")?;
+            let effect = self.sender.hear(&report);
+            ensure!(effect.contradictory == 0, "the sender takes a true report for a false one");
+        }
+        Ok(bytes)
     }
 
     /// Sends until the ground has it all or `datagrams` have been sent in all; whether it has.
@@ -270,34 +337,66 @@ impl Sim {
     }
 
     fn offer(&mut self) -> Result<()> {
-        let marks = self.store.marks.values().copied().collect();
-        let (class, geometry) = (Class::Routine, self.geometry);
-        let offer = Offer { id: BUNDLE, spacecraft: SPACECRAFT, epoch: 0, class, rank: 1, geometry, marks };
-        Ok(self.sender.offer(&offer)?)
+        for n in 0..self.bundles.len() {
+            let (id, geometry) = (bundle_id(n), self.geometry);
+            let marks = self.store.marks.range((id, 0)..=(id, u32::MAX)).map(|(_, mark)| *mark).collect();
+            let (class, rank) = (Class::Routine, n as u64);
+            self.sender.offer(&Offer {
+                id,
+                spacecraft: SPACECRAFT,
+                epoch: 0,
+                class,
+                rank,
+                geometry,
+                marks,
+            })?;
+        }
+        Ok(())
     }
 
     /// Takes the burst across the channel.
     fn cross(&mut self) -> Result<()> {
-        for bytes in self.burst.datagrams() {
+        let burst = std::mem::take(&mut self.burst);
+        for bytes in burst.datagrams() {
             let datagram = Datagram::parse(bytes).context("what was sent is no datagram")?;
-            let header = datagram.header();
             let lost = self.losses.loses(self.sent);
             self.sent += 1;
-            let block = self.blocks.get_mut(header.block as usize).context("a block out of range")?;
-            block.sent += 1;
-            let new = block.sent_ids.insert(header.esi);
-            self.repeated += u64::from(!new);
-            if lost {
-                continue;
-            }
-            self.received += 1;
-            block.received += u32::from(new);
-            if block.whole.is_none() && block.received >= block.needed {
-                block.whole = Some((block.sent, self.sent));
-                self.missing_blocks -= 1;
-            }
+            self.arrive(datagram.header(), lost).context("a block that there is not")?;
         }
+        self.burst = burst;
         Ok(())
+    }
+
+    fn arrive(&mut self, header: &SymbolHeader, lost: bool) -> Option<()> {
+        let block = self.bundles.get_mut(bundle_number(&header.bundle)?)?.get_mut(header.block as usize)?;
+        block.sent += 1;
+        let new = block.sent_ids.insert(header.esi);
+        self.repeated += u64::from(!new);
+        if lost {
+            return Some(());
+        }
+        self.received += 1;
+        let (first, last, heard) = self.heard.unwrap_or((header.link_seq, header.link_seq, 0));
+        self.heard = Some((first, last.max(header.link_seq), heard + 1));
+        block.received += u32::from(new);
+        block.as_of = block.as_of.max(header.esi + 1);
+        if block.whole.is_none() && block.received >= block.needed {
+            block.whole = Some((block.sent, self.sent));
+            self.missing_blocks -= 1;
+        }
+        Some(())
+    }
+}
+
+impl Block {
+    fn new(geometry: &Geometry, block: u32, rng: &mut ChaCha8Rng) -> Self {
+        let more = match rng.random::<f64>() {
+            u if u < TWO_MORE => 2,
+            u if u < ONE_MORE => 1,
+            _ => 0,
+        };
+        let needed = geometry.source_symbols(block).unwrap_or(1) + more;
+        Self { sent_ids: Ids::default(), sent: 0, received: 0, as_of: 0, needed, whole: None }
     }
 }
 
@@ -321,7 +420,7 @@ mod tests {
     #[test]
     fn without_losses_a_bundle_is_whole_after_its_own_symbols_or_little_more() {
         let none = Losses::Periodic { period: 2, lost: 0 };
-        let mut sim = Sim::new(geometry(600_000, 64, 100), 0.01, none, 1).unwrap();
+        let mut sim = Sim::new(geometry(600_000, 64, 100), 1, 0.01, none, 1).unwrap();
         assert!(sim.send_until(u64::MAX).unwrap());
         assert_eq!(sim.repeated, 0);
         assert!(
@@ -341,8 +440,23 @@ mod tests {
     }
 
     #[test]
+    fn reports_are_heard_and_what_is_whole_is_sent_no_more() {
+        let mut sim = Sim::new(geometry(600_000, 64, 100), 3, 0.2, Losses::random(0.2, 1.0, 5), 1).unwrap();
+        let mut bytes = 0;
+        while !sim.whole() {
+            sim.send_until(sim.sent + 100).unwrap();
+            bytes = sim.report().unwrap().max(bytes);
+        }
+        assert!((50..600).contains(&bytes), "{bytes}");
+        sim.missing_blocks = 1;
+        let sent = sim.sent;
+        assert!(!sim.send_until(u64::MAX).unwrap(), "nothing more comes of whole bundles");
+        assert_eq!(sim.sent, sent);
+    }
+
+    #[test]
     fn a_sender_that_is_killed_repeats_no_id() {
-        let mut sim = Sim::new(geometry(600_000, 64, 100), 0.2, Losses::random(0.2, 1.0, 5), 1).unwrap();
+        let mut sim = Sim::new(geometry(600_000, 64, 100), 2, 0.2, Losses::random(0.2, 1.0, 5), 1).unwrap();
         for kill in 1..20 {
             sim.send_until(kill * 53).unwrap();
             sim.restart().unwrap();

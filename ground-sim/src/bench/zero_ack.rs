@@ -1,5 +1,5 @@
 //! 1 GiB, nothing ever heard from the ground: how many bytes until all of it is down, how long the last
-//! of it takes, how soon there is something to look at, and what reports could have saved.
+//! of it takes, and how soon there is something to look at.
 
 use anyhow::{Result, ensure};
 
@@ -10,15 +10,16 @@ use super::{Bench, Op, Row, Sink, on_all_cores};
 const BYTES: u64 = 1 << 30;
 /// Mean lengths of bursts, datagrams; 1: independent losses.
 const BURSTS: [f64; 4] = [1.0, 3.0, 200.0, 500.0];
+/// What the sender is told to expect, whatever comes.
+const EXPECTED_LOSS: f64 = 0.2;
 /// Datagrams sent at most, in the bundle's own symbols: no row waits for ever.
 const PATIENCE: u64 = 40;
 
-/// A channel, and what the sender is told of it.
+/// A channel.
 #[derive(Debug, Clone, Copy)]
 struct Cell {
     loss: f64,
     burst_len: f64,
-    expected_loss: f64,
     seed: u64,
 }
 
@@ -34,8 +35,6 @@ struct Outcome {
     /// Datagrams sent until the head was whole, and until 99 % of the blocks were.
     head: u64,
     most: u64,
-    /// Symbols sent of blocks before they were whole: what a sender that knows at once sends.
-    useful: u64,
 }
 
 pub(super) fn measure(bench: &Bench, sink: &mut Sink) -> Result<()> {
@@ -53,8 +52,7 @@ pub(super) fn measure(bench: &Bench, sink: &mut Sink) -> Result<()> {
     let at_20 = outcomes.iter().filter(|o| (o.cell.loss - 0.2).abs() < 1e-9);
     let first = worst_of(at_20, |o| share(o, o.head));
     let what = "air time until manifest and preview are whole and authentic, 1 GiB, 20 % loss, worst channel";
-    sink(Row::new("first", what, first, "%", Op::AtMost, 5.0))?;
-    no_report(bench, sink)
+    sink(Row::new("first", what, first, "%", Op::AtMost, 5.0))
 }
 
 fn cells(bench: &Bench) -> Vec<Cell> {
@@ -64,7 +62,7 @@ fn cells(bench: &Bench) -> Vec<Cell> {
     for (i, loss) in (0..).zip(losses) {
         for (j, burst_len) in (0..).zip(bursts) {
             let seed = bench.seed + 100 * i + j;
-            cells.push(Cell { loss: *loss, burst_len: *burst_len, expected_loss: 0.2, seed });
+            cells.push(Cell { loss: *loss, burst_len: *burst_len, seed });
         }
     }
     cells
@@ -74,11 +72,11 @@ fn fly(bench: &Bench, cell: Cell) -> Result<Outcome> {
     let symbol_bytes = bench.pick(64, 64, passband_proto::datagram::DEFAULT_SYMBOL_BYTES);
     let losses = Losses::random(cell.loss, cell.burst_len, cell.seed);
     let mut sim =
-        Sim::new(geometry(BYTES, symbol_bytes, segment_symbols()), cell.expected_loss, losses, cell.seed)?;
+        Sim::new(geometry(BYTES, symbol_bytes, segment_symbols()), 1, EXPECTED_LOSS, losses, cell.seed)?;
     let source_symbols = sim.source_symbols();
     sim.begin_pass();
     let whole = sim.send_until(source_symbols * PATIENCE)?;
-    let mut times: Vec<u64> = sim.blocks.iter().filter_map(|b| b.whole).map(|(_, at)| at).collect();
+    let mut times: Vec<u64> = sim.blocks().filter_map(|b| b.whole).map(|(_, at)| at).collect();
     times.sort_unstable();
     Ok(Outcome {
         cell,
@@ -87,9 +85,8 @@ fn fly(bench: &Bench, cell: Cell) -> Result<Outcome> {
         received: sim.received,
         repeated: sim.repeated,
         source_symbols,
-        head: sim.blocks.first().and_then(|b| b.whole).map_or(sim.sent, |(_, at)| at),
+        head: sim.blocks().next().and_then(|b| b.whole).map_or(sim.sent, |(_, at)| at),
         most: times.get((times.len() * 99 / 100).saturating_sub(1)).copied().unwrap_or_default(),
-        useful: sim.blocks.iter().filter_map(|b| b.whole).map(|(sent, _)| u64::from(sent)).sum(),
     })
 }
 
@@ -109,25 +106,6 @@ fn efficiency(o: &Outcome) -> Row {
         "p = {:.2} %, the share this run lost; the sender was told to expect 20 %",
         100.0 - delivered * 100.0
     ))
-}
-
-/// Reports can tell which blocks are whole. The best they can do is to tell at once and for free: then
-/// each block gets what it needs and not one symbol more.
-fn no_report(bench: &Bench, sink: &mut Sink) -> Result<()> {
-    let losses: &[f64] = bench.pick(&[0.2], &[0.05, 0.2, 0.5], &[0.05, 0.1, 0.2, 0.3, 0.5]);
-    let cells: Vec<_> = (0..)
-        .zip(losses)
-        .map(|(i, loss)| Cell {
-            loss: *loss,
-            burst_len: 1.0,
-            expected_loss: *loss,
-            seed: bench.seed + 1000 + i,
-        })
-        .collect();
-    let outcomes = on_all_cores(&cells, |cell| fly(bench, *cell))?;
-    let value = worst(&outcomes, |o| o.whole.then(|| 100.0 * (o.sent as f64 / o.useful as f64 - 1.0)));
-    let what = "more bytes without any report than with all of them, at once and free, 1 GiB, known loss, worst loss";
-    sink(Row::new("no-report", what, value, "%", Op::AtMost, 3.0))
 }
 
 /// The largest figure; none if one is missing.
