@@ -234,27 +234,28 @@ fn transfer(
     let slot_ns = scenario.pass_s * 1e9 / scenario.pass_datagrams as f64;
     while n < scenario.patience() && silent < SILENT_PASSES * scenario.pass_datagrams {
         clock.set(nanoseconds(n as f64 * slot_ns));
-        // Errors are about single PDUs that came at a bad time; the machines go on.
         while let Some(pdu) = back.receive(n) {
-            let _ = source.state_machine(&mut source_user, Some(&pdu));
+            note(&log, source.state_machine(&mut source_user, Some(&pdu)));
         }
-        let _ = source.state_machine_no_packet(&mut source_user);
+        note(&log, source.state_machine_no_packet(&mut source_user));
         silent += 1;
         for pdu in drain(&from_source) {
             bytes += pdu.raw_pdu().len() as u64;
             if !losses.loses(n) {
-                let _ = dest.state_machine(&mut dest_user, Some(&pdu));
+                note(&log, dest.state_machine(&mut dest_user, Some(&pdu)));
             }
             (n, silent) = (n + 1, 0);
         }
         n += u64::from(silent > 0);
-        let _ = dest.state_machine_no_packet(&mut dest_user);
+        note(&log, dest.state_machine_no_packet(&mut dest_user));
         for pdu in drain(&from_dest) {
             back.send(scenario, n, pdu);
         }
         if dest_user.finished {
             if fs::read(out).is_ok_and(|got| got == content) {
-                return Ok(Figures::down(setup.name, Some(way_back), scenario, n, bytes));
+                let figures = Figures::down(setup.name, Some(way_back), scenario, n, bytes);
+                let note = Some("its packets carry neither tag nor checksum".to_owned());
+                return Ok(Figures { note, ..figures });
             }
             break;
         }
@@ -268,6 +269,16 @@ fn transfer(
         Some(way_back),
         format!("{missing}, after {sent:.2} times the file's bytes"),
     ))
+}
+
+/// Notes an error once. It is about a single PDU; the machine goes on.
+fn note<E: std::fmt::Display>(log: &Log, result: Result<u32, E>) {
+    if let Err(e) = result {
+        let text = format!("error: {e}");
+        if !log.borrow().contains(&text) {
+            log.borrow_mut().push(text);
+        }
+    }
 }
 
 fn drain(pdus: &Receiver<PduOwnedWithInfo>) -> Vec<PduOwnedWithInfo> {

@@ -88,7 +88,10 @@ fn transfer(
     Ok(if whole {
         let figures = Figures::down(NAME, Some(way_back), scenario, datagrams, bytes);
         Figures {
-            note: Some("in one go; passes and time as if the gaps did it no harm".to_owned()),
+            note: Some(
+                "in one go; passes and time as if the gaps did it no harm; its packets carry no tag"
+                    .to_owned(),
+            ),
             ..figures
         }
     } else {

@@ -48,11 +48,13 @@ fn sender(bench: &Bench, sink: &mut Sink) -> Result<()> {
     let whole = sim.send_until(own * 40)?;
     let what =
         format!("encoding symbol ids repeated over {KILLS} kills of the sender at random moments, 1 GiB");
-    sink(Row::new("kills", what, whole.then_some(sim.repeated as f64), "1", Op::AtMost, 0.0))?;
+    sink(Row::new("kills", what, whole.then_some(sim.ground.repeated as f64), "1", Op::AtMost, 0.0))?;
     let value = whole.then(|| 100.0 * astray as f64 / KILLS as f64 / own as f64);
     let what = "symbols a kill of the sender makes it miscount, share of a pass of 300 s that carries 1 GiB";
-    let note =
-        format!("{:.4} x (1 - p) / bundle bytes in all, with the kills", sim.received as f64 / own as f64);
+    let note = format!(
+        "{:.4} x (1 - p) / bundle bytes in all, with the kills",
+        sim.ground.received as f64 / own as f64
+    );
     sink(Row::new("kills", what, value, "%", Op::AtMost, 0.1).note(note))
 }
 

@@ -20,6 +20,7 @@
 
 mod child;
 mod decode;
+pub mod ground;
 mod hostile;
 mod kills;
 mod memory;

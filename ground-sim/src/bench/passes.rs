@@ -68,7 +68,7 @@ fn least_share(bench: &Bench, period: u64) -> Result<f64> {
     sim.begin_pass();
     let enough = sim.source_symbols() * period / (period - lost);
     sim.send_until(enough)?;
-    let segments: Vec<_> = sim.blocks().skip(1).collect();
+    let segments: Vec<_> = sim.ground.blocks().skip(1).map(|(_, _, block)| block).collect();
     let mean = segments.iter().map(|b| f64::from(b.received)).sum::<f64>() / segments.len() as f64;
     let least = segments.iter().map(|b| b.received).min().unwrap_or_default();
     Ok(f64::from(least) / mean)

@@ -10,9 +10,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use passband_proto::bundle::SealOptions;
+use passband_proto::datagram::Datagram;
 use passband_proto::transfer::Burst;
 use serde::{Deserialize, Serialize};
 
+use super::ground::Ground;
 use super::models::{self, Model};
 use super::real::{Real, keys};
 use super::sim::Losses;
@@ -23,6 +25,9 @@ use crate::station::{Station, hex};
 pub const PROGRAM: &str = "passband-peers";
 /// Bytes of an IP packet that are left to whoever sends it over UDP.
 pub const DATAGRAM_BYTES: u64 = 1472;
+
+/// Datagrams of a burst: a second of the slowest scenario.
+const BURST_DATAGRAMS: usize = 4;
 
 /// What fares how on the way back from the ground.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +100,15 @@ impl Scenario {
         pass as f64 * (self.pass_s + self.gap_s) + self.pass_s * place as f64 / self.pass_datagrams as f64
     }
 
+    /// In which second of contact, from the first, the `n`-th datagram is sent.
+    #[must_use]
+    pub fn second(&self, n: u64) -> u64 {
+        let a_pass = self.pass_datagrams as f64 / self.pass_s;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of seconds")]
+        let second = (n as f64 / a_pass) as u64;
+        second
+    }
+
     /// Datagrams that all passes carry.
     #[must_use]
     pub fn patience(&self) -> u64 {
@@ -161,7 +175,9 @@ impl Figures {
 pub(super) fn measure(bench: &Bench, sink: &mut Sink) -> Result<()> {
     let scenario = Scenario::new(bench.pick(1 << 20, 16 << 20, 64 << 20), bench.seed);
     let scenario = Scenario { real_time: bench.scale > Scale::Quick, ..scenario };
-    let own = passband(&scenario)?;
+    let own = RETURNS.map(|way_back| passband(&scenario, way_back));
+    let [dead, late, lossy] = own;
+    let own = [dead?, late?, lossy?];
     for (model, name) in [(Model::Carousel, "carousel"), (Model::Blind, "blind re-sending")] {
         compare(&own, &modelled(&scenario, model, name), &scenario, sink)?;
     }
@@ -173,22 +189,31 @@ pub(super) fn measure(bench: &Bench, sink: &mut Sink) -> Result<()> {
     run_peers(program, &scenario, &mut |figures| compare(&own, figures, &scenario, sink))
 }
 
-/// Passband itself: nothing ever comes back, a fresh sender in each pass, a real station, the same bytes.
-fn passband(scenario: &Scenario) -> Result<Figures> {
+/// Passband itself, in a real station, down to the same bytes. On a way back that is alive the ground reports
+/// once a second.
+fn passband(scenario: &Scenario, way_back: Return) -> Result<Figures> {
     let mut real = Real::new(scenario.file_bytes, &SealOptions::default(), scenario.seed)?;
     let (store, out) = (real.dir().join("store"), real.dir().join("out"));
     let mut station = Station::open(keys(), &store, &out)?;
-    let (mut losses, mut burst) = (scenario.losses(), Burst::default());
-    let (mut datagrams, mut bytes) = (0, 0);
-    while datagrams < scenario.patience() {
-        real.next(&mut burst)?;
+    let sealed = real.sealed();
+    let mut ground = Ground::cautious(&[sealed.id], &sealed.geometry);
+    let mut reports = WayBack { kind: way_back, losses: scenario.return_losses(), sent: 0, late: Vec::new() };
+    let (mut losses, mut burst) = (scenario.losses(), Burst::of_at_most(BURST_DATAGRAMS));
+    let (mut bytes, mut pass, mut second) = (0, 0, 0);
+    while ground.sent < scenario.patience() {
+        if ground.sent / scenario.pass_datagrams > pass {
+            pass = ground.sent / scenario.pass_datagrams;
+            station.settle()?;
+            ground.begin_pass();
+            real.begin_pass();
+            reports.late.drain(..).try_for_each(|frame| real.hear(&frame))?;
+        }
+        if !real.poll(&mut burst)? {
+            return Ok(Figures::never("Passband", Some(way_back), "it takes for down what isn't"));
+        }
         for datagram in burst.datagrams() {
-            if datagrams % scenario.pass_datagrams == 0 {
-                station.settle()?;
-                real.begin_pass();
-            }
-            let lost = losses.loses(datagrams);
-            datagrams += 1;
+            let lost = losses.loses(ground.sent);
+            ground.sent(Datagram::parse(datagram).context("what was sent is no datagram")?.header(), lost)?;
             bytes += datagram.len() as u64;
             if !lost {
                 station.push(datagram)?;
@@ -196,11 +221,47 @@ fn passband(scenario: &Scenario) -> Result<Figures> {
             if let Some(bundle) = station.take_finished().first() {
                 let same = bundle.files.iter().all(|f| f.sha256 == hex(&real.sealed().source.sha256));
                 ensure!(same, "the file came down with other bytes");
-                return Ok(Figures::down("Passband", None, scenario, datagrams, bytes));
+                return Ok(Figures::down("Passband", Some(way_back), scenario, ground.sent, bytes));
+            }
+        }
+        if scenario.second(ground.sent) > second {
+            second = scenario.second(ground.sent);
+            for frame in reports.carry(ground.report(&keys())?) {
+                real.hear(&frame)?;
             }
         }
     }
-    Ok(Figures::never("Passband", None, "not in all passes"))
+    Ok(Figures::never("Passband", Some(way_back), "not in all passes"))
+}
+
+/// The way back of Passband's reports.
+struct WayBack {
+    kind: Return,
+    losses: Losses,
+    sent: u64,
+    /// What comes in the next pass.
+    late: Vec<Vec<u8>>,
+}
+
+impl WayBack {
+    /// What comes of these frames at once.
+    fn carry(&mut self, frames: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        match self.kind {
+            Return::Dead => Vec::new(),
+            Return::Late => {
+                self.late = frames;
+                Vec::new()
+            }
+            Return::Lossy => {
+                let Self { losses, sent, .. } = self;
+                let arrives = |_: &Vec<u8>| {
+                    *sent += 1;
+                    !losses.loses(*sent)
+                };
+                frames.into_iter().filter(arrives).collect()
+            }
+        }
+    }
 }
 
 /// A model of a way without a fountain; packets are as full as packets can be.
@@ -214,17 +275,18 @@ fn modelled(scenario: &Scenario, model: Model, name: &str) -> Figures {
 }
 
 /// One row for each of bytes, passes and time.
-fn compare(own: &Figures, peer: &Figures, scenario: &Scenario, sink: &mut Sink) -> Result<()> {
+fn compare(own: &[Figures; 3], peer: &Figures, scenario: &Scenario, sink: &mut Sink) -> Result<()> {
     if !peer.measured {
         let what = format!("bytes, passes and time against {}", peer.peer);
         let row = Row::new("peers", what, None, "1", Op::AtMost, 0.0);
         return sink(row.note(peer.note.as_deref().unwrap_or("not measured")));
     }
-    let way_back = match peer.way_back {
-        None => "nothing coming back",
-        Some(Return::Dead) => "dead way back",
-        Some(Return::Late) => "way back a pass late",
-        Some(Return::Lossy) => "way back as lossy",
+    let [dead, late, lossy] = own;
+    let (own, way_back) = match peer.way_back {
+        None => (dead, "nothing coming back"),
+        Some(Return::Dead) => (dead, "dead way back"),
+        Some(Return::Late) => (late, "way back a pass late"),
+        Some(Return::Lossy) => (lossy, "way back as lossy"),
     };
     let on = format!("{} MiB, half of it a pass, 20 % loss, {way_back}", scenario.file_bytes >> 20);
     for (name, unit, own, theirs) in [
@@ -293,7 +355,7 @@ mod tests {
     #[test]
     fn a_small_file_comes_down_in_three_passes_and_a_carousel_takes_longer() {
         let scenario = Scenario::new(300_000, 1);
-        let own = passband(&scenario).unwrap();
+        let own = passband(&scenario, Return::Dead).unwrap();
         let carousel = modelled(&scenario, Model::Carousel, "carousel");
         assert!(own.bytes < carousel.bytes && own.passes <= carousel.passes, "{own:?} {carousel:?}");
         assert_eq!(modelled(&scenario, Model::Blind, "blind").passes, None);

@@ -9,6 +9,7 @@ use passband_proto::bundle::{Geometry, SealOptions};
 use passband_proto::datagram::Datagram;
 use passband_proto::ids::Class;
 use passband_proto::keyring::KeyRing;
+use passband_proto::report::Gate;
 use passband_proto::transfer::{Burst, Offer, Sender, SenderConfig};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -24,6 +25,7 @@ pub struct Real {
     sealed: SealedFile,
     store: SealedFiles,
     sender: Sender,
+    gate: Gate,
 }
 
 impl Real {
@@ -49,7 +51,7 @@ impl Real {
             geometry: sealed.geometry,
             marks: Vec::new(),
         })?;
-        Ok(Self { dir, sealed, store, sender })
+        Ok(Self { dir, sealed, store, sender, gate: Gate::default() })
     }
 
     /// The folder, removed with this.
@@ -81,13 +83,29 @@ impl Real {
         self.sender.begin_pass();
     }
 
+    /// The sender hears a frame of a report.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub fn hear(&mut self, frame: &[u8]) -> Result<()> {
+        sim::hear(&mut self.gate, &mut self.sender, frame)
+    }
+
+    /// The next datagrams; none if nothing more is worth sending in this pass.
+    ///
+    /// # Errors
+    /// The sender fails.
+    pub fn poll(&mut self, burst: &mut Burst) -> Result<bool> {
+        Ok(self.sender.poll_transmit(&mut self.store, burst)?.is_some())
+    }
+
     /// The next datagrams.
     ///
     /// # Errors
     /// The sender fails, or has nothing more to send even in another pass.
     pub fn next(&mut self, burst: &mut Burst) -> Result<()> {
         for _ in 0..2 {
-            if self.sender.poll_transmit(&mut self.store, burst)?.is_some() {
+            if self.poll(burst)? {
                 return Ok(());
             }
             self.sender.begin_pass();

@@ -53,15 +53,16 @@ fn fly_pair(bench: &Bench, loss: f64) -> Result<Pair> {
     let mut silent = start()?;
     let own = silent.source_symbols();
     silent.begin_pass();
-    let none = silent.send_until(own * PATIENCE)?.then_some(silent.sent);
-    let useful = silent.blocks().filter_map(|b| b.whole).map(|(sent, _)| u64::from(sent)).sum();
+    let none = silent.send_until(own * PATIENCE)?.then_some(silent.ground.sent);
+    let useful =
+        silent.ground.blocks().filter_map(|(_, _, b)| b.whole).map(|(sent, _)| u64::from(sent)).sum();
     let (mut told, mut longest) = (start()?, 0);
     told.begin_pass();
-    while !told.whole() && told.sent < own * PATIENCE {
-        told.send_until(told.sent + own / REPORTS_A_PASS)?;
+    while !told.ground.whole() && told.ground.sent < own * PATIENCE {
+        told.send_until(told.ground.sent + own / REPORTS_A_PASS)?;
         longest = longest.max(told.report()?);
     }
-    Ok(Pair { none, all: told.whole().then_some(told.sent), useful, longest })
+    Ok(Pair { none, all: told.ground.whole().then_some(told.ground.sent), useful, longest })
 }
 
 /// Bundles in a queue, twice the loss that is expected: how many passes it takes to have all of them down.
@@ -91,7 +92,7 @@ fn queue(seed: u64, every: u64) -> Result<Option<u64>> {
     for n in 1..=200 {
         sim.begin_pass();
         if sim.send_until(pass * n)? {
-            return Ok(Some(sim.sent));
+            return Ok(Some(sim.ground.sent));
         }
         // What is heard back has come before the next pass begins.
         if n % every == 0 {

@@ -1,48 +1,33 @@
 //! The sender that flies, over a channel that loses, towards a ground that only counts: what the rows
 //! without a socket measure.
 //!
-//! The clock is virtual: time is counted in datagrams, a pass is a number of them. The ground decodes
-//! nothing. It takes a block for whole once it has its K distinct symbols and the few more that a
-//! decoder needs now and then, drawn as [`Overhead`] was measured (the `decode` rows measure it again).
+//! The clock is virtual: time is counted in datagrams, a pass is a number of them.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use anyhow::{Context, Result, ensure};
 use passband_proto::bundle::{Geometry, SEAL_BYTES, SealOptions};
-use passband_proto::datagram::{DEFAULT_SYMBOL_BYTES, Datagram, SymbolHeader};
+use passband_proto::datagram::{DEFAULT_SYMBOL_BYTES, Datagram};
 use passband_proto::ids::{BundleId, Class};
 use passband_proto::keyring::KeyRing;
 use passband_proto::keys::EpochKey;
-use passband_proto::report::{BlockState, BundleState, Gate, build, seal_report};
-use passband_proto::transfer::belief::Observation;
+use passband_proto::report::Gate;
 use passband_proto::transfer::{BlockMark, BlockStore, Burst, Offer, Sender, SenderConfig};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
+use super::ground::Ground;
 use crate::emulator::channel::{Channel, ChannelParams, Verdict};
 
 /// Symbols of the head: a manifest and a preview of about 100 kB.
 const HEAD_SYMBOLS: u32 = 75;
-/// Probabilities that a decoder needs one symbol more than K, and two more.
-const ONE_MORE: f64 = 5e-3;
-const TWO_MORE: f64 = 5e-5;
 /// The spacecraft and key epoch of all that is simulated.
 pub const SPACECRAFT: u16 = 7;
-
-/// The station that reports.
-const STATION: u16 = 1;
 
 /// The id of the `n`-th bundle that is sent.
 fn bundle_id(n: usize) -> BundleId {
     let mut id = BundleId([0xB5; 12]);
     id.0[4..].copy_from_slice(&(n as u64).to_be_bytes());
     id
-}
-
-/// Which bundle has this id.
-fn bundle_number(id: &BundleId) -> Option<usize> {
-    id.0.last_chunk().and_then(|n| usize::try_from(u64::from_be_bytes(*n)).ok())
 }
 
 /// The keys of both ends.
@@ -132,61 +117,19 @@ impl Losses {
     }
 }
 
-/// A set of encoding symbol ids.
-#[derive(Debug, Clone, Default)]
-struct Ids(Vec<u64>);
-
-impl Ids {
-    /// Adds an id; whether it was new.
-    fn insert(&mut self, id: u32) -> bool {
-        let (word, bit) = (id as usize / 64, 1 << (id % 64));
-        if self.0.len() <= word {
-            self.0.resize(word + 1, 0);
-        }
-        let new = self.0[word] & bit == 0;
-        self.0[word] |= bit;
-        new
-    }
-}
-
-/// A block as it was sent and as the ground has it.
-#[derive(Debug, Clone)]
-pub struct Block {
-    sent_ids: Ids,
-    /// Symbols sent.
-    pub sent: u32,
-    /// Distinct symbols received.
-    pub received: u32,
-    /// One more than the highest id received.
-    as_of: u32,
-    /// Distinct symbols that a decoder needs.
-    pub needed: u32,
-    /// Symbols sent of it, and datagrams sent in all, when it became whole.
-    pub whole: Option<(u32, u64)>,
-}
-
 /// A sender, a channel and a ground.
 #[derive(Debug)]
 pub struct Sim {
     geometry: Geometry,
+    ids: Vec<BundleId>,
     config: SenderConfig,
     sender: Sender,
     store: MadeUp,
     losses: Losses,
     burst: Burst,
-    /// The blocks of each bundle.
-    bundles: Vec<Vec<Block>>,
-    missing_blocks: usize,
-    /// What was heard of this pass: its first and last link sequence number, and how many datagrams.
-    heard: Option<(u64, u64, u32)>,
-    reports: u64,
     gate: Gate,
-    /// Datagrams sent.
-    pub sent: u64,
-    /// Datagrams that arrived.
-    pub received: u64,
-    /// Datagrams whose encoding symbol id had been sent before.
-    pub repeated: u64,
+    /// What the ground has.
+    pub ground: Ground,
 }
 
 impl Sim {
@@ -202,25 +145,17 @@ impl Sim {
         seed: u64,
     ) -> Result<Self> {
         let config = SenderConfig { expected_loss, seed, ..SenderConfig::default() };
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let bundles: Vec<Vec<_>> = (0..bundles)
-            .map(|_| (0..geometry.block_count).map(|block| Block::new(&geometry, block, &mut rng)).collect())
-            .collect();
+        let ids: Vec<_> = (0..bundles).map(bundle_id).collect();
         let mut this = Self {
             geometry,
+            ground: Ground::new(&ids, &geometry, seed),
+            ids,
             config,
             sender: Sender::new(&config, keys()),
             store: MadeUp::default(),
             losses,
             burst: Burst::default(),
-            missing_blocks: bundles.iter().map(Vec::len).sum(),
-            bundles,
-            heard: None,
-            reports: 0,
             gate: Gate::default(),
-            sent: 0,
-            received: 0,
-            repeated: 0,
         };
         this.offer()?;
         Ok(this)
@@ -229,23 +164,12 @@ impl Sim {
     /// Symbols of all bundles.
     #[must_use]
     pub fn source_symbols(&self) -> u64 {
-        super::real::source_symbols(&self.geometry) * self.bundles.len() as u64
-    }
-
-    /// The blocks of all bundles.
-    pub fn blocks(&self) -> impl Iterator<Item = &Block> {
-        self.bundles.iter().flatten()
-    }
-
-    /// Whether the ground has all of it.
-    #[must_use]
-    pub fn whole(&self) -> bool {
-        self.missing_blocks == 0
+        super::real::source_symbols(&self.geometry) * self.ids.len() as u64
     }
 
     /// A pass begins.
     pub fn begin_pass(&mut self) {
-        self.heard = None;
+        self.ground.begin_pass();
         self.sender.begin_pass();
     }
 
@@ -277,12 +201,8 @@ impl Sim {
     /// By how many symbols a sender started now would miscount what was sent, over all blocks.
     #[must_use]
     pub fn astray(&self) -> u64 {
-        let marked =
-            |n: usize, block: u32| self.store.marks.get(&(bundle_id(n), block)).map_or(0, |mark| mark.sent);
-        let blocks = |n: usize| (0..).zip(self.bundles.get(n).into_iter().flatten());
-        let of =
-            |n: usize| -> u64 { blocks(n).map(|(at, b)| u64::from(b.sent.abs_diff(marked(n, at)))).sum() };
-        (0..self.bundles.len()).map(of).sum()
+        let marked = |id: &BundleId, block| self.store.marks.get(&(*id, block)).map_or(0, |mark| mark.sent);
+        self.ground.blocks().map(|(id, n, block)| u64::from(block.sent.abs_diff(marked(id, n)))).sum()
     }
 
     /// The ground reports all it has, and the sender hears it; the bytes of the report.
@@ -290,31 +210,9 @@ impl Sim {
     /// # Errors
     /// The report can't be sealed, or is refused.
     pub fn report(&mut self) -> Result<usize> {
-        let link = self.heard.map(|(first_seq, last, heard)| Observation {
-            station: STATION,
-            first_seq,
-            span: u32::try_from(last - first_seq + 1).unwrap_or(u32::MAX),
-            heard,
-        });
-        let state = |b: &Block| BlockState { missing: b.needed.saturating_sub(b.received), as_of: b.as_of };
-        let bundles = self.bundles.iter().enumerate();
-        let bundles: Vec<_> = bundles
-            .map(|(n, blocks)| BundleState { id: bundle_id(n), blocks: blocks.iter().map(state).collect() })
-            .collect();
-        let keys = keys();
-        let key = keys.newest(SPACECRAFT).context("no key")?;
-        let mut bytes = 0;
-        for report in build(STATION, self.reports + 1, link, &bundles) {
-            self.reports = report.number;
-            let mut nonce = [0; 12];
-            nonce[4..].copy_from_slice(&report.number.to_be_bytes());
-            let frame = seal_report(key, nonce, &report)?;
-            bytes += frame.len();
-            let report = self.gate.open(&keys, &frame).ok().context("a report is refused")?;
-            let effect = self.sender.hear(&report);
-            ensure!(effect.contradictory == 0, "the sender takes a true report for a false one");
-        }
-        Ok(bytes)
+        let frames = self.ground.report(&keys())?;
+        frames.iter().try_for_each(|frame| hear(&mut self.gate, &mut self.sender, frame))?;
+        Ok(frames.iter().map(Vec::len).sum())
     }
 
     /// Sends until the ground has it all or `datagrams` have been sent in all; whether it has.
@@ -323,7 +221,7 @@ impl Sim {
     /// The sender fails.
     pub fn send_until(&mut self, datagrams: u64) -> Result<bool> {
         let mut idle = 0;
-        while !self.whole() && self.sent < datagrams && idle < 2 {
+        while !self.ground.whole() && self.ground.sent < datagrams && idle < 2 {
             if self.sender.poll_transmit(&mut self.store, &mut self.burst)?.is_some() {
                 idle = 0;
                 self.cross()?;
@@ -333,14 +231,13 @@ impl Sim {
                 self.sender.begin_pass();
             }
         }
-        Ok(self.whole())
+        Ok(self.ground.whole())
     }
 
     fn offer(&mut self) -> Result<()> {
-        for n in 0..self.bundles.len() {
-            let (id, geometry) = (bundle_id(n), self.geometry);
+        for (id, rank) in self.ids.iter().zip(0..) {
+            let (id, geometry, class) = (*id, self.geometry, Class::Routine);
             let marks = self.store.marks.range((id, 0)..=(id, u32::MAX)).map(|(_, mark)| *mark).collect();
-            let (class, rank) = (Class::Routine, n as u64);
             self.sender.offer(&Offer {
                 id,
                 spacecraft: SPACECRAFT,
@@ -356,48 +253,21 @@ impl Sim {
 
     /// Takes the burst across the channel.
     fn cross(&mut self) -> Result<()> {
-        let burst = std::mem::take(&mut self.burst);
-        for bytes in burst.datagrams() {
+        for bytes in self.burst.datagrams() {
             let datagram = Datagram::parse(bytes).context("what was sent is no datagram")?;
-            let lost = self.losses.loses(self.sent);
-            self.sent += 1;
-            self.arrive(datagram.header(), lost).context("a block that there is not")?;
+            let lost = self.losses.loses(self.ground.sent);
+            self.ground.sent(datagram.header(), lost)?;
         }
-        self.burst = burst;
         Ok(())
-    }
-
-    fn arrive(&mut self, header: &SymbolHeader, lost: bool) -> Option<()> {
-        let block = self.bundles.get_mut(bundle_number(&header.bundle)?)?.get_mut(header.block as usize)?;
-        block.sent += 1;
-        let new = block.sent_ids.insert(header.esi);
-        self.repeated += u64::from(!new);
-        if lost {
-            return Some(());
-        }
-        self.received += 1;
-        let (first, last, heard) = self.heard.unwrap_or((header.link_seq, header.link_seq, 0));
-        self.heard = Some((first, last.max(header.link_seq), heard + 1));
-        block.received += u32::from(new);
-        block.as_of = block.as_of.max(header.esi + 1);
-        if block.whole.is_none() && block.received >= block.needed {
-            block.whole = Some((block.sent, self.sent));
-            self.missing_blocks -= 1;
-        }
-        Some(())
     }
 }
 
-impl Block {
-    fn new(geometry: &Geometry, block: u32, rng: &mut ChaCha8Rng) -> Self {
-        let more = match rng.random::<f64>() {
-            u if u < TWO_MORE => 2,
-            u if u < ONE_MORE => 1,
-            _ => 0,
-        };
-        let needed = geometry.source_symbols(block).unwrap_or(1) + more;
-        Self { sent_ids: Ids::default(), sent: 0, received: 0, as_of: 0, needed, whole: None }
-    }
+/// Opens a frame of a report and has the sender hear it.
+pub(super) fn hear(gate: &mut Gate, sender: &mut Sender, frame: &[u8]) -> Result<()> {
+    let report = gate.open(&keys(), frame).ok().context("a report is refused")?;
+    let effect = sender.hear(&report);
+    ensure!(effect.contradictory == 0, "the sender takes a true report for a false one");
+    Ok(())
 }
 
 #[cfg(test)]
@@ -422,11 +292,11 @@ mod tests {
         let none = Losses::Periodic { period: 2, lost: 0 };
         let mut sim = Sim::new(geometry(600_000, 64, 100), 1, 0.01, none, 1).unwrap();
         assert!(sim.send_until(u64::MAX).unwrap());
-        assert_eq!(sim.repeated, 0);
+        assert_eq!(sim.ground.repeated, 0);
         assert!(
-            sim.sent >= sim.source_symbols() && sim.sent < sim.source_symbols() * 13 / 10,
+            sim.ground.sent >= sim.source_symbols() && sim.ground.sent < sim.source_symbols() * 13 / 10,
             "{}",
-            sim.sent
+            sim.ground.sent
         );
     }
 
@@ -443,15 +313,15 @@ mod tests {
     fn reports_are_heard_and_what_is_whole_is_sent_no_more() {
         let mut sim = Sim::new(geometry(600_000, 64, 100), 3, 0.2, Losses::random(0.2, 1.0, 5), 1).unwrap();
         let mut bytes = 0;
-        while !sim.whole() {
-            sim.send_until(sim.sent + 100).unwrap();
+        while !sim.ground.whole() {
+            sim.send_until(sim.ground.sent + 100).unwrap();
             bytes = sim.report().unwrap().max(bytes);
         }
         assert!((50..600).contains(&bytes), "{bytes}");
-        sim.missing_blocks = 1;
-        let sent = sim.sent;
-        assert!(!sim.send_until(u64::MAX).unwrap(), "nothing more comes of whole bundles");
-        assert_eq!(sim.sent, sent);
+        assert!(
+            sim.sender.poll_transmit(&mut sim.store, &mut sim.burst).unwrap().is_none(),
+            "all is known down"
+        );
     }
 
     #[test]
@@ -462,6 +332,6 @@ mod tests {
             sim.restart().unwrap();
         }
         assert!(sim.send_until(u64::MAX).unwrap());
-        assert_eq!(sim.repeated, 0);
+        assert_eq!(sim.ground.repeated, 0);
     }
 }

@@ -76,16 +76,16 @@ fn fly(bench: &Bench, cell: Cell) -> Result<Outcome> {
     let source_symbols = sim.source_symbols();
     sim.begin_pass();
     let whole = sim.send_until(source_symbols * PATIENCE)?;
-    let mut times: Vec<u64> = sim.blocks().filter_map(|b| b.whole).map(|(_, at)| at).collect();
+    let mut times: Vec<u64> = sim.ground.blocks().filter_map(|(_, _, b)| b.whole).map(|(_, at)| at).collect();
     times.sort_unstable();
     Ok(Outcome {
         cell,
         whole,
-        sent: sim.sent,
-        received: sim.received,
-        repeated: sim.repeated,
+        sent: sim.ground.sent,
+        received: sim.ground.received,
+        repeated: sim.ground.repeated,
         source_symbols,
-        head: sim.blocks().next().and_then(|b| b.whole).map_or(sim.sent, |(_, at)| at),
+        head: sim.ground.blocks().next().and_then(|(_, _, b)| b.whole).map_or(sim.ground.sent, |(_, at)| at),
         most: times.get((times.len() * 99 / 100).saturating_sub(1)).copied().unwrap_or_default(),
     })
 }
