@@ -1,7 +1,7 @@
 //! The planner: which symbols of which block of which bundle go next.
 //!
 //! Two tiers. First every bundle, in the order of its rank, up to the probability its class asks for
-//! ([`base_target`]); neighbours of one class are sent interleaved, so that no burst of losses takes all of a
+//! ([`base_target`]); neighbours of one class and band are sent interleaved, so that no burst of losses takes all of a
 //! small bundle. Then, with what is left of the pass, the bundle whose next rung on the ladder of
 //! probabilities gains most value for its cost. Within one pass no block gets more than a few times its
 //! own size: past that, another symbol in the same pass adds nothing that counts.
@@ -29,6 +29,8 @@ const DRIP_SYMBOLS: u32 = 4;
 
 /// Bundles are sent interleaved until together they want so many symbols: long against any burst.
 const GROUP_SYMBOLS: u64 = 8192;
+/// The bits of a rank from this one on are its band: bundles of different bands are never interleaved.
+const BAND_SHIFT: u32 = 60;
 /// Most bundles that are sent interleaved.
 const GROUP_BUNDLES: usize = 256;
 
@@ -235,14 +237,16 @@ impl Planner {
         self.round.clear();
     }
 
-    /// The first of the first tier, and those behind it of its class, until they want enough together.
+    /// The first of the first tier, and those behind it of its class and band, until they want enough
+    /// together.
     fn form_group(&mut self) {
         let first: Vec<_> = self.first_tier.iter().take(GROUP_BUNDLES).map(|(_, id)| *id).collect();
-        let mut class = None;
+        let mut kind = None;
         let mut wanted = 0;
         for id in first {
             let Some(plan) = self.refreshed(id) else { continue };
-            if wanted >= GROUP_SYMBOLS || *class.get_or_insert(plan.class) != plan.class {
+            let its = (plan.class, plan.rank >> BAND_SHIFT);
+            if wanted >= GROUP_SYMBOLS || *kind.get_or_insert(its) != its {
                 break;
             }
             wanted += plan.cost_now();

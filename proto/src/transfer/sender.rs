@@ -63,7 +63,8 @@ pub struct Offer {
     pub epoch: u16,
     /// Its class now.
     pub class: Class,
-    /// Its place in the queue: lower goes first.
+    /// Its place in the queue: lower goes first. Neighbours of one class are sent interleaved, so that no
+    /// burst of losses takes all of a small bundle, unless their ranks differ in the top four bits.
     pub rank: u64,
     /// How it is cut.
     pub geometry: Geometry,
