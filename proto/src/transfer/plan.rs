@@ -15,7 +15,7 @@ use crate::ids::Class;
 /// Most blocks that are sent interleaved.
 pub const WINDOW_BLOCKS: usize = 128;
 /// Symbols of a round, about, when a window has fewer blocks.
-const ROUND_SYMBOLS: u32 = 16;
+const ROUND_SYMBOLS: u32 = 4;
 
 /// Probabilities above a class's own target that left-over capacity climbs to, rung by rung.
 const LADDER: [f64; 6] = [0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999_999];
@@ -41,9 +41,9 @@ fn value(class: Class) -> f64 {
     }
 }
 
-/// Most symbols of a block of K source symbols in one pass.
+/// Most symbols of a block of K source symbols in one pass: enough to outlast the longest burst of losses.
 pub(super) fn pass_limit(k: u32) -> u32 {
-    k.saturating_mul(4).saturating_add(256)
+    k.saturating_mul(4).saturating_add(4096)
 }
 
 /// What a station said of a block.
@@ -228,8 +228,12 @@ impl Plan {
         }
         self.generation = generation;
         self.density = None;
-        self.head_wanted = self.blocks.first().map_or(0, |b| head_target(b.need()));
         self.take_aim(belief.aim(&self.needs(), self.target));
+        self.head_wanted = self.blocks.first().map_or(0, |b| {
+            // A head goes out in one go before its content, and one burst may take all of that.
+            let first_turn = if self.geometry.block_count > 1 { b.wanted } else { 0 };
+            head_target(b.need()).saturating_add(first_turn)
+        });
     }
 
     /// The next symbols: `(block, first esi, count)`; `None` when the target is reached.
@@ -339,7 +343,7 @@ impl Plan {
     }
 
     /// Symbols still to send in this pass to reach the target.
-    fn cost_now(&self) -> u64 {
+    pub(super) fn cost_now(&self) -> u64 {
         self.blocks.iter().map(|b| u64::from(b.room(b.wanted))).sum()
     }
 
@@ -385,7 +389,7 @@ impl Plan {
 }
 
 /// Fisher–Yates with SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
-fn shuffle(items: &mut [u32], state: &mut u64) {
+pub(super) fn shuffle<T>(items: &mut [T], state: &mut u64) {
     for i in (1..items.len()).rev() {
         *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = *state;

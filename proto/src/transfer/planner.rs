@@ -1,7 +1,8 @@
 //! The planner: which symbols of which block of which bundle go next.
 //!
 //! Two tiers. First every bundle, in the order of its rank, up to the probability its class asks for
-//! ([`base_target`]). Then, with what is left of the pass, the bundle whose next rung on the ladder of
+//! ([`base_target`]); neighbours of one class and band are sent interleaved, so that no burst of losses takes all of a
+//! small bundle. Then, with what is left of the pass, the bundle whose next rung on the ladder of
 //! probabilities gains most value for its cost. Within one pass no block gets more than a few times its
 //! own size: past that, another symbol in the same pass adds nothing that counts.
 //!
@@ -15,7 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::belief::{LossBelief, Observation};
-use super::plan::{Heard, Plan};
+use super::plan::{Heard, Plan, shuffle};
 use crate::bundle::Geometry;
 use crate::ids::{BundleId, Class};
 
@@ -25,6 +26,13 @@ pub const HEAD_TARGET: f64 = 0.9999;
 const DRIP_AFTER_SYMBOLS: u32 = 60;
 /// Most symbols of a drip.
 const DRIP_SYMBOLS: u32 = 4;
+
+/// Bundles are sent interleaved until together they want so many symbols: long against any burst.
+const GROUP_SYMBOLS: u64 = 8192;
+/// The bits of a rank from this one on are its band: bundles of different bands are never interleaved.
+const BAND_SHIFT: u32 = 60;
+/// Most bundles that are sent interleaved.
+const GROUP_BUNDLES: usize = 256;
 
 /// Symbols to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +53,10 @@ pub(super) struct Planner {
     plans: BTreeMap<BundleId, Plan>,
     /// Bundles below their class's target, by rank.
     first_tier: BTreeSet<(u64, BundleId)>,
+    /// Those of the first tier that are sent interleaved, and what is left of the present round.
+    group: Vec<BundleId>,
+    round: Vec<BundleId>,
+    rounds: u64,
     /// The bundle that climbs the ladder at present.
     climbing: Option<BundleId>,
     /// Bundles whose heads want more symbols, now and then.
@@ -63,6 +75,9 @@ impl Planner {
             seed,
             plans: BTreeMap::new(),
             first_tier: BTreeSet::new(),
+            group: Vec::new(),
+            round: Vec::new(),
+            rounds: 0,
             climbing: None,
             dripping: VecDeque::new(),
             since_drip: 0,
@@ -84,6 +99,7 @@ impl Planner {
         let mut plan = Plan::new(class, rank, geometry, self.seed ^ of_id);
         marks.iter().for_each(|&(block, next_esi, sent)| plan.resume(block, next_esi, sent));
         self.first_tier.insert((rank, id));
+        self.regroup();
         self.dripping.push_back(id);
         self.plans.insert(id, plan);
     }
@@ -91,6 +107,7 @@ impl Planner {
     pub(super) fn remove(&mut self, id: &BundleId) {
         if let Some(plan) = self.plans.remove(id) {
             self.first_tier.remove(&(plan.rank, *id));
+            self.regroup();
             self.dripping.retain(|dripping| dripping != id);
         }
         self.climbing.take_if(|climbing| climbing == id);
@@ -104,9 +121,9 @@ impl Planner {
         self.plans.len()
     }
 
-    /// The bundles whose turn comes next.
-    pub(super) fn next_up(&self, most: usize) -> impl Iterator<Item = BundleId> {
-        self.first_tier.iter().take(most).map(|(_, id)| *id)
+    /// The bundles that are sent interleaved at present.
+    pub(super) fn group(&self) -> &[BundleId] {
+        &self.group
     }
 
     pub(super) fn presumed(&self, plan: &Plan) -> f64 {
@@ -121,6 +138,7 @@ impl Planner {
     /// A new pass begins: every block may be sent again.
     pub(super) fn begin_pass(&mut self) {
         self.first_tier.clear();
+        self.regroup();
         let mut drips = Vec::new();
         for (id, plan) in &mut self.plans {
             plan.begin_pass();
@@ -159,6 +177,7 @@ impl Planner {
             } else {
                 self.first_tier.insert((plan.rank, *id));
             }
+            self.regroup();
         }
         news
     }
@@ -177,11 +196,13 @@ impl Planner {
                 return Some(run);
             }
         }
-        while let Some((rank, id)) = self.first_tier.first().copied() {
+        while let Some(id) = self.next_in_group() {
             if let Some(run) = self.run_of(id) {
                 return Some(run);
             }
-            self.first_tier.remove(&(rank, id));
+            let rank = self.plans.get(&id).map(|plan| plan.rank);
+            rank.map(|rank| self.first_tier.remove(&(rank, id)));
+            self.regroup();
         }
         loop {
             let id = match self.climbing {
@@ -193,6 +214,54 @@ impl Planner {
             }
             self.climbing = None;
         }
+    }
+
+    /// The bundle of the first tier whose turn it is.
+    fn next_in_group(&mut self) -> Option<BundleId> {
+        if let Some(id) = self.round.pop() {
+            return Some(id);
+        }
+        if self.group.is_empty() {
+            self.form_group();
+        }
+        self.round.clone_from(&self.group);
+        let mut state = self.seed ^ self.rounds;
+        self.rounds = self.rounds.wrapping_add(1);
+        shuffle(&mut self.round, &mut state);
+        self.round.pop()
+    }
+
+    /// Has the group formed anew: the first tier is another.
+    fn regroup(&mut self) {
+        self.group.clear();
+        self.round.clear();
+    }
+
+    /// The first of the first tier, and those behind it of its class and band, until they want enough
+    /// together.
+    fn form_group(&mut self) {
+        let first: Vec<_> = self.first_tier.iter().take(GROUP_BUNDLES).map(|(_, id)| *id).collect();
+        let mut kind = None;
+        let mut wanted = 0;
+        for id in first {
+            let Some(plan) = self.refreshed(id) else { continue };
+            let its = (plan.class, plan.rank >> BAND_SHIFT);
+            if wanted >= GROUP_SYMBOLS || *kind.get_or_insert(its) != its {
+                break;
+            }
+            wanted += plan.cost_now();
+            self.group.push(id);
+        }
+    }
+
+    /// A plan, with what is wanted under the present belief.
+    fn refreshed(&mut self, id: BundleId) -> Option<&mut Plan> {
+        let plan = self.plans.get_mut(&id)?;
+        let (belief, targets) = (&self.belief, &mut self.head_targets);
+        plan.refresh(belief, self.generation, |need| {
+            *targets.entry(need).or_insert_with(|| belief.symbols_for(need, 1, HEAD_TARGET))
+        });
+        Some(plan)
     }
 
     /// A few more symbols of the next head that wants some, if its bundle has had its first turn.
@@ -213,12 +282,7 @@ impl Planner {
     }
 
     fn run_of(&mut self, id: BundleId) -> Option<PlannedRun> {
-        let plan = self.plans.get_mut(&id)?;
-        let (belief, targets) = (&self.belief, &mut self.head_targets);
-        plan.refresh(belief, self.generation, |need| {
-            *targets.entry(need).or_insert_with(|| belief.symbols_for(need, 1, HEAD_TARGET))
-        });
-        let (block, first_esi, count) = plan.next_run()?;
+        let (block, first_esi, count) = self.refreshed(id)?.next_run()?;
         Some(PlannedRun { id, block, first_esi, count })
     }
 

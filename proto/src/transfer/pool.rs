@@ -62,7 +62,7 @@ impl EncodeJob {
     pub fn run(self) -> Encoded {
         let Self { key, first_esi, count, symbol_bytes, sealed, plan, mut spare } = self;
         let mut batches = VecDeque::new();
-        let mut encode = || {
+        let encode = || {
             let mut encoder = BlockEncoder::with_plan(sealed, symbol_bytes, plan)?;
             let plan = encoder.plan()?;
             let each = BATCH_SYMBOLS as usize * usize::from(symbol_bytes);

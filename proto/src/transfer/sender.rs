@@ -7,7 +7,7 @@ use super::belief::LossBelief;
 use super::error::{OfferError, SendError, SendFault};
 use super::hear::Effect;
 use super::marks::{BlockMark, Marks};
-use super::plan::base_target;
+use super::plan::{Plan, base_target};
 use super::planner::{PlannedRun, Planner};
 use super::pool::{EncodeJob, Encoded, Pool, PoolLimits};
 use crate::bundle::Geometry;
@@ -19,8 +19,6 @@ use crate::report::Report;
 
 /// Datagrams of a burst, unless told otherwise.
 const BURST_DATAGRAMS: usize = 64;
-/// Bundles after the present one for which ids are reserved along with its own.
-const RESERVE_BUNDLES: usize = 64;
 
 /// How the sender works.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,7 +63,8 @@ pub struct Offer {
     pub epoch: u16,
     /// Its class now.
     pub class: Class,
-    /// Its place in the queue: lower goes first.
+    /// Its place in the queue: lower goes first. Neighbours of one class are sent interleaved, so that no
+    /// burst of losses takes all of a small bundle, unless their ranks differ in the top four bits.
     pub rank: u64,
     /// How it is cut.
     pub geometry: Geometry,
@@ -422,28 +421,25 @@ impl Sender {
         })
     }
 
-    /// `(bundle, block, ids to reserve)`: of the window that is being sent and of the bundles that follow.
+    /// `(bundle, block, ids to reserve)`: of all blocks that are sent interleaved at present.
     fn ids_ahead(&self, run: &PlannedRun) -> Vec<(BundleId, u32, u32)> {
         let most = self.config.reserve_symbols;
-        let mut ahead = vec![(run.id, run.block, run.count.max(most.min(64)))];
-        let mut sum = 0;
-        for id in std::iter::once(run.id).chain(self.planner.next_up(RESERVE_BUNDLES)) {
-            let Some(plan) = self.planner.get(&id) else { continue };
-            let first = [0];
-            let window = if plan.window().is_empty() { first.as_slice() } else { plan.window() };
-            let each = most / u32::try_from(window.len()).unwrap_or(u32::MAX).max(1);
-            for &block in window {
-                let k = plan.geometry.source_symbols(block).unwrap_or(1);
-                // A quarter more than one write's worth: the next write comes in time.
-                let count = (each + each / 4 + 16).min(k.saturating_mul(2) + 16);
-                ahead.push((id, block, count));
-                sum += count;
-            }
-            if sum >= most {
-                break;
-            }
+        let group = self.planner.group();
+        let others = group.iter().filter(|id| **id != run.id && group.contains(&run.id));
+        let mut blocks = vec![(run.id, run.block)];
+        for id in std::iter::once(&run.id).chain(others) {
+            let window = self.planner.get(id).map(Plan::window).unwrap_or_default();
+            let window = if window.is_empty() { &[0] } else { window };
+            blocks.extend(window.iter().map(|block| (*id, *block)).filter(|key| *key != (run.id, run.block)));
         }
-        ahead
+        // A quarter more than one write's worth: the next write comes in time.
+        let each = most / u32::try_from(blocks.len()).unwrap_or(u32::MAX).max(1);
+        let each = each + each / 4 + 16;
+        let ahead = blocks.into_iter().map(|(id, block)| {
+            let k = self.planner.get(&id).and_then(|plan| plan.geometry.source_symbols(block)).unwrap_or(1);
+            (id, block, each.min(k.saturating_mul(2) + 16).max(run.count))
+        });
+        ahead.collect()
     }
 
     fn next_job<S: BlockStore>(

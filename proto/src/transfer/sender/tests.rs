@@ -94,10 +94,10 @@ fn what_is_sent_with_every_third_datagram_lost_decodes_to_what_is_stored() {
             assert!(d.verify(&tag_key));
             assert_eq!(d.header().link_seq, seq);
             seq += 1;
-            if seq % 3 == 0 {
+            let block = d.header().block;
+            if seq % 3 == 0 || whole.contains_key(&block) {
                 continue;
             }
-            let block = d.header().block;
             let decoder = decoders
                 .entry(block)
                 .or_insert_with(|| BlockDecoder::new(d.header().block_bytes, d.symbol_bytes()).unwrap());
@@ -159,7 +159,7 @@ fn no_symbol_is_ever_sent_twice_over_crashes_at_every_write() {
                 let _cut = sender.checkpoint(&mut store);
             }
         }
-        assert!(sent.len() > 500, "{ahead}: {}", sent.len());
+        assert!(sent.len() > 200, "{ahead}: {}", sent.len());
     }
 }
 
