@@ -1,0 +1,43 @@
+//! The bench, run small: every row is there and well-formed, and what hangs on no clock meets its target.
+
+use std::collections::BTreeSet;
+
+use passband_tests::run;
+use serde_json::Value;
+
+/// Rows of these groups hang on how fast the machine is, or on programs that may not be there.
+const NOT_JUDGED: [&str; 4] = ["sender", "receiver", "link", "peers"];
+
+#[test]
+fn every_row_of_the_transfer_is_there_and_what_hangs_on_no_clock_is_met() {
+    let out = run("passband-ground", &["bench", "transfer", "--quick", "--json"]);
+    let text = String::from_utf8(out.stdout).unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(matches!(out.status.code(), Some(0 | 1)), "{}: {said}", out.status);
+    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    for row in &rows {
+        assert_eq!((&row["schema"], &row["area"]), (&1.into(), &"transfer".into()), "{row}");
+        for field in ["what", "unit", "group"] {
+            assert!(row[field].as_str().is_some_and(|text| !text.is_empty()), "{field} of {row}");
+        }
+        let met = match (row["value"].as_f64(), row["op"].as_str().unwrap(), row["target"].as_f64()) {
+            (None, _, _) => false,
+            (Some(_), _, None) => true,
+            (Some(value), "<=", Some(target)) => value <= target,
+            (Some(value), ">=", Some(target)) => value >= target,
+            (_, op, _) => panic!("an operator '{op}'"),
+        };
+        assert_eq!(row["met"], met, "{row}");
+        let group = row["group"].as_str().unwrap();
+        let timed = NOT_JUDGED.contains(&group) || row["what"].as_str().unwrap().starts_with("goodput");
+        assert!(met || timed, "missed: {row}");
+    }
+    let missed = rows.iter().any(|row| row["met"] == false);
+    assert_eq!(out.status.code(), Some(i32::from(missed)));
+    let groups: BTreeSet<_> = rows.iter().filter_map(|row| row["group"].as_str()).collect();
+    let known = run("passband-ground", &["bench", "transfer", "--only", "no-such-rows"]);
+    assert_eq!(known.status.code(), Some(2));
+    let known = String::from_utf8_lossy(&known.stderr).into_owned();
+    let known: BTreeSet<_> = known.rsplit(": ").next().unwrap().trim().split(", ").collect();
+    assert_eq!(groups, known, "a group of rows is missing");
+}
