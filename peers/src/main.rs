@@ -8,7 +8,7 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use passband_ground::bench::peers::{Figures, Scenario};
+use passband_ground::bench::scenario::{Figures, Scenario};
 
 mod cfdp_rs;
 mod flute_rs;

@@ -14,8 +14,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use passband_ground::bench::peers::{Figures, Return, Scenario};
-use passband_ground::bench::sim::Losses;
+use passband_ground::bench::losses::Losses;
+use passband_ground::bench::scenario::{Figures, Return, Scenario};
 
 const NAME: &str = "uftp";
 /// Its pace, kbit/s.

@@ -12,8 +12,9 @@ use passband_proto::keys::{EpochKey, TagKey};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::losses::Losses;
 use super::real::{Real, keys};
-use super::sim::{Losses, SPACECRAFT};
+use super::sim::SPACECRAFT;
 use super::{Bench, Op, Row, Sink};
 use crate::station::{Station, Verdict, sha256_hex};
 

@@ -6,8 +6,9 @@ use passband_proto::transfer::Burst;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::losses::Losses;
 use super::real::{Real, keys};
-use super::sim::{Losses, Sim, geometry, segment_symbols};
+use super::sim::{Sim, geometry, segment_symbols};
 use super::{Bench, Op, Row, Sink};
 use crate::station::Station;
 

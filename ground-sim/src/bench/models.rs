@@ -3,7 +3,7 @@
 //! Each knows for free what its real counterpart has to find out, and none pays for headers, timers or
 //! lists of what is missing: they come off better here than they can in the air.
 
-use super::sim::Losses;
+use super::losses::Losses;
 
 /// Passes that are waited for.
 const MOST_PASSES: u32 = 200;

@@ -3,8 +3,9 @@
 
 use anyhow::Result;
 
+use super::losses::Losses;
 use super::models::{self, Model};
-use super::sim::{Losses, Sim, geometry, segment_symbols};
+use super::sim::{Sim, geometry, segment_symbols};
 use super::{Bench, Op, Row, Sink, on_all_cores};
 
 const BYTES: u64 = 1 << 30;

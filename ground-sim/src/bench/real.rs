@@ -15,6 +15,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
+use super::losses::Losses;
 use super::sim;
 use crate::sealing::{SealedFile, SealedFiles, seal_file};
 
@@ -117,7 +118,7 @@ impl Real {
     ///
     /// # Errors
     /// As for [`Real::next`].
-    pub fn survivors(&mut self, losses: &mut sim::Losses, spare: u64) -> Result<Vec<Vec<u8>>> {
+    pub fn survivors(&mut self, losses: &mut Losses, spare: u64) -> Result<Vec<Vec<u8>>> {
         let geometry = self.sealed.geometry;
         // What each block still lacks; two symbols beyond K decode always.
         let mut lacks: Vec<u32> =

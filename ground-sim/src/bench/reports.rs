@@ -4,7 +4,8 @@
 
 use anyhow::Result;
 
-use super::sim::{Losses, Sim, geometry, segment_symbols};
+use super::losses::Losses;
+use super::sim::{Sim, geometry, segment_symbols};
 use super::{Bench, Op, Row, Sink, on_all_cores};
 
 const BYTES: u64 = 1 << 30;

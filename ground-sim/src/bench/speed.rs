@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use passband_proto::bundle::SealOptions;
 
 use super::child::{self, args};
+use super::losses::Losses;
 use super::real::{Real, random_file, work_folder, write_keys};
-use super::sim::Losses;
 use super::{Bench, Op, Row, Sink};
 
 /// Rates at which the receiver is offered the survivors, bytes/s: the best that it keeps up with counts.

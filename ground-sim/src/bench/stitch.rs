@@ -12,8 +12,8 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::child::{self, AsArg};
+use super::losses::Losses;
 use super::real::{Real, write_keys};
-use super::sim::Losses;
 use super::{Bench, Op, Row, Sink};
 use crate::capture::CaptureWriter;
 use crate::station::hex;

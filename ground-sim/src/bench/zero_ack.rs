@@ -3,7 +3,8 @@
 
 use anyhow::{Result, ensure};
 
-use super::sim::{Losses, Sim, geometry, segment_symbols};
+use super::losses::Losses;
+use super::sim::{Sim, geometry, segment_symbols};
 use super::{Bench, Op, Row, Sink, on_all_cores};
 
 /// The bundle's content, bytes.
