@@ -50,20 +50,26 @@ pub(super) fn measure(bench: &Bench, sink: &mut Sink) -> Result<()> {
     sink(starvation(bench)?)
 }
 
+/// Losses that keep time with the sender: for every period its first quarter, half, or three quarters.
 fn starvation(bench: &Bench) -> Result<Row> {
     let periods: Vec<u64> =
         bench.pick(vec![2, 3, 16, 17, 64, 128, 200], (2..=200).collect(), (2..=200).collect());
-    let shares = on_all_cores(&periods, |period| least_share(bench, *period))?;
-    let worst = shares.iter().zip(&periods).min_by(|a, b| a.0.total_cmp(b.0));
-    let what = "what the least served block has of the mean block's symbols when the mean is K, losing the first half of every period, worst period of 2 to 200";
+    let mut patterns: Vec<_> = periods
+        .iter()
+        .flat_map(|period| [1, 2, 3].map(|quarters| (*period, (period * quarters / 4).max(1))))
+        .collect();
+    patterns.dedup();
+    let shares = on_all_cores(&patterns, |(period, lost)| least_share(bench, *period, *lost))?;
+    let worst = shares.iter().zip(&patterns).min_by(|a, b| a.0.total_cmp(b.0));
+    let what = "what the least served block has of the mean block's symbols when the mean is K, losing a quarter, half or three quarters of every period of 2 to 200 datagrams, worst of them";
     let row = Row::new("starvation", what, worst.map(|(share, _)| *share), "1", Op::AtLeast, 0.9);
-    Ok(row.note(format!("worst period: {}; {} periods", worst.map_or(0, |(_, p)| *p), periods.len())))
+    let (period, lost) = worst.map_or((0, 0), |(_, pattern)| *pattern);
+    Ok(row.note(format!("worst: {lost} of {period}; {} patterns", patterns.len())))
 }
 
 /// The least share that a segment got of what the mean segment got.
-fn least_share(bench: &Bench, period: u64) -> Result<f64> {
+fn least_share(bench: &Bench, period: u64, lost: u64) -> Result<f64> {
     let bytes = SMALL_SEGMENTS * u64::from(SMALL_SEGMENT) * 1408;
-    let lost = period / 2;
     let losses = Losses::Periodic { period, lost };
     let mut sim = Sim::new(geometry(bytes, 64, SMALL_SEGMENT), 1, 0.2, losses, bench.seed)?;
     sim.begin_pass();
