@@ -139,6 +139,12 @@ impl SealKey {
     pub(crate) fn cipher(&self) -> aes_gcm::Aes256Gcm {
         aes_gcm::Aes256Gcm::new(&(*self.0).into())
     }
+
+    /// The block cipher alone, for pieces of a sealed block.
+    #[cfg(feature = "std")]
+    pub(crate) fn block_cipher(&self) -> aes::Aes256 {
+        aes::Aes256::new(&(*self.0).into())
+    }
 }
 
 impl fmt::Debug for SealKey {

@@ -1,9 +1,8 @@
-//! One block in the symbol store: the symbols that came, or the decoded block.
+//! One block in the symbol store: the symbols that came, until it is decoded.
 //!
 //! `<block>.sym` begins with 16 bytes (magic `PBSYM1\0\0`, sealed block size u32, CRC-32C u32 of those
 //! twelve) and goes on with records of T + 8 bytes: encoding symbol id u32, symbol, CRC-32C u32 of
 //! both. Records are only appended; one that was torn by a crash is found by its CRC and cut off.
-//! `<block>.blk` is the decoded sealed block, written aside and renamed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufReader, ErrorKind, Read, Write};
@@ -12,14 +11,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use passband_proto::crc32c;
 use passband_proto::datagram::{ESI_LIMIT, MAX_BLOCK_SYMBOLS};
-use passband_proto::fountain::BlockDecoder;
+
+use super::symbols::SymbolSet;
 
 const HEAD_BYTES: usize = 16;
 const MAGIC: &[u8; 8] = b"PBSYM1\0\0";
-/// Symbols beyond K with which decoding is first tried: it fails once in a million times then.
-const EXTRA_SYMBOLS: u32 = 2;
-/// Up to this K an attempt with just K symbols is so cheap that it is always made.
-const SMALL_K: u32 = 256;
 
 /// A block that is being received.
 #[derive(Debug)]
@@ -27,8 +23,7 @@ pub(super) struct OpenBlock {
     path: PathBuf,
     block_bytes: u32,
     symbol_bytes: u16,
-    source_symbols: u32,
-    known: Bitmap,
+    known: SymbolSet,
     /// Records that are not in the file yet.
     pending: Vec<u8>,
     /// Distinct symbols at which decoding is tried next.
@@ -38,45 +33,24 @@ pub(super) struct OpenBlock {
 
 impl OpenBlock {
     pub(super) fn new(dir: &Path, block: u32, block_bytes: u32, symbol_bytes: u16) -> Self {
-        let source_symbols = block_bytes.div_ceil(u32::from(symbol_bytes.max(1)));
-        let extra = if source_symbols <= SMALL_K { 0 } else { EXTRA_SYMBOLS };
-        Self {
-            path: symbols_path(dir, block),
-            block_bytes,
-            symbol_bytes,
-            source_symbols,
-            known: Bitmap::default(),
-            pending: Vec::new(),
-            try_at: source_symbols + extra,
-            in_file: false,
-        }
+        let path = symbols_path(dir, block);
+        let try_at = source_symbols(block_bytes, symbol_bytes);
+        let (known, pending, in_file) = (SymbolSet::default(), Vec::new(), false);
+        Self { path, block_bytes, symbol_bytes, known, pending, try_at, in_file }
     }
 
     /// Takes up the symbols in a file; cuts off what a crash has torn.
     pub(super) fn resume(dir: &Path, block: u32, symbol_bytes: u16) -> Result<Self> {
         let path = symbols_path(dir, block);
-        let file = File::open(&path).with_context(|| format!("opening {}", path.display()))?;
-        let mut reader = BufReader::with_capacity(1 << 20, file);
-        let mut head = [0; HEAD_BYTES];
-        let block_bytes = read_exactly(&mut reader, &mut head)?.then(|| read_head(&head)).flatten();
-        let Some(block_bytes) = block_bytes else {
-            bail!("{} does not begin with a sound header", path.display());
-        };
-        let mut this = Self::new(dir, block, block_bytes, symbol_bytes);
-        if this.source_symbols == 0 || this.source_symbols > MAX_BLOCK_SYMBOLS {
-            bail!("{}: a block of {block_bytes} bytes is out of range", path.display());
-        }
-        let mut record = vec![0; this.record_bytes()];
+        let mut records = Records::open(&path, symbol_bytes)?;
+        let mut this = Self::new(dir, block, records.block_bytes, symbol_bytes);
         let mut sound_bytes = HEAD_BYTES as u64;
-        while read_exactly(&mut reader, &mut record)? {
-            let Some((esi, _)) = read_record(&record) else { break };
+        while let Some((esi, symbol)) = records.next()? {
+            sound_bytes += symbol.len() as u64 + 8;
             this.known.insert(esi);
-            sound_bytes += record.len() as u64;
         }
-        let file = OpenOptions::new()
-            .write(true)
-            .open(&path)
-            .with_context(|| format!("opening {}", path.display()))?;
+        let file = OpenOptions::new().write(true).open(&path);
+        let file = file.with_context(|| format!("opening {}", path.display()))?;
         file.set_len(sound_bytes).with_context(|| format!("cutting {}", path.display()))?;
         this.in_file = true;
         Ok(this)
@@ -87,24 +61,33 @@ impl OpenBlock {
     }
 
     pub(super) fn source_symbols(&self) -> u32 {
-        self.source_symbols
+        source_symbols(self.block_bytes, self.symbol_bytes)
     }
 
     pub(super) fn received(&self) -> u32 {
-        self.known.count
+        self.known.count()
     }
 
-    /// Takes a symbol whose tag was verified; false if it was known.
-    pub(super) fn push(&mut self, esi: u32, symbol: &[u8]) -> bool {
+    /// One more than the highest id that was heard.
+    pub(super) fn end(&self) -> u32 {
+        self.known.end()
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes a symbol whose tag was verified; how many bytes it takes in memory, 0 if it was known.
+    pub(super) fn push(&mut self, esi: u32, symbol: &[u8]) -> usize {
         if symbol.len() != usize::from(self.symbol_bytes) || !self.known.insert(esi) {
-            return false;
+            return 0;
         }
         let start = self.pending.len();
         self.pending.extend_from_slice(&esi.to_be_bytes());
         self.pending.extend_from_slice(symbol);
         let crc = crc32c::checksum(self.pending.get(start..).unwrap_or_default());
         self.pending.extend_from_slice(&crc.to_be_bytes());
-        true
+        self.pending.len() - start
     }
 
     /// Appends what is in memory to the file.
@@ -124,60 +107,58 @@ impl OpenBlock {
         Ok(())
     }
 
-    /// Whether decoding is likely to succeed with what came since the last attempt.
+    /// Whether decoding may succeed with what came since the last attempt.
     pub(super) fn ready(&self) -> bool {
-        self.known.count >= self.try_at
-            || (self.known.count == self.source_symbols && self.known.all_below(self.source_symbols))
+        self.known.count() >= self.try_at
     }
 
-    /// Whether decoding may succeed at all.
-    pub(super) fn possible(&self) -> bool {
-        self.known.count >= self.source_symbols
+    /// Notes that decoding is being tried with what there is.
+    pub(super) fn tried(&mut self) {
+        self.try_at = self.known.count() + 1;
     }
+}
 
-    /// Tries to decode; `None` if more symbols are needed.
-    pub(super) fn decode(&mut self) -> Result<Option<Vec<u8>>> {
-        self.try_at = self.known.count + 1;
-        self.flush()?;
-        let mut decoder = BlockDecoder::new(self.block_bytes, self.symbol_bytes)?;
-        let file = File::open(&self.path).with_context(|| format!("opening {}", self.path.display()))?;
-        let mut reader = BufReader::with_capacity(1 << 20, file);
-        read_exactly(&mut reader, &mut [0; HEAD_BYTES])?;
-        // More than K + 16 symbols add nothing to a decoder but memory.
-        let most = self.source_symbols as usize + 16;
-        let mut symbols = Vec::with_capacity(most.min(self.known.count as usize));
-        let mut record = vec![0; self.record_bytes()];
-        while symbols.len() < most && read_exactly(&mut reader, &mut record)? {
-            symbols.extend(read_record(&record).map(|(esi, symbol)| (esi, symbol.to_vec())));
+/// Reads the symbols of a file, as far as they are sound.
+pub(super) struct Records {
+    reader: BufReader<File>,
+    record: Vec<u8>,
+    /// Sealed size of the block they are of.
+    pub(super) block_bytes: u32,
+}
+
+impl Records {
+    pub(super) fn open(path: &Path, symbol_bytes: u16) -> Result<Self> {
+        let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+        let mut reader = BufReader::with_capacity(1 << 18, file);
+        let mut head = [0; HEAD_BYTES];
+        let block_bytes = read_exactly(&mut reader, &mut head)?.then(|| read_head(&head)).flatten();
+        let Some(block_bytes) = block_bytes else {
+            bail!("{} does not begin with a sound header", path.display());
+        };
+        if !(1..=MAX_BLOCK_SYMBOLS).contains(&source_symbols(block_bytes, symbol_bytes)) {
+            bail!("{}: a block of {block_bytes} bytes is out of range", path.display());
         }
-        Ok(decoder.decode(symbols))
+        Ok(Self { reader, record: vec![0; usize::from(symbol_bytes) + 8], block_bytes })
     }
 
-    /// Puts the symbols aside, as evidence, and begins again.
-    pub(super) fn quarantine(&mut self) -> Result<PathBuf> {
-        let aside = (0..1000).map(|n| self.path.with_extension(format!("bad{n}"))).find(|p| !p.exists());
-        let aside = aside.unwrap_or_else(|| self.path.with_extension("bad"));
-        fs::rename(&self.path, &aside).with_context(|| format!("renaming {}", self.path.display()))?;
-        self.known = Bitmap::default();
-        self.pending = Vec::new();
-        self.in_file = false;
-        self.try_at = self.source_symbols + EXTRA_SYMBOLS;
-        Ok(aside)
-    }
-
-    /// Removes the symbols of a block that is decoded.
-    pub(super) fn remove(&self) -> Result<()> {
-        match fs::remove_file(&self.path) {
-            Err(e) if e.kind() != ErrorKind::NotFound => {
-                Err(e).with_context(|| format!("removing {}", self.path.display()))
-            }
-            _ => Ok(()),
+    /// The next symbol; `None` at the end, or where the file is torn.
+    pub(super) fn next(&mut self) -> Result<Option<(u32, &mut [u8])>> {
+        if !read_exactly(&mut self.reader, &mut self.record)? {
+            return Ok(None);
         }
+        Ok(read_record(&mut self.record))
     }
+}
 
-    fn record_bytes(&self) -> usize {
-        usize::from(self.symbol_bytes) + 8
-    }
+/// K.
+pub(super) fn source_symbols(block_bytes: u32, symbol_bytes: u16) -> u32 {
+    block_bytes.div_ceil(u32::from(symbol_bytes.max(1)))
+}
+
+/// The number of symbols in a file, by its size.
+pub(super) fn symbols_in(path: &Path, symbol_bytes: u16) -> u64 {
+    let bytes = fs::metadata(path).map_or(0, |m| m.len());
+    bytes.saturating_sub(HEAD_BYTES as u64) / (u64::from(symbol_bytes) + 8)
 }
 
 /// Where the symbols of a block are.
@@ -185,9 +166,14 @@ pub(super) fn symbols_path(dir: &Path, block: u32) -> PathBuf {
     dir.join(format!("{block:08}.sym"))
 }
 
-/// Where a decoded block is.
-pub(super) fn block_path(dir: &Path, block: u32) -> PathBuf {
-    dir.join(format!("{block:08}.blk"))
+/// Removes a file that may be gone already.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("removing {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn head(block_bytes: u32) -> [u8; HEAD_BYTES] {
@@ -204,15 +190,16 @@ fn read_head(bytes: &[u8; HEAD_BYTES]) -> Option<u32> {
     (head(block_bytes) == *bytes).then_some(block_bytes)
 }
 
-fn read_record(record: &[u8]) -> Option<(u32, &[u8])> {
-    let (body, crc) = record.split_last_chunk::<4>()?;
-    let (esi, symbol) = body.split_first_chunk::<4>()?;
+fn read_record(record: &mut [u8]) -> Option<(u32, &mut [u8])> {
+    let (body, crc) = record.split_last_chunk_mut::<4>()?;
+    let sound = crc32c::checksum(body) == u32::from_be_bytes(*crc);
+    let (esi, symbol) = body.split_first_chunk_mut::<4>()?;
     let esi = u32::from_be_bytes(*esi);
-    (crc32c::checksum(body) == u32::from_be_bytes(*crc) && esi < ESI_LIMIT).then_some((esi, symbol))
+    (sound && esi < ESI_LIMIT).then_some((esi, symbol))
 }
 
 /// Fills `buf`; false at the end of the file, also when it ends in the middle.
-fn read_exactly(reader: &mut impl Read, buf: &mut [u8]) -> Result<bool> {
+pub(super) fn read_exactly(reader: &mut impl Read, buf: &mut [u8]) -> Result<bool> {
     match reader.read_exact(buf) {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == ErrorKind::UnexpectedEof => Ok(false),
@@ -220,71 +207,46 @@ fn read_exactly(reader: &mut impl Read, buf: &mut [u8]) -> Result<bool> {
     }
 }
 
-/// A set of encoding symbol ids.
-#[derive(Debug, Default)]
-struct Bitmap {
-    words: Vec<u64>,
-    count: u32,
-}
-
-impl Bitmap {
-    /// Adds an id below 2²⁴; false if it was there.
-    fn insert(&mut self, esi: u32) -> bool {
-        let (word, bit) = (esi as usize / 64, 1_u64 << (esi % 64));
-        if word >= self.words.len() {
-            self.words.resize(word + 1, 0);
-        }
-        let new = self.words[word] & bit == 0;
-        self.words[word] |= bit;
-        self.count += u32::from(new);
-        new
-    }
-
-    fn all_below(&self, n: u32) -> bool {
-        let full = self.words.iter().take(n as usize / 64).filter(|w| **w == u64::MAX).count();
-        let rest = (1_u64 << (n % 64)) - 1;
-        full == n as usize / 64 && (rest == 0 || self.words.get(full).is_some_and(|w| w & rest == rest))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use passband_proto::fountain::BlockEncoder;
 
     #[test]
-    fn a_torn_record_is_cut_off_and_the_block_still_decodes() {
+    fn wherever_a_crash_cuts_the_file_the_whole_records_before_are_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let sealed: Vec<u8> = (0..20_000_u32).map(|i| u8::try_from(i % 249).unwrap()).collect();
-        let mut encoder = BlockEncoder::new(&sealed, 64).unwrap();
-        let k = encoder.source_symbols();
-        let mut block = OpenBlock::new(dir.path(), 3, 20_000, 64);
-        encoder.symbols(0, 200, |esi, symbol| assert!(block.push(esi, symbol))).unwrap();
-        assert!(!block.push(7, &[0; 64]), "known");
+        let mut block = OpenBlock::new(dir.path(), 3, 6400, 64);
+        for esi in 0..5 {
+            assert_eq!(block.push(esi * 7, &[3; 64]), 72);
+        }
+        assert_eq!(block.push(7, &[0; 64]), 0, "known");
         block.flush().unwrap();
         let path = symbols_path(dir.path(), 3);
         let bytes = fs::read(&path).unwrap();
-        fs::write(&path, &bytes[..bytes.len() - 5]).unwrap();
-        let mut block = OpenBlock::resume(dir.path(), 3, 64).unwrap();
-        assert_eq!(block.received(), 199);
-        assert_eq!(fs::metadata(&path).unwrap().len(), 16 + 199 * 72);
-        encoder.symbols(k + 50, k - 198, |esi, symbol| assert!(block.push(esi, symbol))).unwrap();
-        assert!(!block.ready() && block.possible());
-        encoder.symbols(2 * k + 50, 2, |esi, symbol| assert!(block.push(esi, symbol))).unwrap();
-        assert!(block.ready());
-        assert_eq!(block.decode().unwrap(), Some(sealed));
+        for cut in HEAD_BYTES..=bytes.len() {
+            fs::write(&path, &bytes[..cut]).unwrap();
+            let mut block = OpenBlock::resume(dir.path(), 3, 64).unwrap();
+            let whole = (cut - HEAD_BYTES) / 72;
+            assert_eq!((block.received() as usize, block.block_bytes()), (whole, 6400), "cut to {cut}");
+            assert_eq!(fs::metadata(&path).unwrap().len() as usize, HEAD_BYTES + whole * 72);
+            assert!(block.push(99, &[1; 64]) > 0);
+            block.flush().unwrap();
+            assert_eq!(OpenBlock::resume(dir.path(), 3, 64).unwrap().received() as usize, whole + 1);
+        }
     }
 
     #[test]
-    fn all_source_symbols_are_enough_at_once() {
+    fn it_is_ready_with_k_symbols_and_after_an_attempt_with_one_more() {
         let dir = tempfile::tempdir().unwrap();
-        let mut block = OpenBlock::new(dir.path(), 0, 64 * 300, 64);
-        for esi in (0..300).rev() {
+        let mut block = OpenBlock::new(dir.path(), 0, 64 * 30, 64);
+        (0..30).for_each(|esi| {
             assert!(!block.ready());
             block.push(esi, &[1; 64]);
-        }
+        });
         assert!(block.ready());
-        assert_eq!(block.decode().unwrap(), Some(vec![1; 64 * 300]));
+        block.tried();
+        assert!(!block.ready());
+        block.push(77, &[1; 64]);
+        assert!(block.ready() && block.end() == 78);
     }
 
     #[test]

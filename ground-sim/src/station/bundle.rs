@@ -1,103 +1,89 @@
-//! One bundle in the symbol store: a folder `<spacecraft>-<epoch>-<id>` with `about.json`, the blocks,
-//! and once all are whole the sealed file `<id>.pbb` in their place.
+//! One bundle that is being received: which symbols of it came, and which blocks are whole.
+//!
+//! In the symbol store it is a folder `<spacecraft>-<epoch>-<id>` with `about.json`, the symbols of its open
+//! blocks, the sealed file as far as it is there (see [`part`](super::part)), and once it is complete
+//! `<id>.pbb` and `done.json` in their place.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use passband_proto::bundle::{FileHeader, Geometry, Head, Opener};
+use passband_proto::bundle::{Geometry, Manifest};
 use passband_proto::datagram::{Datagram, SymbolHeader};
 use passband_proto::ids::{BundleId, Class};
-use passband_proto::keyring::KeyRing;
+use passband_proto::report::{BlockState, BundleState};
 use serde::{Deserialize, Serialize};
 
-use super::Verdict;
-use super::blocks::{OpenBlock, block_path};
-use super::products::{FileReport, OpenedBundle, open_sealed_file, write_aside};
+use super::blocks::{OpenBlock, remove, source_symbols, symbols_path};
+use super::finish::{Job, Outcome, Task};
+use super::part;
+use super::products::write_aside;
+use super::report::{BundleReport, Tally};
 
 /// Blocks a bundle may have: 64 GiB in blocks of 64 KiB.
 const MAX_BLOCKS: u32 = 1 << 20;
+/// The layout of a bundle's folder.
+const SCHEMA: u32 = 2;
 
-/// What identifies a bundle and never changes.
+/// Spacecraft, key epoch, id.
+pub(super) type Key = (u16, u16, BundleId);
+
+/// What identifies a bundle and never changes, and its class as last sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct About {
-    schema: u32,
-    spacecraft: u16,
-    epoch: u16,
-    id: BundleId,
-    symbol_bytes: u16,
-    block_count: u32,
-    class: Class,
+pub(super) struct About {
+    pub(super) schema: u32,
+    pub(super) spacecraft: u16,
+    pub(super) epoch: u16,
+    pub(super) id: BundleId,
+    pub(super) symbol_bytes: u16,
+    pub(super) block_count: u32,
+    pub(super) class: Class,
 }
 
-#[derive(Debug)]
-enum Block {
-    Open(OpenBlock),
-    /// Decoded, its seal checked; sealed bytes.
-    Whole(u32),
+impl About {
+    pub(super) fn key(&self) -> Key {
+        (self.spacecraft, self.epoch, self.id)
+    }
 }
 
-/// A bundle that is being received, or was.
+/// What became of a symbol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// New; it takes so many bytes in memory.
+    New(usize),
+    Known,
+    /// It speaks of another bundle of the same id.
+    Conflict,
+}
+
+/// A bundle that is being received.
 #[derive(Debug)]
 pub(super) struct Bundle {
     about: About,
     dir: PathBuf,
-    blocks: BTreeMap<u32, Block>,
-    symbols_received: u64,
-    head: Option<Head>,
-    products: Option<OpenedBundle>,
-    completion: bool,
+    /// Sealed sizes of the head, of a segment, of the last block, as far as they are known.
+    sizes: [Option<u32>; 3],
+    open: BTreeMap<u32, OpenBlock>,
+    whole: BTreeSet<u32>,
+    /// Blocks that are being decoded.
+    decoding: BTreeSet<u32>,
+    /// Blocks that could be decoded if it were known where they belong.
+    waiting: BTreeSet<u32>,
+    finishing: bool,
+    manifest: Option<Manifest>,
+    partial: Option<PathBuf>,
+    complete: Option<BundleReport>,
     faults: Vec<String>,
-}
-
-/// What the station knows of a bundle.
-#[derive(Debug, Clone, Serialize)]
-pub struct BundleReport {
-    /// Its id.
-    pub id: String,
-    /// The spacecraft that sealed it.
-    pub spacecraft: u16,
-    /// The key epoch it was sealed under.
-    pub epoch: u16,
-    /// Its class, as last sent.
-    pub class: Class,
-    /// Its name; unknown until its head is whole.
-    pub name: Option<String>,
-    /// Kind of product.
-    pub product: Option<String>,
-    /// The frame it was made from.
-    pub frame: Option<String>,
-    /// Whether all of it is here, opened and written out.
-    pub complete: bool,
-    /// Bytes of its content; unknown until its head is whole.
-    pub bytes: Option<u64>,
-    /// Blocks of which it consists.
-    pub block_count: u32,
-    /// Blocks that are whole.
-    pub blocks_complete: u32,
-    /// Distinct authentic symbols received (those of whole blocks count K at most).
-    pub symbols_received: u64,
-    /// Source symbols of which it consists; estimated while blocks are unheard of.
-    pub symbols_needed: u64,
-    /// Share of it that is here, percent.
-    pub percent: f64,
-    /// Folder of its products.
-    pub output: Option<PathBuf>,
-    /// The sealed bundle.
-    pub sealed: Option<PathBuf>,
-    /// Its files, once complete.
-    pub files: Vec<FileReport>,
-    /// What went wrong with it.
-    pub faults: Vec<String>,
+    /// When it was used last.
+    pub(super) used: u64,
 }
 
 impl Bundle {
     /// Makes the folder of a bundle that is heard of for the first time.
     pub(super) fn create(store: &Path, header: &SymbolHeader, symbol_bytes: u16) -> Result<Self> {
         let about = About {
-            schema: 1,
+            schema: SCHEMA,
             spacecraft: header.spacecraft,
             epoch: header.epoch,
             id: header.bundle,
@@ -105,313 +91,394 @@ impl Bundle {
             block_count: header.block_count,
             class: header.class,
         };
-        let dir = store.join(format!("{}-{}-{}", about.spacecraft, about.epoch, about.id));
+        let dir = folder(store, &about.key());
         fs::create_dir_all(&dir).with_context(|| format!("making the folder {}", dir.display()))?;
         write_aside(&dir.join("about.json"), &serde_json::to_vec(&about)?)?;
         Ok(Self::new(about, dir))
     }
 
-    /// Takes up a folder of the store; `None` if it is not a bundle's.
-    pub(super) fn resume(dir: &Path) -> Result<Option<Self>> {
-        let about = dir.join("about.json");
-        if !about.is_file() {
-            return Ok(None);
-        }
-        let text = fs::read(&about).with_context(|| format!("reading {}", about.display()))?;
-        let about: About = serde_json::from_slice(&text).context("about.json")?;
-        ensure!(about.schema == 1, "a symbol store of schema {} (this version knows 1)", about.schema);
+    /// Takes up a folder of the store.
+    pub(super) fn resume(dir: &Path) -> Result<Self> {
+        let about = read_about(dir)?;
         let mut this = Self::new(about, dir.to_owned());
+        if let Some(report) = done_report(dir) {
+            this.complete = Some(report);
+            return Ok(this);
+        }
         if this.sealed_path().is_file() {
-            return Ok(Some(this));
+            return Ok(this);
+        }
+        for (block, bytes) in part::blocks_of(dir)? {
+            if this.fits(block, bytes) {
+                this.whole.insert(block);
+            }
         }
         let entries = fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))?;
         for entry in entries {
             let path = entry.with_context(|| format!("reading {}", dir.display()))?.path();
-            if let Err(e) = this.resume_block(&path) {
+            if path.extension().is_some_and(|e| e == "sym")
+                && let Err(e) = this.resume_block(&path)
+            {
                 this.faults.push(format!("{e:#}"));
             }
         }
-        Ok(Some(this))
+        Ok(this)
     }
 
     fn new(about: About, dir: PathBuf) -> Self {
         Self {
             about,
             dir,
-            blocks: BTreeMap::new(),
-            symbols_received: 0,
-            head: None,
-            products: None,
-            completion: false,
+            sizes: [None; 3],
+            open: BTreeMap::new(),
+            whole: BTreeSet::new(),
+            decoding: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            finishing: false,
+            manifest: None,
+            partial: None,
+            complete: None,
             faults: Vec::new(),
+            used: 0,
         }
     }
 
     fn resume_block(&mut self, path: &Path) -> Result<()> {
         let number = path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse().ok());
         let Some(block) = number.filter(|block| *block < self.about.block_count) else { return Ok(()) };
-        match path.extension().and_then(|e| e.to_str()) {
-            Some("blk") => {
-                let bytes = fs::metadata(path).with_context(|| format!("reading {}", path.display()))?.len();
-                let bytes = u32::try_from(bytes).context("a block of 4 GiB or more")?;
-                self.symbols_received += u64::from(self.k(bytes));
-                if let Some(Block::Open(open)) = self.blocks.insert(block, Block::Whole(bytes)) {
-                    self.symbols_received -= u64::from(open.received());
-                    open.remove()?;
-                }
-            }
-            Some("sym") if !matches!(self.blocks.get(&block), Some(Block::Whole(_))) => {
-                let open = OpenBlock::resume(&self.dir, block, self.about.symbol_bytes)?;
-                self.symbols_received += u64::from(open.received());
-                self.blocks.insert(block, Block::Open(open));
-            }
-            _ => {}
+        if self.whole.contains(&block) {
+            return remove(path);
         }
+        let open = OpenBlock::resume(&self.dir, block, self.about.symbol_bytes)?;
+        ensure!(self.fits(block, open.block_bytes()), "{}: of another size than its like", path.display());
+        self.open.insert(block, open);
         Ok(())
     }
 
-    /// Opens what is whole after a restart: the head, or all of it.
-    pub(super) fn resume_products(&mut self, keys: &KeyRing, out: &Path) -> Result<()> {
-        if self.sealed_path().is_file() {
-            self.write_products(keys, out);
-            return self.remove_blocks();
-        }
-        if matches!(self.blocks.get(&0), Some(Block::Whole(_))) {
-            let path = block_path(&self.dir, 0);
-            let sealed = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-            self.open_head(sealed, keys);
-        }
-        self.finish_if_whole(keys, out)
-    }
-
-    pub(super) fn key(&self) -> (u16, u16, BundleId) {
-        (self.about.spacecraft, self.about.epoch, self.about.id)
+    pub(super) fn key(&self) -> Key {
+        self.about.key()
     }
 
     /// Takes an authentic datagram of this bundle.
-    pub(super) fn push(&mut self, datagram: &Datagram<'_>) -> Verdict {
+    pub(super) fn push(&mut self, datagram: &Datagram<'_>) -> Taken {
         let header = datagram.header();
-        let about = &mut self.about;
-        let symbol_bytes = datagram.symbol_bytes();
-        if header.block_count != about.block_count
-            || symbol_bytes != about.symbol_bytes
-            || about.block_count > MAX_BLOCKS
+        if header.block_count != self.about.block_count
+            || datagram.symbol_bytes() != self.about.symbol_bytes
+            || self.about.block_count > MAX_BLOCKS
         {
-            return Verdict::Rejected("conflict");
+            return Taken::Conflict;
         }
-        about.class = header.class;
-        if self.products.is_some() || self.sealed_path_known() {
-            return Verdict::Known;
+        self.about.class = header.class;
+        if self.complete.is_some() || self.finishing || self.whole.contains(&header.block) {
+            return Taken::Known;
         }
-        let block = self.blocks.entry(header.block).or_insert_with(|| {
-            Block::Open(OpenBlock::new(&self.dir, header.block, header.block_bytes, symbol_bytes))
-        });
-        match block {
-            Block::Whole(_) => Verdict::Known,
-            Block::Open(open) if open.block_bytes() != header.block_bytes => Verdict::Rejected("conflict"),
-            Block::Open(open) => {
-                let new = open.push(header.esi, datagram.symbol());
-                self.symbols_received += u64::from(new);
-                if new { Verdict::New } else { Verdict::Known }
-            }
+        if !self.fits(header.block, header.block_bytes) {
+            return Taken::Conflict;
+        }
+        let (dir, symbol_bytes) = (&self.dir, self.about.symbol_bytes);
+        let open = self.open.entry(header.block);
+        let open =
+            open.or_insert_with(|| OpenBlock::new(dir, header.block, header.block_bytes, symbol_bytes));
+        match open.push(header.esi, datagram.symbol()) {
+            0 => Taken::Known,
+            bytes => Taken::New(bytes),
         }
     }
 
-    pub(super) fn flush(&mut self) -> Result<()> {
-        self.blocks.values_mut().try_for_each(|block| match block {
-            Block::Open(open) => open.flush(),
-            Block::Whole(_) => Ok(()),
-        })
+    /// Writes the symbols of a block that are in memory.
+    pub(super) fn flush(&mut self, block: u32) -> Result<()> {
+        self.open.get_mut(&block).map_or(Ok(()), OpenBlock::flush)
     }
 
-    /// Decodes a block if enough symbols are there, opens it, and the whole bundle if it was the last.
-    pub(super) fn decode_if_ready(&mut self, block: u32, keys: &KeyRing, out: &Path) -> Result<()> {
-        if matches!(self.blocks.get(&block), Some(Block::Open(open)) if open.ready()) {
-            self.decode(block, keys)?;
-            self.finish_if_whole(keys, out)?;
+    /// The job that a block is ready for, if it is; its symbols are written before.
+    pub(super) fn job_for(&mut self, block: u32) -> Result<Option<Job>> {
+        let ready = self.open.get(&block).is_some_and(OpenBlock::ready);
+        if !ready || self.decoding.contains(&block) {
+            return Ok(None);
         }
-        Ok(())
-    }
-
-    /// Decodes every block for which it may succeed.
-    pub(super) fn decode_all(&mut self, keys: &KeyRing, out: &Path) -> Result<()> {
-        let possible = |(number, block): (&u32, &Block)| match block {
-            Block::Open(open) if open.possible() => Some(*number),
-            _ => None,
+        let Some(geometry) = self.geometry_around(block) else {
+            self.waiting.insert(block);
+            return Ok(None);
         };
-        let blocks: Vec<u32> = self.blocks.iter().filter_map(possible).collect();
-        blocks.into_iter().try_for_each(|block| self.decode(block, keys))?;
-        self.finish_if_whole(keys, out)
+        let Some(open) = self.open.get_mut(&block) else { return Ok(None) };
+        open.flush()?;
+        open.tried();
+        let task = Task::Block { block, spool: open.path().to_owned() };
+        self.decoding.insert(block);
+        Ok(Some(self.job(geometry, task)))
     }
 
-    /// Whether it became complete since the last call; its report then.
-    pub(super) fn take_completion(&mut self) -> Option<BundleReport> {
-        std::mem::take(&mut self.completion).then(|| self.report())
+    /// Jobs for what could not be placed before, and can be now.
+    pub(super) fn jobs_waiting(&mut self) -> Result<Vec<Job>> {
+        if self.waiting.is_empty() || self.waiting.iter().all(|block| self.geometry_around(*block).is_none())
+        {
+            return Ok(Vec::new());
+        }
+        let blocks = std::mem::take(&mut self.waiting);
+        let jobs = blocks.into_iter().filter_map(|block| self.job_for(block).transpose());
+        jobs.collect()
     }
 
-    fn decode(&mut self, block: u32, keys: &KeyRing) -> Result<()> {
-        let Some(Block::Open(open)) = self.blocks.get_mut(&block) else { return Ok(()) };
-        let Some(sealed) = open.decode()? else { return Ok(()) };
-        let Some(key) = keys.get(self.about.spacecraft, self.about.epoch) else { return Ok(()) };
-        let opener = Opener::new(key, &self.about.id, self.about.block_count);
-        if let Err(e) = opener.open(block, &mut sealed.clone()) {
-            let aside = open.quarantine()?;
-            self.faults.push(format!("{e}: its symbols were put aside as {}", aside.display()));
-            return Ok(());
-        }
-        let bytes = open.block_bytes();
-        write_aside(&block_path(&self.dir, block), &sealed)?;
-        open.remove()?;
-        self.symbols_received -= u64::from(open.received().saturating_sub(open.source_symbols()));
-        self.blocks.insert(block, Block::Whole(bytes));
-        if block == 0 {
-            self.open_head(sealed, keys);
-        }
-        Ok(())
-    }
-
-    fn open_head(&mut self, sealed: Vec<u8>, keys: &KeyRing) {
-        let Some(key) = keys.get(self.about.spacecraft, self.about.epoch) else { return };
-        match Opener::new(key, &self.about.id, self.about.block_count).open_head(sealed) {
-            Ok(head) => self.head = Some(head),
-            Err(e) => self.faults.push(e.to_string()),
-        }
-    }
-
-    /// When all blocks are whole: writes the sealed file, then the products, then drops the blocks.
-    fn finish_if_whole(&mut self, keys: &KeyRing, out: &Path) -> Result<()> {
-        let Some(geometry) = self.whole_geometry() else { return Ok(()) };
-        if self.products.is_some() {
-            return Ok(());
-        }
+    /// Jobs after a restart: open what is whole, decode what is ready.
+    pub(super) fn jobs_to_resume(&mut self) -> Result<Vec<Job>> {
         let sealed = self.sealed_path();
-        let tmp = sealed.with_extension("tmp");
-        let file = File::create(&tmp).with_context(|| format!("creating {}", tmp.display()))?;
-        let mut writer = BufWriter::with_capacity(1 << 20, file);
-        let a = &self.about;
-        let header =
-            FileHeader { spacecraft: a.spacecraft, epoch: a.epoch, id: a.id, class: a.class, geometry };
-        writer.write_all(&header.encode())?;
-        for block in 0..a.block_count {
-            let path = block_path(&self.dir, block);
-            let mut file = File::open(&path).with_context(|| format!("opening {}", path.display()))?;
-            std::io::copy(&mut file, &mut writer).with_context(|| format!("writing {}", tmp.display()))?;
+        if self.complete.is_none() && sealed.is_file() {
+            self.finishing = true;
+            let nothing =
+                Geometry { symbol_bytes: 0, block_count: 0, head_bytes: 0, segment_bytes: 0, tail_bytes: 0 };
+            return Ok(vec![self.job(nothing, Task::Reopen { sealed })]);
         }
-        writer.flush().with_context(|| format!("writing {}", tmp.display()))?;
-        fs::rename(&tmp, &sealed).with_context(|| format!("renaming {}", tmp.display()))?;
-        self.write_products(keys, out);
-        self.completion = self.products.is_some();
-        self.remove_blocks()
+        let mut jobs = Vec::new();
+        if self.whole.contains(&0)
+            && let Some(geometry) = self.geometry_around(0)
+        {
+            jobs.push(self.job(geometry, Task::Head));
+        }
+        let ready: Vec<_> = self.open.keys().copied().collect();
+        for block in ready {
+            jobs.extend(self.job_for(block)?);
+        }
+        jobs.extend(self.job_if_whole());
+        Ok(jobs)
     }
 
-    /// Removes the blocks once the sealed file stands in their place.
-    fn remove_blocks(&mut self) -> Result<()> {
-        self.blocks.clear();
-        for entry in fs::read_dir(&self.dir).with_context(|| format!("reading {}", self.dir.display()))? {
-            let path = entry.with_context(|| format!("reading {}", self.dir.display()))?.path();
-            if matches!(path.extension().and_then(|e| e.to_str()), Some("blk" | "sym" | "tmp")) {
-                fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn write_products(&mut self, keys: &KeyRing, out: &Path) {
-        match open_sealed_file(&self.sealed_path(), keys, out) {
-            Ok(opened) => {
-                self.symbols_received = symbols_of(&opened.geometry);
-                self.products = Some(opened);
-            }
-            Err(e) => self.faults.push(format!("{e:#}")),
-        }
-    }
-
-    /// The geometry, if every block is whole.
-    fn whole_geometry(&self) -> Option<Geometry> {
-        let bytes = |block| match self.blocks.get(&block) {
-            Some(Block::Whole(bytes)) => Some(*bytes),
-            _ => None,
-        };
-        let count = self.about.block_count;
-        if self.blocks.len() != count as usize || !(0..count).all(|b| bytes(b).is_some()) {
+    /// The job that writes what there is of a bundle that isn't complete, if its head is there.
+    pub(super) fn job_partial(&mut self) -> Option<Job> {
+        if self.complete.is_some() || self.finishing || !self.whole.contains(&0) {
             return None;
         }
-        let tail_bytes = bytes(count - 1)?;
-        let segment_bytes = if count > 2 { bytes(1)? } else { tail_bytes };
-        Some(Geometry {
-            symbol_bytes: self.about.symbol_bytes,
-            block_count: count,
-            head_bytes: bytes(0)?,
-            segment_bytes,
-            tail_bytes,
-        })
+        let geometry = self.geometry_around(1)?;
+        let whole = self.whole.iter().copied().collect();
+        let open = self.open.iter().map(|(block, open)| (*block, open.path().to_owned())).collect();
+        Some(self.job(geometry, Task::Partial { whole, open }))
+    }
+
+    /// Takes what came of a job; the next one, if there is.
+    pub(super) fn take(&mut self, outcome: Outcome) -> Result<Option<Job>> {
+        match outcome {
+            Outcome::Whole { block, head } => {
+                self.decoding.remove(&block);
+                if let Some(open) = self.open.remove(&block) {
+                    remove(open.path())?;
+                }
+                self.whole.insert(block);
+                if let Some((manifest, folder)) = head {
+                    (self.manifest, self.partial) = (Some(manifest), Some(folder));
+                }
+                Ok(self.job_if_whole())
+            }
+            Outcome::More { block } => {
+                self.decoding.remove(&block);
+                // Some may have come meanwhile.
+                self.job_for(block)
+            }
+            Outcome::Bad { block, what } => {
+                self.decoding.remove(&block);
+                self.open.remove(&block);
+                self.fault(what);
+                Ok(None)
+            }
+            Outcome::Complete(opened) => {
+                self.partial = None;
+                self.manifest = Some(opened.manifest.clone());
+                let tally = Tally::of_whole(&opened.geometry);
+                let mut report = BundleReport::new(&self.about, self.manifest.as_ref(), &tally);
+                report.output = Some(opened.output);
+                report.sealed = Some(self.sealed_path());
+                report.files = opened.files;
+                report.faults.clone_from(&self.faults);
+                write_aside(&self.dir.join("done.json"), &serde_json::to_vec(&report)?)?;
+                self.complete = Some(report);
+                self.clear_away()?;
+                Ok(None)
+            }
+            Outcome::Partial(folder) => {
+                self.partial = Some(folder);
+                Ok(None)
+            }
+            Outcome::Fault(what) => {
+                self.fault(what);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether it is complete, and its product there.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete.is_some()
+    }
+
+    /// Whether nothing is being done for it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.decoding.is_empty() && (!self.finishing || self.complete.is_some())
+    }
+
+    /// About how many blocks' worth of memory it takes.
+    pub(super) fn weight(&self) -> usize {
+        1 + self.open.len()
+    }
+
+    /// What it still needs, block by block, for a report to the satellite.
+    pub(super) fn state(&self) -> BundleState {
+        let id = self.about.id;
+        if self.complete.is_some() || self.finishing {
+            return BundleState { id, blocks: Vec::new() };
+        }
+        let blocks = (0..self.about.block_count).map(|block| {
+            if self.whole.contains(&block) {
+                return BlockState { missing: 0, as_of: 0 };
+            }
+            let Some(open) = self.open.get(&block) else {
+                let largest = self.sizes.iter().flatten().max().copied().unwrap_or(1);
+                let bytes = self.size_of(block).unwrap_or(largest);
+                return BlockState { missing: source_symbols(bytes, self.about.symbol_bytes), as_of: 0 };
+            };
+            let missing = open.source_symbols().saturating_sub(open.received()).max(1);
+            BlockState { missing, as_of: open.end() }
+        });
+        BundleState { id, blocks: blocks.collect() }
     }
 
     /// The report of this bundle as it stands.
     pub(super) fn report(&self) -> BundleReport {
-        let manifest =
-            self.products.as_ref().map(|p| &p.manifest).or(self.head.as_ref().map(|h| &h.manifest));
-        let complete = self.products.is_some();
-        let needed = self.products.as_ref().map_or_else(|| self.needed(), |p| symbols_of(&p.geometry));
-        let whole = self.blocks.values().filter(|b| matches!(b, Block::Whole(_))).count();
-        let received = self.symbols_received;
-        let percent = 100.0 * received.min(needed) as f64 / needed.max(1) as f64;
-        BundleReport {
-            id: self.about.id.to_string(),
-            spacecraft: self.about.spacecraft,
-            epoch: self.about.epoch,
-            class: self.about.class,
-            name: manifest.map(|m| m.name.clone()),
-            product: manifest.map(|m| m.product.clone()),
-            frame: manifest.and_then(|m| m.frame.clone()),
-            complete,
-            bytes: manifest.map(passband_proto::bundle::Manifest::content_bytes),
-            block_count: self.about.block_count,
-            blocks_complete: if complete {
-                self.about.block_count
-            } else {
-                u32::try_from(whole).unwrap_or(u32::MAX)
-            },
-            symbols_received: received,
-            symbols_needed: needed,
-            // Symbols count towards their own block only: 100 % is said of nothing but a whole bundle.
-            percent: if complete { 100.0 } else { percent.min(99.9) },
-            output: self.products.as_ref().map(|p| p.output.clone()),
-            sealed: complete.then(|| self.sealed_path()),
-            files: self.products.as_ref().map(|p| p.files.clone()).unwrap_or_default(),
-            faults: self.faults.clone(),
+        if let Some(report) = &self.complete {
+            return report.clone();
         }
+        let k = |bytes: u32| u64::from(source_symbols(bytes, self.about.symbol_bytes));
+        let known = |block: u32| self.size_of(block).map_or(0, k);
+        let whole: u64 = self.whole.iter().map(|block| known(*block)).sum();
+        let open: u64 =
+            self.open.values().map(|open| u64::from(open.received().min(open.source_symbols()))).sum();
+        let count = u64::from(self.about.block_count);
+        let largest = self.sizes.iter().flatten().max().copied().map_or(0, k);
+        let segments = count.saturating_sub(2) * self.sizes[1].map_or(largest, k);
+        let tail = if count > 1 { self.sizes[2].map_or(largest, k) } else { 0 };
+        let tally = Tally {
+            blocks_complete: u32::try_from(self.whole.len()).unwrap_or(u32::MAX),
+            received: whole + open,
+            needed: self.sizes[0].map_or(1, k) + segments + tail,
+            complete: false,
+        };
+        let mut report = BundleReport::new(&self.about, self.manifest.as_ref(), &tally);
+        report.partial.clone_from(&self.partial);
+        report.faults.clone_from(&self.faults);
+        report
+    }
+
+    fn fault(&mut self, what: String) {
+        const MOST: usize = 20;
+        if self.faults.len() < MOST && !self.faults.contains(&what) {
+            self.faults.push(what);
+        }
+    }
+
+    fn job(&self, geometry: Geometry, task: Task) -> Job {
+        Job { about: self.about, dir: self.dir.clone(), geometry, task }
+    }
+
+    /// The job that makes the product, once every block is whole.
+    fn job_if_whole(&mut self) -> Option<Job> {
+        if self.finishing || self.complete.is_some() || self.whole.len() != self.about.block_count as usize {
+            return None;
+        }
+        let geometry = self.geometry_around(self.about.block_count - 1)?;
+        self.finishing = true;
+        Some(self.job(geometry, Task::Finish))
+    }
+
+    /// Removes what the sealed file stands for.
+    fn clear_away(&mut self) -> Result<()> {
+        self.open.clear();
+        self.whole.clear();
+        for entry in fs::read_dir(&self.dir).with_context(|| format!("reading {}", self.dir.display()))? {
+            let path = entry.with_context(|| format!("reading {}", self.dir.display()))?.path();
+            if matches!(path.extension().and_then(|e| e.to_str()), Some("sym" | "log" | "part" | "tmp")) {
+                remove(&path)?;
+            }
+        }
+        Ok(())
     }
 
     fn sealed_path(&self) -> PathBuf {
         self.dir.join(format!("{}.pbb", self.about.id))
     }
 
-    /// Whether the sealed file is there though its products could not be written.
-    fn sealed_path_known(&self) -> bool {
-        self.blocks.is_empty() && self.sealed_path().is_file()
+    /// Which of the three sizes a block has.
+    fn kind(&self, block: u32) -> usize {
+        match block {
+            0 => 0,
+            b if b + 1 == self.about.block_count => 2,
+            _ => 1,
+        }
     }
 
-    fn k(&self, block_bytes: u32) -> u32 {
-        block_bytes.div_ceil(u32::from(self.about.symbol_bytes.max(1)))
+    fn size_of(&self, block: u32) -> Option<u32> {
+        self.sizes.get(self.kind(block)).copied().flatten()
     }
 
-    /// Source symbols in all; blocks not heard of yet are taken to be as large as the largest one, but for
-    /// the head, which is small.
-    fn needed(&self) -> u64 {
-        let k = |block: &Block| match block {
-            Block::Open(open) => open.source_symbols(),
-            Block::Whole(bytes) => self.k(*bytes),
-        };
-        let known: u64 = self.blocks.values().map(k).map(u64::from).sum();
-        let largest = self.blocks.values().map(k).max().unwrap_or_default();
-        let unheard = u64::from(self.about.block_count) - self.blocks.len() as u64;
-        let head = u64::from(!self.blocks.contains_key(&0));
-        known + head + unheard.saturating_sub(head) * u64::from(largest)
+    /// Whether a block may have this size; remembers it.
+    fn fits(&mut self, block: u32, bytes: u32) -> bool {
+        let kind = self.kind(block);
+        self.sizes.get_mut(kind).is_some_and(|size| *size.get_or_insert(bytes) == bytes)
+    }
+
+    /// As much of the geometry as it takes to place a block; sizes that don't matter for that are made up.
+    fn geometry_around(&self, block: u32) -> Option<Geometry> {
+        let [head, segment, tail] = self.sizes;
+        let count = self.about.block_count;
+        let head_bytes = head?;
+        let segment_bytes =
+            if count > 2 && block > 0 { segment? } else { segment.or(tail).unwrap_or(head_bytes) };
+        let tail_bytes = if count == 1 { head_bytes } else { tail.unwrap_or(segment_bytes) };
+        if block > 0 && block + 1 == count {
+            tail?;
+        }
+        let symbol_bytes = self.about.symbol_bytes;
+        Some(Geometry { symbol_bytes, block_count: count, head_bytes, segment_bytes, tail_bytes })
     }
 }
 
-/// Source symbols of all blocks.
-fn symbols_of(geometry: &Geometry) -> u64 {
-    (0..geometry.block_count).filter_map(|b| geometry.source_symbols(b)).map(u64::from).sum()
+/// Where a bundle is in the store.
+pub(super) fn folder(store: &Path, (spacecraft, epoch, id): &Key) -> PathBuf {
+    store.join(format!("{spacecraft}-{epoch}-{id}"))
+}
+
+/// What a folder of the store says of itself.
+pub(super) fn read_about(dir: &Path) -> Result<About> {
+    let path = dir.join("about.json");
+    let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+    let about: About = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+    ensure!(
+        about.schema == SCHEMA,
+        "a symbol store of schema {} (this version knows {SCHEMA})",
+        about.schema
+    );
+    ensure!((1..=MAX_BLOCKS).contains(&about.block_count), "{}: no such number of blocks", path.display());
+    ensure!(about.symbol_bytes > 0, "{}: no such symbol size", path.display());
+    Ok(about)
+}
+
+/// The report of a bundle that was completed before.
+pub(super) fn done_report(dir: &Path) -> Option<BundleReport> {
+    serde_json::from_slice(&fs::read(dir.join("done.json")).ok()?).ok()
+}
+
+/// The report of a bundle in the store, without taking it up.
+pub(super) fn glance(dir: &Path) -> Result<BundleReport> {
+    let about = read_about(dir)?;
+    if let Some(report) = done_report(dir) {
+        return Ok(report);
+    }
+    let blocks = part::blocks_of(dir)?;
+    let whole: BTreeSet<u32> = blocks.iter().map(|(block, _)| *block).collect();
+    let k = |bytes: u32| u64::from(source_symbols(bytes, about.symbol_bytes));
+    let open = (0..about.block_count).filter(|block| !whole.contains(block));
+    let received: u64 =
+        open.map(|block| super::blocks::symbols_in(&symbols_path(dir, block), about.symbol_bytes)).sum();
+    let of_whole: u64 = blocks.iter().map(|(_, bytes)| k(*bytes)).sum();
+    let largest = blocks.iter().map(|(_, bytes)| k(*bytes)).max().unwrap_or(1);
+    let needed = (largest * u64::from(about.block_count)).max(received + of_whole);
+    let blocks_complete = u32::try_from(whole.len()).unwrap_or(u32::MAX);
+    let tally = Tally { blocks_complete, received: received + of_whole, needed, complete: false };
+    Ok(BundleReport::new(&about, None, &tally))
 }

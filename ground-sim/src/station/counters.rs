@@ -17,10 +17,15 @@ pub struct Counters {
     pub new: u64,
     /// Symbols that were known, or whose block was whole.
     pub known: u64,
+    /// Datagrams without a key that were spooled as they are.
+    pub spooled: u64,
     /// Datagrams that were not taken, by reason.
     pub rejected: BTreeMap<&'static str, u64>,
     #[serde(skip)]
     sessions: BTreeMap<u32, Session>,
+    /// The present pass, of the latest session.
+    #[serde(skip)]
+    pass: Option<(u32, Session)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +53,7 @@ impl Counters {
         match verdict {
             Verdict::New => self.new += 1,
             Verdict::Known => self.known += 1,
+            Verdict::Spooled => self.spooled += 1,
             Verdict::Rejected(reason) => *self.rejected.entry(reason).or_default() += 1,
         }
     }
@@ -58,6 +64,29 @@ impl Counters {
         s.first = s.first.min(seq);
         s.last = s.last.max(seq);
         s.heard += 1;
+        let one = Session { first: seq, last: seq, heard: 0 };
+        let (of, pass) = self.pass.get_or_insert((session, one));
+        if session > *of {
+            (*of, *pass) = (session, one);
+        }
+        if session == *of {
+            pass.first = pass.first.min(seq);
+            pass.last = pass.last.max(seq);
+            pass.heard += 1;
+        }
+    }
+
+    /// Of the present pass: the first link sequence number heard, how many datagrams were sent from it to the
+    /// last one heard, and how many of them were heard.
+    pub(super) fn present_pass(&self) -> Option<(u64, u64, u64)> {
+        let (session, pass) = self.pass.as_ref()?;
+        let span = pass.last - pass.first + 1;
+        Some(((u64::from(*session) << 40) | pass.first, span, pass.heard))
+    }
+
+    /// What comes from now on is another pass.
+    pub(super) fn begin_pass(&mut self) {
+        self.pass = None;
     }
 
     /// The loss over all sessions heard; `None` if nothing was.
@@ -83,6 +112,11 @@ mod tests {
         c.heard((1 << 40) + 5);
         let loss = c.link_loss().unwrap();
         assert_eq!((loss.sent, loss.heard), (11, 5));
+        assert_eq!(c.present_pass(), Some(((1 << 40) + 5, 1, 1)), "the latest session's");
+        c.begin_pass();
+        assert_eq!(c.present_pass(), None);
+        [30, 33].map(|seq| c.heard((1 << 40) + seq));
+        assert_eq!(c.present_pass(), Some(((1 << 40) + 30, 4, 2)));
         assert!((loss.loss - 6.0 / 11.0).abs() < 1e-12);
     }
 }

@@ -1,40 +1,62 @@
 //! The station: datagrams in, from the air or from captures, products out.
 //!
 //! Every datagram is checked (structure, CRC, keyed tag), its symbol spooled to the symbol store on
-//! disk, its block decoded as soon as enough symbols are there, opened under its bundle's key and, once
-//! all blocks are whole, written out as files. The store survives kill -9 at any moment and spans
+//! disk, its block decoded as soon as enough symbols are there, opened under its bundle's key and
+//! written into the product. The store survives kill -9 at any moment and spans
 //! passes, captures and stations: whatever is pushed, in whatever order and however often, only helps.
+//! Datagrams for which there is no key are spooled as they are ([`raw`]), until there is one.
 //!
-//! The station never opens a socket or reads a clock: bytes are handed in.
+//! Memory is bounded whatever comes: bundles that were not heard of for a while are put back into the
+//! store. Decoding and writing products is done by a thread of its own. The station never opens a socket
+//! or reads a clock: bytes are handed in.
 
 mod alerts;
 mod blocks;
 mod bundle;
 mod counters;
-
+mod draft;
+mod finish;
 pub mod live;
+mod part;
 mod products;
+mod raw;
+mod report;
+mod subsets;
+mod symbols;
+mod workshop;
 
 pub use alerts::{AlertBook, AlertReport};
-pub use bundle::BundleReport;
 pub use counters::{Counters, LinkLoss};
 pub(crate) use products::hex;
 pub use products::{FileReport, OpenedBundle, open_sealed_file, sha256_file, sha256_hex};
+pub use raw::{RawReport, raw_spools};
+pub use report::BundleReport;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use passband_proto::datagram::Datagram;
-use passband_proto::ids::BundleId;
 use passband_proto::keyring::KeyRing;
 use passband_proto::keys::TagKey;
+use passband_proto::report::BundleState;
+use passband_proto::transfer::belief::Observation;
 
-use bundle::Bundle;
+use bundle::{Bundle, Key, Taken};
+use finish::{Finisher, Job};
+use raw::RawSpool;
+use workshop::Workshop;
 
 /// Symbols held in memory before they are written to the store, bytes.
-const PENDING_LIMIT_BYTES: usize = 32 << 20;
+const PENDING_LIMIT_BYTES: usize = 16 << 20;
+/// Bundles and open blocks held in memory; a block takes some kilobytes.
+const MAX_WEIGHT: usize = 8192;
+/// Reports held of bundles that are not in memory.
+const MAX_REPORTS: usize = 4096;
+/// What datagrams without a key may take on disk, bytes.
+const RAW_LIMIT_BYTES: u64 = 256 << 30;
 
 /// What became of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +65,8 @@ pub enum Verdict {
     New,
     /// A symbol that was known, or of a block that is whole.
     Known,
+    /// There is no key for it: it was spooled as it is.
+    Spooled,
     /// Not taken, for this reason.
     Rejected(&'static str),
 }
@@ -50,11 +74,17 @@ pub enum Verdict {
 /// Receives bundles.
 #[derive(Debug)]
 pub struct Station {
-    keys: KeyRing,
     tag_keys: BTreeMap<(u16, u16), TagKey>,
     store: PathBuf,
-    out: PathBuf,
-    bundles: BTreeMap<(u16, u16, BundleId), Bundle>,
+    bundles: BTreeMap<Key, Bundle>,
+    weight: usize,
+    clock: u64,
+    /// What is in the store and not in memory.
+    shelved: BTreeSet<Key>,
+    reports: BTreeMap<Key, BundleReport>,
+    raw: RawSpool,
+    workshop: Workshop,
+    dirty: BTreeSet<(Key, u32)>,
     pending_bytes: usize,
     counters: Counters,
     finished: Vec<BundleReport>,
@@ -71,11 +101,16 @@ impl Station {
         }
         let tag_keys = keys.iter().map(|k| ((k.spacecraft(), k.epoch()), k.tag_key())).collect();
         let mut station = Self {
-            keys,
             tag_keys,
             store: store.to_owned(),
-            out: out.to_owned(),
             bundles: BTreeMap::new(),
+            weight: 0,
+            clock: 0,
+            shelved: BTreeSet::new(),
+            reports: BTreeMap::new(),
+            raw: RawSpool::open(&store.join("raw"), RAW_LIMIT_BYTES)?,
+            workshop: Workshop::start(Finisher::new(keys, out))?,
+            dirty: BTreeSet::new(),
             pending_bytes: 0,
             counters: Counters::default(),
             finished: Vec::new(),
@@ -102,41 +137,102 @@ impl Station {
         self.counters.count(Verdict::Rejected("foreign"), bytes);
     }
 
-    /// Writes what is in memory to the store. What was pushed before survives kill -9 from here on.
+    /// Takes the datagrams that another station spooled or stored without a key, or for which a key came
+    /// since: `dir` is its store. What can be used is taken; nothing is removed there.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn take_store(&mut self, dir: &Path) -> Result<()> {
+        raw::replay(&dir.join("raw"), |bytes| self.push(bytes).map(drop))
+    }
+
+    /// Writes what is in memory to the store: what was pushed before survives kill -9 from here on. Takes
+    /// note of what was decoded meanwhile.
     ///
     /// # Errors
     /// Those of the disk.
     pub fn flush(&mut self) -> Result<()> {
         self.pending_bytes = 0;
-        self.bundles.values_mut().try_for_each(Bundle::flush)
+        for (key, block) in std::mem::take(&mut self.dirty) {
+            if let Some(bundle) = self.bundles.get_mut(&key) {
+                bundle.flush(block)?;
+            }
+        }
+        self.raw.flush()?;
+        self.collect(Duration::ZERO)
     }
 
-    /// Tries to decode every block that has K symbols, also where K + 2 had not come yet, and writes
-    /// what is in memory to the store: for the end of a pass or of the captures.
+    /// Waits until all that can be decoded is, and writes what there is of bundles that are not complete:
+    /// for the end of a pass or of the captures.
     ///
     /// # Errors
     /// Those of the disk.
     pub fn settle(&mut self) -> Result<()> {
         self.flush()?;
-        let ids: Vec<_> = self.bundles.keys().copied().collect();
-        for id in ids {
-            if let Some(bundle) = self.bundles.get_mut(&id) {
-                bundle.decode_all(&self.keys, &self.out)?;
-                self.finished.extend(bundle.take_completion());
-            }
-        }
-        Ok(())
+        self.wait()?;
+        let jobs: Vec<_> = self.bundles.values_mut().filter_map(Bundle::job_partial).collect();
+        jobs.into_iter().try_for_each(|job| self.workshop.give(job))?;
+        self.wait()
     }
 
-    /// Every bundle heard of, by spacecraft, epoch and id.
+    /// Every bundle heard of, by spacecraft, epoch and id; of those that are in the store only, the first
+    /// few thousand.
     #[must_use]
     pub fn report(&self) -> Vec<BundleReport> {
-        self.bundles.values().map(Bundle::report).collect()
+        let mut all: BTreeMap<Key, BundleReport> = self.reports.clone();
+        all.extend(self.bundles.iter().map(|(key, bundle)| (*key, bundle.report())));
+        all.into_values().collect()
+    }
+
+    /// How many bundles are complete.
+    #[must_use]
+    pub fn complete(&self) -> usize {
+        self.bundles.values().filter(|bundle| bundle.is_complete()).count()
+            + self.reports.values().filter(|report| report.complete).count()
     }
 
     /// The bundles that became whole since the last call.
     pub fn take_finished(&mut self) -> Vec<BundleReport> {
         std::mem::take(&mut self.finished)
+    }
+
+    /// What bundles of a spacecraft and key epoch still need, for a report to it: those that were heard of
+    /// last first, `most` of them at most.
+    #[must_use]
+    pub fn states(&self, spacecraft: u16, epoch: u16, most: usize) -> Vec<BundleState> {
+        let mut bundles: Vec<_> =
+            self.bundles.values().filter(|b| (b.key().0, b.key().1) == (spacecraft, epoch)).collect();
+        bundles.sort_by_key(|bundle| std::cmp::Reverse(bundle.used));
+        bundles.into_iter().take(most).map(Bundle::state).collect()
+    }
+
+    /// What was heard of the present pass of a spacecraft's link, for a report to it.
+    #[must_use]
+    pub fn observation(&self, station: u16) -> Option<Observation> {
+        self.counters.present_pass().map(|(first_seq, span, heard)| Observation {
+            station,
+            first_seq,
+            span: u32::try_from(span).unwrap_or(u32::MAX),
+            heard: u32::try_from(heard.min(span)).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// Begins a new pass in what is counted of the link.
+    pub fn begin_pass(&mut self) {
+        self.counters.begin_pass();
+    }
+
+    /// What was spooled without a key; bundles that can be are put together, unverified.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn assemble(&mut self) -> Result<Vec<RawReport>> {
+        self.raw.flush()?;
+        let mut spools = raw_spools(&self.store)?;
+        for spool in &mut spools {
+            spool.unverified = raw::assemble(&spool.spool)?;
+        }
+        Ok(spools)
     }
 
     /// What was counted so far.
@@ -152,49 +248,152 @@ impl Station {
         };
         let header = *datagram.header();
         let Some(tag_key) = self.tag_keys.get(&(header.spacecraft, header.epoch)) else {
-            return Ok(Verdict::Rejected("no-key"));
+            return self.raw.push(&datagram, bytes);
         };
         if !datagram.verify(tag_key) {
             return Ok(Verdict::Rejected("tag"));
         }
         self.counters.heard(header.link_seq);
-        let id = (header.spacecraft, header.epoch, header.bundle);
-        if !self.bundles.contains_key(&id) {
-            let bundle = Bundle::create(&self.store, &header, datagram.symbol_bytes())?;
-            self.bundles.insert(id, bundle);
+        let key = (header.spacecraft, header.epoch, header.bundle);
+        self.load(key, &datagram)?;
+        self.clock += 1;
+        let Some(bundle) = self.bundles.get_mut(&key) else { return Ok(Verdict::Rejected("conflict")) };
+        bundle.used = self.clock;
+        let weight = bundle.weight();
+        let taken = bundle.push(&datagram);
+        self.weight += bundle.weight() - weight;
+        match taken {
+            Taken::Conflict => Ok(Verdict::Rejected("conflict")),
+            Taken::Known => Ok(Verdict::Known),
+            Taken::New(bytes) => {
+                self.pending_bytes += bytes;
+                self.dirty.insert((key, header.block));
+                let job = bundle.job_for(header.block)?;
+                let waiting = bundle.jobs_waiting()?;
+                for job in waiting.into_iter().chain(job) {
+                    self.workshop.give(job)?;
+                }
+                Ok(Verdict::New)
+            }
         }
-        let Some(bundle) = self.bundles.get_mut(&id) else { return Ok(Verdict::Rejected("conflict")) };
-        let verdict = bundle.push(&datagram);
-        if verdict == Verdict::New {
-            self.pending_bytes += bytes.len();
-            bundle.decode_if_ready(header.block, &self.keys, &self.out)?;
-            self.finished.extend(bundle.take_completion());
-        }
-        Ok(verdict)
     }
 
-    /// Takes up the bundles of the store.
+    /// Sees to it that a bundle is in memory.
+    fn load(&mut self, key: Key, datagram: &Datagram<'_>) -> Result<()> {
+        if self.bundles.contains_key(&key) {
+            return Ok(());
+        }
+        let mut jobs = Vec::new();
+        let dir = bundle::folder(&self.store, &key);
+        let bundle = if self.shelved.remove(&key) {
+            self.reports.remove(&key);
+            let mut bundle = Bundle::resume(&dir)?;
+            jobs = bundle.jobs_to_resume()?;
+            bundle
+        } else {
+            Bundle::create(&self.store, datagram.header(), datagram.symbol_bytes())?
+        };
+        self.weight += bundle.weight();
+        self.bundles.insert(key, bundle);
+        jobs.into_iter().try_for_each(|job| self.workshop.give(job))?;
+        if self.weight > MAX_WEIGHT {
+            self.shelve(key)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the bundles back into the store that were not heard of for longest; never `keep`.
+    fn shelve(&mut self, keep: Key) -> Result<()> {
+        self.flush()?;
+        let mut by_use: Vec<_> = self.bundles.values().map(|bundle| (bundle.used, bundle.key())).collect();
+        by_use.sort_unstable();
+        for (_, key) in by_use {
+            if self.weight <= MAX_WEIGHT / 2 {
+                break;
+            }
+            let idle = self.bundles.get(&key).is_some_and(Bundle::is_idle);
+            if key != keep
+                && idle
+                && let Some(bundle) = self.bundles.remove(&key)
+            {
+                self.weight -= bundle.weight();
+                self.remember(key, bundle.report());
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes a bundle that is in the store and not in memory.
+    fn remember(&mut self, key: Key, report: BundleReport) {
+        self.shelved.insert(key);
+        if self.reports.len() < MAX_REPORTS {
+            self.reports.insert(key, report);
+        }
+    }
+
+    /// Waits until nothing is left to be decoded or written.
+    fn wait(&mut self) -> Result<()> {
+        while !self.workshop.is_idle() {
+            self.collect(Duration::from_millis(100))?;
+        }
+        Ok(())
+    }
+
+    /// Takes note of what was decoded and written.
+    fn collect(&mut self, most: Duration) -> Result<()> {
+        let mut most = most;
+        while let Some(done) = self.workshop.next(most)? {
+            most = Duration::ZERO;
+            let Some(bundle) = self.bundles.get_mut(&done.key) else { continue };
+            let (weight, before) = (bundle.weight(), bundle.is_complete());
+            let next = bundle.take(done.outcome)?;
+            self.weight = self.weight + bundle.weight() - weight;
+            if bundle.is_complete() && !before {
+                self.finished.push(bundle.report());
+            }
+            next.into_iter().try_for_each(|job: Job| self.workshop.give(job))?;
+        }
+        Ok(())
+    }
+
+    /// Takes note of the bundles of the store, goes on with those that are not complete, and takes in what
+    /// was spooled without the keys that are there now.
     fn take_up(&mut self) -> Result<()> {
         let entries = fs::read_dir(&self.store)
             .with_context(|| format!("reading the symbol store {}", self.store.display()))?;
         for entry in entries {
             let path = entry.context("reading the symbol store")?.path();
-            match Bundle::resume(&path) {
-                Ok(Some(bundle)) => {
-                    self.bundles.insert(bundle.key(), bundle);
-                }
-                Ok(None) => {}
-                Err(e) => tracing::warn!("{} is left alone: {e:#}", path.display()),
+            if !path.join("about.json").is_file() {
+                continue;
+            }
+            if let Err(e) = self.take_up_bundle(&path) {
+                tracing::warn!("{} is left alone: {e:#}", path.display());
             }
         }
-        let ids: Vec<_> = self.bundles.keys().copied().collect();
-        for id in ids {
-            if let Some(bundle) = self.bundles.get_mut(&id) {
-                bundle.resume_products(&self.keys, &self.out)?;
-                self.finished.extend(bundle.take_completion());
-            }
+        let tag_keys = &self.tag_keys;
+        let known = self.raw.take_known(|spacecraft, epoch| tag_keys.contains_key(&(spacecraft, epoch)))?;
+        for spool in known {
+            raw::replay_one(&spool, |bytes| self.push(bytes).map(drop))?;
+            self.flush()?;
+            raw::remove(&spool)?;
         }
         Ok(())
+    }
+
+    fn take_up_bundle(&mut self, dir: &Path) -> Result<()> {
+        let about = bundle::read_about(dir)?;
+        let known = self.tag_keys.contains_key(&(about.spacecraft, about.epoch));
+        let done = bundle::done_report(dir).is_some();
+        if done || !known || self.weight > MAX_WEIGHT / 2 {
+            let report = bundle::glance(dir)?;
+            self.remember(about.key(), report);
+            return Ok(());
+        }
+        let mut bundle = Bundle::resume(dir)?;
+        let jobs = bundle.jobs_to_resume()?;
+        self.weight += bundle.weight();
+        self.bundles.insert(about.key(), bundle);
+        jobs.into_iter().try_for_each(|job| self.workshop.give(job))
     }
 }
 

@@ -8,12 +8,15 @@ use anyhow::{Context, Result, bail, ensure};
 use passband_proto::bundle::{
     FILE_HEADER_BYTES, FileEntry, FileHeader, Geometry, Head, Manifest, Opener, safe_name,
 };
+use passband_proto::ids::BundleId;
 use passband_proto::keyring::KeyRing;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::bundle::About;
+
 /// A file that was written out.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FileReport {
     /// Its name in the output folder.
     pub name: String,
@@ -62,16 +65,22 @@ fn open_checked(path: &Path, keys: &KeyRing, out: &Path) -> Result<OpenedBundle>
     })?;
     let opener = Opener::new(key, &header.id, geometry.block_count);
     let head = opener.open_head(read_block(&mut file, &geometry, 0)?)?;
-    let output = out.join(folder_name(&head.manifest, &header));
+    let output = out.join(folder_name(&head.manifest, &header.id));
     fs::create_dir_all(&output).with_context(|| format!("making the folder {}", output.display()))?;
     if let Some(preview) = &head.manifest.preview {
         write_aside(&output.join(&preview.name), &head.preview)?;
     }
     let files = write_files(&mut file, &geometry, &opener, &head, &output)?;
-    write_aside(
-        &output.join("bundle.json"),
-        &serde_json::to_vec_pretty(&describe(&header, &head.manifest))?,
-    )?;
+    let about = About {
+        schema: 1,
+        spacecraft: header.spacecraft,
+        epoch: header.epoch,
+        id: header.id,
+        symbol_bytes: geometry.symbol_bytes,
+        block_count: geometry.block_count,
+        class: header.class,
+    };
+    write_aside(&output.join("bundle.json"), &serde_json::to_vec_pretty(&describe(&about, &head.manifest))?)?;
     Ok(OpenedBundle { manifest: head.manifest, geometry, output, files })
 }
 
@@ -102,8 +111,8 @@ fn read_block(file: &mut File, geometry: &Geometry, block: u32) -> Result<Vec<u8
     Ok(bytes)
 }
 
-fn folder_name(manifest: &Manifest, header: &FileHeader) -> String {
-    let id = header.id.to_string();
+pub(super) fn folder_name(manifest: &Manifest, id: &BundleId) -> String {
+    let id = id.to_string();
     let short = id.get(..8).unwrap_or(&id);
     let plain = |c: char| if c.is_control() || c.is_whitespace() || "/\\".contains(c) { '-' } else { c };
     let name: String = manifest.name.chars().map(plain).collect();
@@ -111,16 +120,16 @@ fn folder_name(manifest: &Manifest, header: &FileHeader) -> String {
     if safe_name(&name) { name } else { id }
 }
 
-fn describe(header: &FileHeader, manifest: &Manifest) -> serde_json::Value {
+pub(super) fn describe(about: &About, manifest: &Manifest) -> serde_json::Value {
     let entry =
         |f: &FileEntry| serde_json::json!({ "name": f.name, "bytes": f.bytes, "sha256": hex(&f.sha256) });
     let labels: serde_json::Map<String, serde_json::Value> =
         manifest.labels.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect();
     serde_json::json!({
         "schema": 1,
-        "id": header.id.to_string(),
-        "spacecraft": header.spacecraft,
-        "epoch": header.epoch,
+        "id": about.id.to_string(),
+        "spacecraft": about.spacecraft,
+        "epoch": about.epoch,
         "name": manifest.name,
         "product": manifest.product,
         "class": manifest.class,

@@ -102,6 +102,7 @@ fn a_bundle_comes_back_out_of_order_with_losses_duplicates_and_noise() {
     assert!(output.file_name().unwrap().to_str().unwrap().starts_with("frame-1-"));
     assert_eq!(fs::read(output.join("cube.bil")).unwrap(), content);
     assert_eq!(report.files[0].sha256, sha256_hex(&content));
+    assert!(!dir.path().join("out/partial").exists(), "no trace of what was partial");
     let loss = station.counters().link_loss().unwrap();
     assert!(loss.heard > loss.sent, "every datagram was heard twice");
     assert!(*station.counters().rejected.get("crc").unwrap() > 100);
@@ -116,10 +117,16 @@ fn a_restart_at_any_moment_goes_on_where_the_last_flush_was() {
         for d in datagrams {
             station.push(d).unwrap();
         }
-        station.flush().unwrap();
+        // Half of the time nothing is waited for: the thread that decodes is stopped at its next job.
+        if pass % 2 == 0 {
+            station.flush().unwrap()
+        } else {
+            station.settle().unwrap()
+        }
         let report = &station.report()[0];
         assert_eq!(report.complete, report.percent >= 100.0, "pass {pass}: {report:?}");
     }
+    station(dir.path()).settle().unwrap();
     let mut after = station(dir.path());
     let report = after.report().remove(0);
     assert!(report.complete && report.faults.is_empty(), "{report:?}");
@@ -135,7 +142,8 @@ fn other_keys_other_spacecraft_and_conflicting_claims_are_refused() {
     let mut stranger = KeyRing::default();
     stranger.insert(EpochKey::new(1, 2, [5; 32]));
     let mut other = Station::open(stranger, &dir.path().join("s2"), &dir.path().join("o2")).unwrap();
-    assert_eq!(other.push(&all[0]).unwrap(), Verdict::Rejected("no-key"));
+    assert_eq!(other.push(&all[0]).unwrap(), Verdict::Spooled);
+    assert_eq!(other.push(&all[0]).unwrap(), Verdict::Known);
     let mut wrong = KeyRing::default();
     wrong.insert(EpochKey::new(1, 1, [6; 32]));
     let mut other = Station::open(wrong, &dir.path().join("s3"), &dir.path().join("o3")).unwrap();
@@ -157,6 +165,7 @@ fn other_keys_other_spacecraft_and_conflicting_claims_are_refused() {
     for d in &all {
         station.push(d).unwrap();
     }
+    station.settle().unwrap();
     assert!(station.report()[0].complete);
 }
 
@@ -176,4 +185,114 @@ fn a_store_with_rubbish_in_it_still_opens() {
     }
     station.settle().unwrap();
     assert!(station.report().iter().any(|b| b.complete));
+}
+
+#[test]
+fn half_of_the_source_symbols_are_half_of_the_content() {
+    let dir = tempfile::tempdir().unwrap();
+    let content = content();
+    let mut station = station(dir.path());
+    let is_head = |d: &[u8]| passband_proto::datagram::Datagram::parse(d).unwrap().header().block == 0;
+    for (i, d) in datagrams(&content, 0).iter().enumerate() {
+        if is_head(d) || i % 2 == 0 {
+            station.push(d).unwrap();
+        }
+    }
+    station.settle().unwrap();
+    let report = station.report().remove(0);
+    assert!(!report.complete && report.name.as_deref() == Some("frame 1"));
+    let partial = report.partial.unwrap();
+    let file = fs::read(partial.join("cube.bil")).unwrap();
+    let about: serde_json::Value =
+        serde_json::from_slice(&fs::read(partial.join("partial.json")).unwrap()).unwrap();
+    let about = &about["files"][0];
+    let missing: Vec<(usize, usize)> = serde_json::from_value(about["missing"].clone()).unwrap();
+    assert_eq!(file.len(), content.len());
+    let mut at = 0;
+    let mut present = 0;
+    for (from, to) in missing.into_iter().chain([(content.len(), content.len())]) {
+        assert_eq!(file[at..from], content[at..from]);
+        present += from - at;
+        assert!(file[from..to].iter().all(|b| *b == 0));
+        at = to;
+    }
+    assert_eq!(about["present_bytes"], present);
+    let share = present as f64 / content.len() as f64;
+    assert!((0.49..0.51).contains(&share), "{share}");
+
+    for d in &datagrams(&content, 0) {
+        station.push(d).unwrap();
+    }
+    station.settle().unwrap();
+    let report = station.report().remove(0);
+    assert!(report.complete && !partial.exists());
+    assert_eq!(fs::read(report.output.unwrap().join("cube.bil")).unwrap(), content);
+}
+
+#[test]
+fn without_keys_datagrams_are_spooled_put_together_and_used_once_there_is_a_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let content = content();
+    let all = datagrams(&content, 30);
+    let (antenna, other) = (dir.path().join("antenna"), dir.path().join("other"));
+    // Two antennas, each hears its part; one of them also hears forgeries with a right CRC.
+    for (place, part) in [(&antenna, 0), (&other, 1)] {
+        let mut station =
+            Station::open(KeyRing::default(), &place.join("store"), &place.join("out")).unwrap();
+        for d in all.iter().enumerate().filter(|(i, _)| i % 2 == part).map(|(_, d)| d) {
+            assert_eq!(station.push(d).unwrap(), Verdict::Spooled);
+        }
+        if part == 1 {
+            let header = *passband_proto::datagram::Datagram::parse(&all[7]).unwrap().header();
+            let mut forged = vec![0; 192];
+            encode(&header, &[7; 128], &EpochKey::new(9, 9, [9; 32]).tag_key(), &mut forged).unwrap();
+            assert_eq!(station.push(&forged).unwrap(), Verdict::Spooled);
+        }
+        assert_eq!(station.assemble().unwrap()[0].unverified, None, "half is not enough");
+    }
+    let mut home = station(dir.path());
+    home.take_store(&antenna.join("store")).unwrap();
+    home.take_store(&other.join("store")).unwrap();
+    home.settle().unwrap();
+    let report = home.report().remove(0);
+    assert!(report.complete, "{report:?}");
+    assert_eq!(home.counters().rejected.get("tag"), Some(&1));
+
+    // All of it at one antenna: sealed there, opened elsewhere.
+    let mut alone = Station::open(KeyRing::default(), &antenna.join("store"), &antenna.join("out")).unwrap();
+    all.iter().for_each(|d| drop(alone.push(d).unwrap()));
+    let sealed = alone.assemble().unwrap().remove(0).unverified.unwrap();
+    let opened = open_sealed_file(&sealed, &keys(), &dir.path().join("opened")).unwrap();
+    assert_eq!(fs::read(opened.output.join("cube.bil")).unwrap(), content);
+    drop(alone);
+
+    // And the keys come to the antenna.
+    let mut keyed = Station::open(keys(), &antenna.join("store"), &antenna.join("out")).unwrap();
+    keyed.settle().unwrap();
+    assert!(keyed.report()[0].complete);
+    assert!(keyed.assemble().unwrap().is_empty() && !sealed.exists(), "nothing is left to be verified");
+}
+
+#[test]
+fn a_report_says_what_is_missing_as_of_when() {
+    let dir = tempfile::tempdir().unwrap();
+    let content = content();
+    let all = datagrams(&content, 10);
+    let mut station = station(dir.path());
+    for d in all.iter().filter(|d| d[23] < 3) {
+        let datagram = passband_proto::datagram::Datagram::parse(d).unwrap();
+        if datagram.header().block != 2 || datagram.header().esi % 2 == 0 {
+            station.push(d).unwrap();
+        }
+    }
+    station.settle().unwrap();
+    let state = station.states(1, 1, 9).remove(0);
+    assert_eq!(state.blocks[0].missing + state.blocks[1].missing, 0);
+    assert_eq!((state.blocks[2].missing, state.blocks[2].as_of), (45, 109));
+    assert_eq!((state.blocks[3].missing, state.blocks[3].as_of), (100, 0), "unheard of");
+    assert!(station.states(1, 2, 9).is_empty());
+    all.iter().for_each(|d| drop(station.push(d).unwrap()));
+    station.settle().unwrap();
+    assert!(station.states(1, 1, 9)[0].blocks.is_empty(), "all of it is there");
+    assert!(station.observation(5).unwrap().span > 0);
 }

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use aes::Aes256;
+use aes::cipher::{Block, BlockCipherEncrypt};
 use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::AeadInOut;
 use sha2::{Digest, Sha256};
@@ -11,9 +13,13 @@ use crate::bundle::manifest::MAX_MANIFEST_BYTES;
 use crate::ids::BundleId;
 use crate::keys::EpochKey;
 
+/// Blocks of AES that are worked out at a time.
+const PIECE_BLOCKS: usize = 8;
+
 /// Opens the blocks of one bundle.
 pub struct Opener {
     cipher: Aes256Gcm,
+    blocks: Aes256,
     associated: [u8; super::ASSOCIATED_BYTES],
     block_count: u32,
 }
@@ -35,6 +41,7 @@ impl Opener {
     pub fn new(key: &EpochKey, id: &BundleId, block_count: u32) -> Self {
         Self {
             cipher: key.bundle_key(id).cipher(),
+            blocks: key.bundle_key(id).block_cipher(),
             associated: associated(key.spacecraft(), key.epoch(), id, block_count),
             block_count,
         }
@@ -54,6 +61,37 @@ impl Opener {
             .decrypt_inout_detached(&nonce.into(), &self.associated, plain.into(), &tag.into())
             .map_err(|_| seal)?;
         sealed.truncate(bytes);
+        Ok(())
+    }
+
+    /// Opens a piece of a block in place, without its seal: for authentic bytes of a block that isn't whole
+    /// yet. `offset` is where the piece begins in the block, a multiple of 16.
+    ///
+    /// AES-256-GCM encrypts in counter mode, the first 16 bytes under counter 2 (NIST SP 800-38D, 7.1), so
+    /// that any piece can be opened by itself. Nothing here tells whether the bytes are right: that is up to
+    /// whoever verified them, such as by their datagrams' tags.
+    ///
+    /// # Errors
+    /// [`OpenError::Piece`]: an offset that is no multiple of 16, or beyond any block.
+    pub fn open_piece(&self, block: u32, offset: u32, bytes: &mut [u8]) -> Result<(), OpenError> {
+        if offset % 16 != 0 {
+            return Err(OpenError::Piece { block, offset });
+        }
+        let nonce = nonce(block, block.checked_add(1) == Some(self.block_count));
+        let mut counter = (offset / 16).checked_add(2).ok_or(OpenError::Piece { block, offset })?;
+        for piece in bytes.chunks_mut(16 * PIECE_BLOCKS) {
+            let mut stream = [Block::<Aes256>::default(); PIECE_BLOCKS];
+            for mask in &mut stream {
+                let (head, tail) = mask.split_at_mut(nonce.len());
+                head.copy_from_slice(&nonce);
+                tail.copy_from_slice(&counter.to_be_bytes());
+                counter = counter.checked_add(1).ok_or(OpenError::Piece { block, offset })?;
+            }
+            self.blocks.encrypt_blocks(&mut stream);
+            for (byte, mask) in piece.iter_mut().zip(stream.iter().flatten()) {
+                *byte ^= mask;
+            }
+        }
         Ok(())
     }
 
@@ -105,6 +143,13 @@ pub enum OpenError {
         /// Which block.
         block: u32,
     },
+    /// A piece that can't be opened by itself: its offset is no multiple of 16, or out of range.
+    Piece {
+        /// Which block.
+        block: u32,
+        /// Where the piece begins.
+        offset: u32,
+    },
     /// The seal holds, but the head is of a shape this version doesn't know.
     Head,
     /// The seal holds, but the manifest is outside its limits.
@@ -115,6 +160,9 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Seal { block } => write!(f, "the seal of block {block} does not hold"),
+            Self::Piece { block, offset } => {
+                write!(f, "a piece at {offset} of block {block} can't be opened by itself")
+            }
             Self::Head => f.write_str("the bundle's head is of a shape this version doesn't know"),
             Self::Manifest(e) => e.fmt(f),
         }

@@ -1,0 +1,328 @@
+//! What takes time: decoding blocks, opening them, and writing products.
+//!
+//! A [`Finisher`] does one [`Job`] after another and says what came of it. It works on the files of the
+//! store alone and shares nothing with whoever takes datagrams, so that it may run in a thread of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use passband_proto::bundle::{Geometry, Manifest, Opener};
+use passband_proto::fountain::BlockDecoder;
+use passband_proto::keyring::KeyRing;
+
+use super::blocks::{Records, source_symbols};
+use super::bundle::{About, Key};
+use super::draft::{Draft, Range};
+use super::part::PartFile;
+use super::products::{OpenedBundle, open_sealed_file};
+use super::subsets;
+
+/// Bundles whose files are held open.
+const MAX_HELD: usize = 8;
+/// Symbols beyond K that a decoder is given at most: more add nothing but memory.
+const EXTRA_SYMBOLS: usize = 16;
+
+/// Something to do.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) about: About,
+    pub(super) dir: PathBuf,
+    pub(super) geometry: Geometry,
+    pub(super) task: Task,
+}
+
+#[derive(Debug)]
+pub(super) enum Task {
+    /// Decode a block from the symbols in its file.
+    Block { block: u32, spool: PathBuf },
+    /// The head is there from before: open it.
+    Head,
+    /// All blocks are there: make the sealed file and the product.
+    Finish,
+    /// Open the sealed file that stands there from before.
+    Reopen { sealed: PathBuf },
+    /// Write what there is: of the blocks that are whole, and of those that are not.
+    Partial { whole: Vec<u32>, open: Vec<(u32, PathBuf)> },
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) key: Key,
+    pub(super) outcome: Outcome,
+}
+
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// A block is whole and in its place. Of the head: what is in the bundle, and where its preview is.
+    Whole { block: u32, head: Option<(Manifest, PathBuf)> },
+    /// More symbols of a block are needed.
+    More { block: u32 },
+    /// A block's symbols don't give what was sealed; some were dropped, or all were put aside.
+    Bad { block: u32, what: String },
+    /// The bundle is complete.
+    Complete(Box<OpenedBundle>),
+    /// What there is was written there.
+    Partial(PathBuf),
+    /// The bundle can't be finished, for this reason.
+    Fault(String),
+}
+
+/// Does jobs.
+#[derive(Debug)]
+pub(super) struct Finisher {
+    keys: KeyRing,
+    out: PathBuf,
+    held: BTreeMap<Key, Held>,
+    clock: u64,
+}
+
+/// The open files of a bundle.
+#[derive(Debug)]
+struct Held {
+    part: PartFile,
+    opener: Opener,
+    draft: Option<Draft>,
+    /// Blocks whose content is in the draft.
+    written: BTreeSet<u32>,
+    used: u64,
+}
+
+impl Finisher {
+    pub(super) fn new(keys: KeyRing, out: &Path) -> Self {
+        Self { keys, out: out.to_owned(), held: BTreeMap::new(), clock: 0 }
+    }
+
+    /// Does a job. Errors are those of the disk.
+    pub(super) fn run(&mut self, job: &Job) -> Result<Done> {
+        let outcome = match &job.task {
+            Task::Block { block, spool } => self.block(job, *block, spool)?,
+            Task::Head => self.head(job)?,
+            Task::Finish => match self.finish(job) {
+                Ok(opened) => Outcome::Complete(Box::new(opened)),
+                Err(e) => Outcome::Fault(format!("{e:#}")),
+            },
+            Task::Reopen { sealed } => match open_sealed_file(sealed, &self.keys, &self.out) {
+                Ok(opened) => Outcome::Complete(Box::new(opened)),
+                Err(e) => Outcome::Fault(format!("{e:#}")),
+            },
+            Task::Partial { whole, open } => self.partial(job, whole, open)?,
+        };
+        Ok(Done { key: job.about.key(), outcome })
+    }
+
+    fn block(&mut self, job: &Job, block: u32, spool: &Path) -> Result<Outcome> {
+        let symbol_bytes = job.about.symbol_bytes;
+        let Some(sealed) = decode(spool, symbol_bytes)? else { return Ok(Outcome::More { block }) };
+        let out = self.out.clone();
+        let held = self.hold(job)?;
+        let mut plain = sealed.clone();
+        let sealed = match held.opener.open(block, &mut plain) {
+            Ok(()) => sealed,
+            Err(e) => match subsets::search(spool, symbol_bytes, |sealed| {
+                plain = sealed.to_vec();
+                held.opener.open(block, &mut plain).is_ok()
+            })? {
+                subsets::Found::Whole(sealed) => sealed,
+                subsets::Found::Nothing { aside } => {
+                    let what = format!("{e}: its symbols were put aside as {}", aside.display());
+                    return Ok(Outcome::Bad { block, what });
+                }
+            },
+        };
+        held.part.write(&job.geometry, block, &sealed)?;
+        if block == 0 {
+            return Ok(held.open_head(&job.about, &out, sealed));
+        }
+        held.put(block, &plain)?;
+        Ok(Outcome::Whole { block, head: None })
+    }
+
+    fn head(&mut self, job: &Job) -> Result<Outcome> {
+        let out = self.out.clone();
+        let held = self.hold(job)?;
+        let sealed = held.part.read(&job.geometry, 0)?;
+        Ok(held.open_head(&job.about, &out, sealed))
+    }
+
+    /// Makes the sealed file, and the product.
+    fn finish(&mut self, job: &Job) -> Result<OpenedBundle> {
+        let sealed = job.dir.join(format!("{}.pbb", job.about.id));
+        let out = self.out.clone();
+        self.hold(job)?.ready_draft(job, &out)?;
+        let mut held = self.held.remove(&job.about.key()).context("the bundle's files were closed")?;
+        let Some(draft) = held.draft.take().filter(|draft| draft.head().content.is_none()) else {
+            // A single block: the draft holds nothing but the preview.
+            held.part.finish(&job.about, job.geometry, &sealed)?;
+            let opened = open_sealed_file(&sealed, &self.keys, &out)?;
+            let name = opened.output.file_name().context("the product has no name")?;
+            super::draft::remove_folder(&out.join("partial").join(name));
+            return Ok(opened);
+        };
+        for block in 1..job.geometry.block_count {
+            if !held.written.contains(&block) {
+                let mut plain = held.part.read(&job.geometry, block)?;
+                held.opener.open(block, &mut plain)?;
+                draft.write(draft.content_offset(block), &plain)?;
+            }
+        }
+        let manifest = draft.head().manifest.clone();
+        let (output, files) = draft.finish()?;
+        held.part.finish(&job.about, job.geometry, &sealed)?;
+        Ok(OpenedBundle { manifest, geometry: job.geometry, output, files })
+    }
+
+    fn partial(&mut self, job: &Job, whole: &[u32], open: &[(u32, PathBuf)]) -> Result<Outcome> {
+        let out = self.out.clone();
+        let held = self.hold(job)?;
+        if let Err(e) = held.ready_draft(job, &out) {
+            return Ok(Outcome::Fault(format!("{e:#}")));
+        }
+        let mut present = Ranges::default();
+        let segment = |draft: &Draft| u64::from(draft.head().manifest.segment_bytes);
+        for &block in whole.iter().filter(|block| **block > 0) {
+            if !held.written.contains(&block) {
+                let mut plain = held.part.read(&job.geometry, block)?;
+                if held.opener.open(block, &mut plain).is_err() {
+                    continue;
+                }
+                held.put(block, &plain)?;
+            }
+            let Some(draft) = &held.draft else { continue };
+            present.add(draft.content_offset(block), segment(draft));
+        }
+        let Some(draft) = &held.draft else { return Ok(Outcome::Fault("no draft".to_owned())) };
+        for (block, spool) in open.iter().filter(|(block, _)| *block > 0) {
+            pieces(draft, &held.opener, *block, spool, job.about.symbol_bytes, &mut present)?;
+        }
+        draft.describe(&present.done())?;
+        Ok(Outcome::Partial(draft.folder().to_owned()))
+    }
+
+    /// The open files of a job's bundle.
+    fn hold(&mut self, job: &Job) -> Result<&mut Held> {
+        self.clock += 1;
+        let key = job.about.key();
+        if !self.held.contains_key(&key) {
+            if self.held.len() >= MAX_HELD
+                && let Some(oldest) = self.held.iter().min_by_key(|(_, held)| held.used).map(|(key, _)| *key)
+            {
+                self.held.remove(&oldest);
+            }
+            let (spacecraft, epoch) = (job.about.spacecraft, job.about.epoch);
+            let epoch_key = self.keys.get(spacecraft, epoch);
+            let epoch_key = epoch_key
+                .with_context(|| format!("there is no key for spacecraft {spacecraft}, epoch {epoch}"))?;
+            let opener = Opener::new(epoch_key, &job.about.id, job.about.block_count);
+            let part = PartFile::open(&job.dir, &job.about)?;
+            let (draft, written) = (None, BTreeSet::new());
+            self.held.insert(key, Held { part, opener, draft, written, used: 0 });
+        }
+        let held = self.held.get_mut(&key).context("the bundle's files were closed")?;
+        held.used = self.clock;
+        Ok(held)
+    }
+}
+
+impl Held {
+    /// The head is there: begins the product.
+    fn open_head(&mut self, about: &About, out: &Path, sealed: Vec<u8>) -> Outcome {
+        let draft = self.opener.open_head(sealed).map_err(anyhow::Error::from);
+        let draft = draft.and_then(|head| Draft::open(out, about, head));
+        match draft.and_then(|draft| draft.describe(&[]).map(|()| draft)) {
+            Ok(draft) => {
+                let head = Some((draft.head().manifest.clone(), draft.folder().to_owned()));
+                self.draft = Some(draft);
+                Outcome::Whole { block: 0, head }
+            }
+            Err(e) => Outcome::Fault(format!("{e:#}")),
+        }
+    }
+
+    /// Sees to it that there is a draft, if the head is there.
+    fn ready_draft(&mut self, job: &Job, out: &Path) -> Result<()> {
+        if self.draft.is_none() {
+            let head = self.opener.open_head(self.part.read(&job.geometry, 0)?)?;
+            self.draft = Some(Draft::open(out, &job.about, head)?);
+        }
+        Ok(())
+    }
+
+    /// Writes a content block into the product, if there is one yet.
+    fn put(&mut self, block: u32, plain: &[u8]) -> Result<()> {
+        if let Some(draft) = &self.draft {
+            draft.write(draft.content_offset(block), plain)?;
+            self.written.insert(block);
+        }
+        Ok(())
+    }
+}
+
+/// Decodes a block from the symbols in a file; `None`: it takes more.
+fn decode(spool: &Path, symbol_bytes: u16) -> Result<Option<Vec<u8>>> {
+    let mut records = Records::open(spool, symbol_bytes)?;
+    let most = source_symbols(records.block_bytes, symbol_bytes) as usize + EXTRA_SYMBOLS;
+    let mut decoder = BlockDecoder::new(records.block_bytes, symbol_bytes)?;
+    let mut symbols = Vec::with_capacity(most);
+    while symbols.len() < most
+        && let Some((esi, symbol)) = records.next()?
+    {
+        symbols.push((esi, symbol.to_vec()));
+    }
+    Ok(decoder.decode(symbols))
+}
+
+/// Opens the source symbols of a block that isn't whole, one by one.
+fn pieces(
+    draft: &Draft,
+    opener: &Opener,
+    block: u32,
+    spool: &Path,
+    symbol_bytes: u16,
+    present: &mut Ranges,
+) -> Result<()> {
+    if fs::metadata(spool).is_err() || symbol_bytes % 16 != 0 {
+        return Ok(());
+    }
+    let mut records = Records::open(spool, symbol_bytes)?;
+    let k = source_symbols(records.block_bytes, symbol_bytes);
+    let content = records.block_bytes.saturating_sub(passband_proto::bundle::SEAL_BYTES);
+    while let Some((esi, symbol)) = records.next()? {
+        let offset = esi.saturating_mul(u32::from(symbol_bytes));
+        if esi >= k || offset >= content || opener.open_piece(block, offset, symbol).is_err() {
+            continue;
+        }
+        let bytes = symbol.len().min((content - offset) as usize);
+        let at = draft.content_offset(block) + u64::from(offset);
+        draft.write(at, symbol.get(..bytes).unwrap_or_default())?;
+        present.add(at, bytes as u64);
+    }
+    Ok(())
+}
+
+/// Ranges in any order, put together.
+#[derive(Debug, Default)]
+struct Ranges(Vec<Range>);
+
+impl Ranges {
+    fn add(&mut self, start: u64, bytes: u64) {
+        match self.0.last_mut() {
+            Some((_, end)) if *end == start => *end += bytes,
+            _ => self.0.push((start, start + bytes)),
+        }
+    }
+
+    fn done(mut self) -> Vec<Range> {
+        self.0.sort_unstable();
+        let mut out: Vec<Range> = Vec::new();
+        for (start, end) in self.0 {
+            match out.last_mut() {
+                Some((_, last)) if *last >= start => *last = end.max(*last),
+                _ => out.push((start, end)),
+            }
+        }
+        out
+    }
+}

@@ -1,0 +1,126 @@
+//! The sealed file while it is put together: `<id>.part`, each block at its place as soon as it is decoded,
+//! and `blocks.log`, which says which blocks are there.
+//!
+//! The log is records of 12 bytes: block u32, sealed size u32, CRC-32C u32 of both. A record is appended
+//! once its block is written; a torn one is cut off.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use passband_proto::bundle::{FileHeader, Geometry};
+use passband_proto::crc32c;
+
+use super::bundle::About;
+
+const RECORD_BYTES: usize = 12;
+
+/// The sealed file of a bundle, block by block.
+#[derive(Debug)]
+pub(super) struct PartFile {
+    path: PathBuf,
+    file: File,
+    log: File,
+    log_path: PathBuf,
+}
+
+impl PartFile {
+    /// Opens it, made if it isn't there.
+    pub(super) fn open(dir: &Path, about: &About) -> Result<Self> {
+        let path = dir.join(format!("{}.part", about.id));
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
+        let file = file.with_context(|| format!("opening {}", path.display()))?;
+        let log_path = dir.join("blocks.log");
+        let log = OpenOptions::new().create(true).append(true).open(&log_path);
+        let log = log.with_context(|| format!("opening {}", log_path.display()))?;
+        Ok(Self { path, file, log, log_path })
+    }
+
+    /// Writes a block at its place, and notes that it is there.
+    pub(super) fn write(&mut self, geometry: &Geometry, block: u32, sealed: &[u8]) -> Result<()> {
+        let offset = geometry.block_offset(block).context("no such block")?;
+        self.file.write_all_at(sealed, offset).with_context(|| format!("writing {}", self.path.display()))?;
+        let record = record(block, u32::try_from(sealed.len()).context("a block of 4 GiB or more")?);
+        self.log.write_all(&record).with_context(|| format!("writing {}", self.log_path.display()))
+    }
+
+    /// Reads a block.
+    pub(super) fn read(&self, geometry: &Geometry, block: u32) -> Result<Vec<u8>> {
+        let place = geometry.block_offset(block).zip(geometry.block_bytes(block));
+        let (offset, bytes) = place.context("no such block")?;
+        let mut sealed = vec![0; bytes as usize];
+        self.file
+            .read_exact_at(&mut sealed, offset)
+            .with_context(|| format!("reading {}", self.path.display()))?;
+        Ok(sealed)
+    }
+
+    /// All blocks are there: writes the header and gives the file its name.
+    pub(super) fn finish(self, about: &About, geometry: Geometry, path: &Path) -> Result<()> {
+        let header = FileHeader {
+            spacecraft: about.spacecraft,
+            epoch: about.epoch,
+            id: about.id,
+            class: about.class,
+            geometry,
+        };
+        let write = || {
+            self.file.write_all_at(&header.encode(), 0)?;
+            self.file.set_len(geometry.sealed_bytes())?;
+            fs::rename(&self.path, path)
+        };
+        write().with_context(|| format!("writing {}", path.display()))
+    }
+}
+
+/// The blocks that the log says are there, with their sealed sizes; cuts off what a crash has torn.
+pub(super) fn blocks_of(dir: &Path) -> Result<Vec<(u32, u32)>> {
+    let path = dir.join("blocks.log");
+    let Ok(bytes) = fs::read(&path) else { return Ok(Vec::new()) };
+    let mut blocks = Vec::new();
+    for part in bytes.chunks_exact(RECORD_BYTES) {
+        let mut words = part.chunks_exact(4).filter_map(|w| w.try_into().ok().map(u32::from_be_bytes));
+        let (Some(block), Some(size)) = (words.next(), words.next()) else { break };
+        if record(block, size) != part {
+            break;
+        }
+        blocks.push((block, size));
+    }
+    let sound = (blocks.len() * RECORD_BYTES) as u64;
+    if sound != bytes.len() as u64 {
+        let file = OpenOptions::new().write(true).open(&path);
+        let cut = file.and_then(|file| file.set_len(sound));
+        cut.with_context(|| format!("cutting {}", path.display()))?;
+    }
+    Ok(blocks)
+}
+
+fn record(block: u32, size: u32) -> [u8; RECORD_BYTES] {
+    let mut out = [0; RECORD_BYTES];
+    out[..4].copy_from_slice(&block.to_be_bytes());
+    out[4..8].copy_from_slice(&size.to_be_bytes());
+    let crc = crc32c::checksum(&out[..8]);
+    out[8..].copy_from_slice(&crc.to_be_bytes());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_log_keeps_what_stands_before() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(blocks_of(dir.path()).unwrap(), []);
+        let all = [record(0, 70), record(5, 90), record(2, 90)].concat();
+        for cut in 0..=all.len() {
+            fs::write(dir.path().join("blocks.log"), &all[..cut]).unwrap();
+            let whole = &[(0, 70), (5, 90), (2, 90)][..cut / RECORD_BYTES];
+            assert_eq!(blocks_of(dir.path()).unwrap(), whole);
+            let left = fs::metadata(dir.path().join("blocks.log")).unwrap().len();
+            assert_eq!(left as usize, cut / RECORD_BYTES * RECORD_BYTES);
+        }
+    }
+}
