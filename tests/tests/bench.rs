@@ -29,7 +29,9 @@ fn every_row_of_the_transfer_is_there_and_what_hangs_on_no_clock_is_met() {
         };
         assert_eq!(row["met"], met, "{row}");
         let group = row["group"].as_str().unwrap();
-        let timed = NOT_JUDGED.contains(&group) || row["what"].as_str().unwrap().starts_with("goodput");
+        let what = row["what"].as_str().unwrap();
+        let timed = NOT_JUDGED.contains(&group)
+            || ["goodput", "symbols a kill -9"].iter().any(|s| what.starts_with(s));
         assert!(met || timed, "missed: {row}");
     }
     let missed = rows.iter().any(|row| row["met"] == false);

@@ -95,6 +95,13 @@ pub(super) fn run(program: &Path, args: &[OsString], patience: Duration) -> Resu
 }
 
 impl Running {
+    /// Kills it, as a power cut would.
+    pub(super) fn kill(mut self) -> Result<()> {
+        self.child.kill().context("killing a process")?;
+        self.child.wait().context("waiting for a process")?;
+        Ok(())
+    }
+
     /// Waits for the end; a process that takes longer than `patience` is killed, and `None` comes of it.
     pub(super) fn wait(mut self, patience: Duration) -> Result<Option<Done>> {
         let in_time = loop {

@@ -1,24 +1,32 @@
 //! Kill -9 of both ends at random moments: what is repeated, and what is lost.
 
-use anyhow::Result;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
 use passband_proto::bundle::SealOptions;
-use passband_proto::transfer::Burst;
+use passband_proto::datagram::Datagram;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::child::{self, Running, args};
 use super::losses::Losses;
-use super::real::{Real, keys};
+use super::real::{Real, keys, write_keys};
 use super::sim::{Sim, geometry, segment_symbols};
+use super::speed::{free_port, wait_for_port};
 use super::{Bench, Op, Row, Sink};
-use crate::station::Station;
+use crate::station::{Station, hex};
 
 const BYTES: u64 = 1 << 30;
 const LOSS: f64 = 0.2;
 /// How often the sender is killed while it sends the bundle.
 const KILLS: u64 = 20;
-/// A pass, and how often the station writes to its disk in it, s.
+/// A pass, s.
 const PASS_S: f64 = 300.0;
-const FLUSH_S: f64 = 0.25;
+/// How long a station lives at most until it is killed, s.
+const STAY_S: f64 = 1.5;
+const PATIENCE: Duration = Duration::from_mins(5);
 /// How often the sender writes its marks, s: as the payload's daemon does.
 const RESERVE_S: f64 = 0.125;
 
@@ -59,57 +67,76 @@ fn sender(bench: &Bench, sink: &mut Sink) -> Result<()> {
     sink(Row::new("kills", what, value, "%", Op::AtMost, 0.1).note(note))
 }
 
-/// Forgets the station between two datagrams, with nothing but what it wrote to its store.
+/// Kills `receive`, the process, while datagrams come, and looks at what its store holds.
 fn station(bench: &Bench, sink: &mut Sink) -> Result<()> {
-    let options = SealOptions { symbol_bytes: 64, segment_symbols: 2000 };
-    let mut real = Real::new(bench.pick(1 << 20, 4 << 20, 16 << 20), &options, bench.seed)?;
-    let mut losses = Losses::random(LOSS, 1.0, bench.seed);
-    let mut rng = ChaCha8Rng::seed_from_u64(bench.seed);
-    let (store, out) = (real.dir().join("store"), real.dir().join("out"));
-    // A pass carries the bundle half, so that it takes three, with a kill in each.
-    let pass = real.source_symbols() / 2;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a pass")]
-    let flush_every = ((pass as f64 * FLUSH_S / PASS_S) as u64).max(1);
-    let (mut sent, mut heard, mut lost, mut kills) = (0, 0, 0, 0);
-    let mut station = Station::open(keys(), &store, &out)?;
-    let mut kill_at = rng.random_range(0..pass);
-    let mut burst = Burst::default();
-    let mut whole = false;
-    while !whole && sent < pass * 40 {
-        real.next(&mut burst)?;
-        for datagram in burst.datagrams() {
-            if !losses.loses(sent) {
-                station.push(datagram)?;
-                heard += 1;
-            }
-            sent += 1;
-            if sent % flush_every == 0 {
-                station.flush()?;
-            }
-            if sent == kill_at {
-                let before = symbols(&station);
-                // A killed process writes nothing more, a dropped one might.
-                std::mem::forget(station);
-                station = Station::open(keys(), &store, &out)?;
-                lost += before.saturating_sub(symbols(&station));
-                (kills, kill_at) = (kills + 1, kill_at + pass);
-            }
-        }
-        whole |= station.take_finished().iter().any(|b| b.complete);
+    let kills = bench.pick(2, 5, 20);
+    let mut real = Real::new(bench.pick(8 << 20, 32 << 20, 128 << 20), &SealOptions::default(), bench.seed)?;
+    let heard = real.survivors(&mut Losses::random(LOSS, 1.0, bench.seed), 0)?;
+    // Of whole blocks a store keeps no count: the head is whole at once, and no other is to be before the end.
+    let counted: Vec<_> =
+        heard.iter().filter(|bytes| Datagram::parse(bytes).is_ok_and(|d| d.header().block > 0)).collect();
+    let each = counted.len() * 7 / 10 / kills;
+    let rate = each as f64 / STAY_S;
+    let keys_file = write_keys(real.dir())?;
+    let (mut rng, mut at) = (ChaCha8Rng::seed_from_u64(bench.seed), 0);
+    for _ in 0..kills {
+        let count = rng.random_range(each / 2..each);
+        let part = counted.get(at..at + count).unwrap_or_default();
+        let (running, to) = start_station(bench, &real, &keys_file)?;
+        send_paced(part.iter().map(|bytes| bytes.as_slice()), to, rate)?;
+        running.kill()?;
+        at += count;
     }
-    let right = station
-        .report()
-        .iter()
-        .flat_map(|b| &b.files)
-        .any(|f| f.sha256 == crate::station::hex(&real.sealed().source.sha256));
-    let value = (whole && right).then(|| 100.0 * lost as f64 / f64::from(heard.max(1)));
-    let what = "symbols a station loses to kills, share of those it heard, one kill in each pass of 300 s";
-    sink(
-        Row::new("kills", what, value, "%", Op::AtMost, 0.1)
-            .note(format!("{kills} kills, {lost} of {heard} symbols")),
-    )
+    let stored: u64 = {
+        let station = Station::open(keys(), &real.dir().join("out/store"), &real.dir().join("out"))?;
+        station.report().iter().map(|b| b.symbols_received).sum()
+    };
+    let lost = (at as u64).saturating_sub(stored);
+    // The rest, and again what was lost: it has to come to the same bytes.
+    let (running, to) = start_station(bench, &real, &keys_file)?;
+    send_paced(heard.iter().map(Vec::as_slice), to, rate * 4.0)?;
+    let done = running.wait(PATIENCE)?;
+    let digest = hex(&real.sealed().source.sha256);
+    let right = done.is_some_and(|done| done.json["bundles"][0]["files"][0]["sha256"] == digest.as_str());
+    let value = right.then(|| 100.0 * lost as f64 / (rate * PASS_S) / kills as f64);
+    let what = "symbols a kill -9 of the station loses, share of those of a pass of 300 s";
+    let note = format!("{lost} symbols by {kills} kills at {rate:.0} symbols/s");
+    sink(Row::new("kills", what, value, "%", Op::AtMost, 0.1).note(note))
 }
 
-fn symbols(station: &Station) -> u64 {
-    station.report().iter().map(|b| b.symbols_received).sum()
+fn start_station(bench: &Bench, real: &Real, keys: &Path) -> Result<(Running, SocketAddr)> {
+    let port = free_port()?;
+    let to = SocketAddr::from(([127, 0, 0, 1], port));
+    let out = real.dir().join("out");
+    let args = args([
+        &"receive",
+        &"--json",
+        &"--keys",
+        &keys,
+        &"--listen",
+        &to.to_string(),
+        &"--out",
+        &out.as_path(),
+        &"--bundles",
+        &"1",
+        &"--idle",
+        &"3",
+    ]);
+    let running = child::start(&bench.program, &args)?;
+    wait_for_port(port)?;
+    Ok((running, to))
+}
+
+/// Sends datagrams at so many a second.
+fn send_paced<'a>(datagrams: impl Iterator<Item = &'a [u8]>, to: SocketAddr, rate: f64) -> Result<()> {
+    let socket = UdpSocket::bind(("127.0.0.1", 0)).context("opening a socket")?;
+    let start = Instant::now();
+    for (n, datagram) in datagrams.enumerate() {
+        socket.send_to(datagram, to).context("sending to the station")?;
+        let due = Duration::from_secs_f64(n as f64 / rate);
+        if let Some(ahead) = due.checked_sub(start.elapsed()).filter(|ahead| ahead.as_micros() > 500) {
+            std::thread::sleep(ahead);
+        }
+    }
+    Ok(())
 }

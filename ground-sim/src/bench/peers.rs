@@ -72,6 +72,10 @@ fn passband(scenario: &Scenario, way_back: Return) -> Result<Figures> {
             if !lost {
                 station.push(datagram)?;
             }
+            // The station decodes beside reception: it is waited for where it has enough.
+            if ground.whole() {
+                station.settle()?;
+            }
             if let Some(bundle) = station.take_finished().first() {
                 let same = bundle.files.iter().all(|f| f.sha256 == hex(&real.sealed().source.sha256));
                 ensure!(same, "the file came down with other bytes");
