@@ -1,20 +1,17 @@
 //! Kill -9 of both ends at random moments: what is repeated, and what is lost.
 
-use std::net::{SocketAddr, UdpSocket};
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use passband_proto::bundle::SealOptions;
 use passband_proto::datagram::Datagram;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::child::{self, Running, args};
 use super::losses::Losses;
 use super::real::{Real, keys, write_keys};
 use super::sim::{Sim, geometry, segment_symbols};
-use super::speed::{free_port, wait_for_port};
+use super::speed::{send_paced, start_receive};
 use super::{Bench, Op, Row, Sink};
 use crate::station::{Station, hex};
 
@@ -77,13 +74,14 @@ fn station(bench: &Bench, sink: &mut Sink) -> Result<()> {
         heard.iter().filter(|bytes| Datagram::parse(bytes).is_ok_and(|d| d.header().block > 0)).collect();
     let each = counted.len() * 7 / 10 / kills;
     let rate = each as f64 / STAY_S;
+    let datagram_bytes = heard.first().map_or(0, Vec::len) as f64;
     let keys_file = write_keys(real.dir())?;
     let (mut rng, mut at) = (ChaCha8Rng::seed_from_u64(bench.seed), 0);
     for _ in 0..kills {
         let count = rng.random_range(each / 2..each);
         let part = counted.get(at..at + count).unwrap_or_default();
-        let (running, to) = start_station(bench, &real, &keys_file)?;
-        send_paced(part.iter().map(|bytes| bytes.as_slice()), to, rate)?;
+        let (running, to) = start_receive(bench, &keys_file, &real.dir().join("out"))?;
+        send_paced(part.iter().map(|bytes| bytes.as_slice()), to, rate * datagram_bytes)?;
         running.kill()?;
         at += count;
     }
@@ -93,8 +91,8 @@ fn station(bench: &Bench, sink: &mut Sink) -> Result<()> {
     };
     let lost = (at as u64).saturating_sub(stored);
     // The rest, and again what was lost: it has to come to the same bytes.
-    let (running, to) = start_station(bench, &real, &keys_file)?;
-    send_paced(heard.iter().map(Vec::as_slice), to, rate * 4.0)?;
+    let (running, to) = start_receive(bench, &keys_file, &real.dir().join("out"))?;
+    send_paced(heard.iter().map(Vec::as_slice), to, rate * 4.0 * datagram_bytes)?;
     let done = running.wait(PATIENCE)?;
     let digest = hex(&real.sealed().source.sha256);
     let right = done.is_some_and(|done| done.json["bundles"][0]["files"][0]["sha256"] == digest.as_str());
@@ -102,41 +100,4 @@ fn station(bench: &Bench, sink: &mut Sink) -> Result<()> {
     let what = "symbols a kill -9 of the station loses, share of those of a pass of 300 s";
     let note = format!("{lost} symbols by {kills} kills at {rate:.0} symbols/s");
     sink(Row::new("kills", what, value, "%", Op::AtMost, 0.1).note(note))
-}
-
-fn start_station(bench: &Bench, real: &Real, keys: &Path) -> Result<(Running, SocketAddr)> {
-    let port = free_port()?;
-    let to = SocketAddr::from(([127, 0, 0, 1], port));
-    let out = real.dir().join("out");
-    let args = args([
-        &"receive",
-        &"--json",
-        &"--keys",
-        &keys,
-        &"--listen",
-        &to.to_string(),
-        &"--out",
-        &out.as_path(),
-        &"--bundles",
-        &"1",
-        &"--idle",
-        &"3",
-    ]);
-    let running = child::start(&bench.program, &args)?;
-    wait_for_port(port)?;
-    Ok((running, to))
-}
-
-/// Sends datagrams at so many a second.
-fn send_paced<'a>(datagrams: impl Iterator<Item = &'a [u8]>, to: SocketAddr, rate: f64) -> Result<()> {
-    let socket = UdpSocket::bind(("127.0.0.1", 0)).context("opening a socket")?;
-    let start = Instant::now();
-    for (n, datagram) in datagrams.enumerate() {
-        socket.send_to(datagram, to).context("sending to the station")?;
-        let due = Duration::from_secs_f64(n as f64 / rate);
-        if let Some(ahead) = due.checked_sub(start.elapsed()).filter(|ahead| ahead.as_micros() > 500) {
-            std::thread::sleep(ahead);
-        }
-    }
-    Ok(())
 }

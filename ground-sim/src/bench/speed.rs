@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use passband_proto::bundle::SealOptions;
 
-use super::child::{self, args};
+use super::child::{self, Running, args};
 use super::losses::Losses;
 use super::real::{Real, random_file, work_folder, write_keys};
 use super::{Bench, Op, Row, Sink};
@@ -16,6 +16,8 @@ use super::{Bench, Op, Row, Sink};
 /// Rates at which the receiver is offered the survivors, bytes/s: the best that it keeps up with counts.
 const OFFERED: [f64; 3] = [180e6, 250e6, 400e6];
 const LOSS: f64 = 0.2;
+/// Datagrams between two looks at the clock.
+const LOOK_EVERY: u32 = 32;
 /// The paced rate of the link, bit/s.
 const LINK_BPS: f64 = 200e6;
 const PATIENCE: Duration = Duration::from_mins(15);
@@ -90,6 +92,16 @@ fn receive_once(
     survivors: &[Vec<u8>],
     rate: f64,
 ) -> Result<Option<f64>> {
+    let (running, to) = start_receive(bench, keys, out)?;
+    let start = Instant::now();
+    send_paced(survivors.iter().map(Vec::as_slice), to, rate)?;
+    let Some(done) = running.wait(PATIENCE)? else { return Ok(None) };
+    let whole = done.json["bundles"][0]["complete"] == true;
+    Ok(whole.then(|| done.end.duration_since(start).as_secs_f64()))
+}
+
+/// Starts `receive`, which ends with the first bundle that is whole or when nothing comes any more.
+pub(super) fn start_receive(bench: &Bench, keys: &Path, out: &Path) -> Result<(Running, SocketAddr)> {
     let port = free_port()?;
     let to = SocketAddr::from(([127, 0, 0, 1], port));
     let args = args([
@@ -108,22 +120,30 @@ fn receive_once(
     ]);
     let running = child::start(&bench.program, &args)?;
     wait_for_port(port)?;
+    Ok((running, to))
+}
+
+/// Sends datagrams at so many bytes a second.
+pub(super) fn send_paced<'a>(
+    datagrams: impl Iterator<Item = &'a [u8]>,
+    to: SocketAddr,
+    rate: f64,
+) -> Result<()> {
     let socket = UdpSocket::bind(("127.0.0.1", 0)).context("opening a socket")?;
-    let (start, mut bytes) = (Instant::now(), 0_usize);
-    for batch in survivors.chunks(32) {
-        for datagram in batch {
-            // A full buffer is a loss like any other.
-            let _ = socket.send_to(datagram, to);
-            bytes += datagram.len();
+    let (start, mut bytes) = (Instant::now(), 0);
+    for (n, datagram) in (1_u32..).zip(datagrams) {
+        // A full buffer is a loss like any other.
+        let _ = socket.send_to(datagram, to);
+        bytes += datagram.len();
+        if !n.is_multiple_of(LOOK_EVERY) {
+            continue;
         }
         let due = Duration::from_secs_f64(bytes as f64 / rate);
         if let Some(ahead) = due.checked_sub(start.elapsed()).filter(|ahead| ahead.as_micros() > 200) {
             std::thread::sleep(ahead);
         }
     }
-    let Some(done) = running.wait(PATIENCE)? else { return Ok(None) };
-    let whole = done.json["bundles"][0]["complete"] == true;
-    Ok(whole.then(|| done.end.duration_since(start).as_secs_f64()))
+    Ok(())
 }
 
 /// A pass with more to send than it carries.
