@@ -11,7 +11,7 @@
 //! | [`scene`] | synthetic frames with known plumes |
 //! | [`sealing`] | plain files as bundles |
 //! | [`demo`] | the launch story on one machine, with a report |
-//! | [`bench`] | every target measured beside its peers |
+//! | [`mod@bench`] | every target measured beside its peers |
 //! | [`commands`] | the subcommands of `passband-ground` |
 
 pub mod bench;
