@@ -10,6 +10,8 @@
 //! | [`emulator`] | the link emulator: loss, bursts, corruption, duplication, reordering, passes |
 //! | [`scene`] | synthetic frames with known plumes |
 //! | [`sealing`] | plain files as bundles |
+//! | [`reporter`] | reports to the satellite |
+//! | [`watch`] | captures that are still growing |
 //! | [`demo`] | the launch story on one machine, with a report |
 //! | [`mod@bench`] | every target measured beside its peers |
 //! | [`commands`] | the subcommands of `passband-ground` |
@@ -19,6 +21,8 @@ pub mod capture;
 pub mod commands;
 pub mod demo;
 pub mod emulator;
+pub mod reporter;
 pub mod scene;
 pub mod sealing;
 pub mod station;
+pub mod watch;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use passband_ground::commands::{bench, keys, open, receive, recover, scene, send};
+use passband_ground::commands::{bench, keys, open, receive, recover, report, scene, send};
 use passband_ground::{demo, emulator};
 
 /// The ground side of Passband: receives what the satellite sends, recovers it from captures, and
@@ -22,6 +22,7 @@ enum Command {
     Keys(keys::KeysArgs),
     Receive(receive::ReceiveArgs),
     Recover(recover::RecoverArgs),
+    Report(report::ReportArgs),
     Open(open::OpenArgs),
     Send(send::SendArgs),
     Link(emulator::LinkArgs),
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Keys(args) => keys::run(args),
         Command::Receive(args) => receive::run(&args),
         Command::Recover(args) => recover::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Open(args) => open::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Link(args) => emulator::run(args),

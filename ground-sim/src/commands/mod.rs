@@ -5,11 +5,14 @@ pub mod keys;
 pub mod open;
 pub mod receive;
 pub mod recover;
+pub mod report;
 pub mod scene;
 pub mod send;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, ensure};
 use passband_proto::keyring::KeyRing;
@@ -28,6 +31,26 @@ pub fn read_keys(path: &Path) -> Result<KeyRing> {
     let keys = KeyRing::parse(&fs::read_to_string(path).with_context(at)?).with_context(at)?;
     ensure!(!keys.is_empty(), "{} holds no key", at());
     Ok(keys)
+}
+
+/// Reads a key file, or gives no keys at all if there is none.
+///
+/// # Errors
+/// Those of [`read_keys`].
+pub fn optional_keys(path: Option<&Path>) -> Result<KeyRing> {
+    path.map_or_else(|| Ok(KeyRing::default()), read_keys)
+}
+
+/// A flag that SIGINT and SIGTERM set.
+///
+/// # Errors
+/// The signals can't be caught.
+pub fn stop_on_signals() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).context("catching signals")?;
+    }
+    Ok(stop)
 }
 
 /// Prints a JSON document to standard output.

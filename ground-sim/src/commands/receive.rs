@@ -4,35 +4,41 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use passband_proto::keyring::KeyRing;
 
-use super::{print_json, read_keys};
+use super::report::send as send_reports;
+use super::{optional_keys, print_json, stop_on_signals};
 use crate::capture::CaptureWriter;
+use crate::reporter::Reporter;
 use crate::station::live::{Incoming, Listener, Radio};
-use crate::station::{AlertBook, AlertReport, BundleReport, Station};
+use crate::station::{AlertBook, AlertReport, BundleReport, RawReport, Station};
 
-/// How often what is in memory goes to the store, and the screen is brought up to date.
-const FLUSH_EVERY: Duration = Duration::from_millis(250);
+/// How often what is in memory goes to the store: what a kill -9 may cost.
+const FLUSH_EVERY: Duration = Duration::from_millis(50);
+/// How often the screen is brought up to date.
+const SHOW_EVERY: Duration = Duration::from_millis(500);
+/// After such a silence another pass begins.
+const PASS_GAP: Duration = Duration::from_mins(10);
 
 /// Receive bundles and alerts live: the station.
 ///
 /// Symbols are spooled to a store on disk, so a station that is stopped or killed goes on where it was
-/// when it is started again with the same store. Each bundle is opened and written out as soon as it is
-/// whole. Runs until it is interrupted (Ctrl-C), or as --for, --idle or --bundles say.
+/// when it is started again with the same store. Each bundle is opened and written out as it comes in: what
+/// isn't whole yet is in OUT/partial. Runs until it is interrupted (Ctrl-C), or as --for, --idle or --bundles say.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  passband-ground receive --keys keys.txt --listen 0.0.0.0:47000 --alerts 0.0.0.0:47001 \\\n      --out products --capture pass-0412.pcap\n\nExit status: 0 every bundle heard of is whole, 1 some are not, 2 bad usage or input."
 )]
 pub struct ReceiveArgs {
-    /// The key file.
+    /// The key file; without it datagrams are only spooled, for somebody who has keys.
     #[arg(long, value_name = "FILE")]
-    keys: PathBuf,
+    keys: Option<PathBuf>,
     /// Where to listen for the fast link.
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:47000")]
     listen: SocketAddr,
@@ -45,6 +51,15 @@ pub struct ReceiveArgs {
     /// The symbol store; OUT/store if not given.
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
+    /// Tell the satellite there what has come: sealed reports over the slow link. None is ever needed.
+    #[arg(long, value_name = "ADDR:PORT", requires = "keys")]
+    reports: Option<SocketAddr>,
+    /// Report this often while something comes, seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    report_every: f64,
+    /// Number of this station in its reports, 0 to 65535: each station has its own.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    station: u16,
     /// Also write what comes in to this capture file (pcap); it must not exist.
     #[arg(long, value_name = "FILE")]
     capture: Option<PathBuf>,
@@ -72,41 +87,54 @@ pub fn run(args: &ReceiveArgs) -> Result<ExitCode> {
         seconds_ok(args.for_s) && seconds_ok(args.idle),
         "--for and --idle take 0 to 1,000,000,000 seconds"
     );
-    let keys = read_keys(&args.keys)?;
+    ensure!((0.1..1e6).contains(&args.report_every), "--report-every takes 0.1 to 1,000,000 seconds");
+    let keys = optional_keys(args.keys.as_deref())?;
     let store = args.store.clone().unwrap_or_else(|| args.out.join("store"));
     let mut reception = Reception {
         station: Station::open(keys.clone(), &store, &args.out)?,
-        alerts: AlertBook::open(keys, &args.out.join("alerts"))?,
+        alerts: AlertBook::open(keys.clone(), &args.out.join("alerts"))?,
+        reporter: args.reports.map(|_| Reporter::open(args.station, &store)).transpose()?,
+        keys,
         capture: args.capture.as_deref().map(CaptureWriter::create).transpose()?,
         screen: Screen::new(args.json),
         new_alerts: Vec::new(),
+        reports_sent: 0,
     };
     let listener = Listener::start(args.listen, args.alerts)?;
     reception.screen.say(&format!("listening on {} (fast link)", listener.fast_address()));
     if let Some(address) = listener.alert_address() {
         reception.screen.say(&format!("listening on {address} (alert radio)"));
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop)).context("catching signals")?;
-    }
+    let stop = stop_on_signals()?;
     let start = Instant::now();
-    let (mut last_heard, mut last_flush) = (None, start);
+    let (mut last_heard, mut last_flush, mut last_show, mut last_report) = (None, start, start, start);
     while !stop.load(Ordering::Relaxed) {
         let incoming = listener.next(Duration::from_millis(50));
         let now = Instant::now();
         if let Some(incoming) = incoming {
+            if last_heard.is_some_and(|heard| now.duration_since(heard) >= PASS_GAP) {
+                reception.station.begin_pass();
+            }
             last_heard = Some(now);
             reception.take(&incoming)?;
         }
         if now.duration_since(last_flush) >= FLUSH_EVERY {
             last_flush = now;
-            reception.tick()?;
+            reception.flush()?;
+        }
+        if now.duration_since(last_show) >= SHOW_EVERY {
+            last_show = now;
+            reception.screen.show(&reception.station.report());
+        }
+        let heard_since = last_heard.is_some_and(|heard| heard >= last_report);
+        if heard_since && now.duration_since(last_report).as_secs_f64() >= args.report_every {
+            last_report = now;
+            reception.tell(args);
         }
         let over = |limit: Option<f64>, since: Option<Instant>| {
             limit.zip(since).is_some_and(|(s, since)| now.duration_since(since).as_secs_f64() >= s)
         };
-        let enough = args.bundles.is_some_and(|n| reception.whole() >= n);
+        let enough = args.bundles.is_some_and(|n| reception.station.complete() >= n);
         if over(args.for_s, Some(start)) || over(args.idle, last_heard) || enough {
             break;
         }
@@ -117,9 +145,12 @@ pub fn run(args: &ReceiveArgs) -> Result<ExitCode> {
 struct Reception {
     station: Station,
     alerts: AlertBook,
+    keys: KeyRing,
+    reporter: Option<Reporter>,
     capture: Option<CaptureWriter>,
     screen: Screen,
     new_alerts: Vec<AlertReport>,
+    reports_sent: usize,
 }
 
 impl Reception {
@@ -130,7 +161,6 @@ impl Reception {
         match incoming.radio {
             Radio::Fast => {
                 self.station.push(&incoming.bytes)?;
-                self.say_finished();
             }
             Radio::Alert => {
                 if let Some(alert) = self.alerts.push(&incoming.bytes)? {
@@ -142,17 +172,26 @@ impl Reception {
         Ok(())
     }
 
-    fn tick(&mut self) -> Result<()> {
+    fn flush(&mut self) -> Result<()> {
         self.station.flush()?;
+        self.say_finished();
         if let Some(capture) = &mut self.capture {
             capture.flush()?;
         }
-        self.screen.show(&self.station.report());
         Ok(())
     }
 
-    fn whole(&self) -> usize {
-        self.station.report().iter().filter(|b| b.complete).count()
+    /// Reports to the satellite. Reception goes on whatever comes of it.
+    fn tell(&mut self, args: &ReceiveArgs) {
+        let (Some(reporter), Some(to)) = (&mut self.reporter, args.reports) else { return };
+        let sent = reporter.frames(&self.station, &self.keys).and_then(|frames| {
+            send_reports(&frames, to)?;
+            Ok(frames.len())
+        });
+        match sent {
+            Ok(frames) => self.reports_sent += frames,
+            Err(e) => self.screen.say(&format!("no report: {e:#}")),
+        }
     }
 
     fn say_finished(&mut self) {
@@ -163,9 +202,10 @@ impl Reception {
 
     fn finish(mut self, args: &ReceiveArgs, listener: &Listener) -> Result<ExitCode> {
         self.station.settle()?;
-        self.say_finished();
-        self.tick()?;
+        self.flush()?;
+        self.tell(args);
         self.screen.clear();
+        let spooled = self.station.assemble()?;
         let bundles = self.station.report();
         let complete = bundles.iter().all(|b| b.complete);
         let counters = self.station.counters();
@@ -174,12 +214,27 @@ impl Reception {
                 "schema": 1, "complete": complete, "bundles": bundles, "packets": counters,
                 "link_loss": counters.link_loss(), "overruns": listener.overruns(),
                 "alerts": self.new_alerts, "alert_repeats": self.alerts.repeats,
-                "alerts_rejected": self.alerts.rejected,
+                "alerts_rejected": self.alerts.rejected, "spooled": spooled, "reports_sent": self.reports_sent,
             }))?;
         } else {
             print_summary(&bundles, counters);
+            print_raw(&spooled);
         }
         Ok(ExitCode::from(u8::from(!complete)))
+    }
+}
+
+/// A line for each bundle that is spooled for want of a key.
+pub fn print_raw(spooled: &[RawReport]) {
+    for raw in spooled {
+        let RawReport { spacecraft, epoch, id, datagrams, spool, unverified } = raw;
+        println!(
+            "{id}: no key for spacecraft {spacecraft}, epoch {epoch}; {datagrams} datagrams in {}",
+            spool.display()
+        );
+        if let Some(sealed) = unverified {
+            println!("    put together, not verified: {}", sealed.display());
+        }
     }
 }
 

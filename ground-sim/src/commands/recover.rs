@@ -1,44 +1,56 @@
 //! `passband-ground recover`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use passband_proto::ids::BundleId;
 use passband_proto::keyring::KeyRing;
 use serde::Serialize;
 
-use super::receive::{describe_alert, print_summary};
-use super::{print_json, read_keys};
-use crate::capture::{Candidate, CaptureReader, CaptureStats};
-use crate::station::{AlertBook, AlertReport, BundleReport, Counters, LinkLoss, Station};
+use super::receive::{describe_alert, print_raw, print_summary};
+use super::{optional_keys, print_json, stop_on_signals};
+use crate::capture::{CaptureReader, CaptureStats};
+use crate::station::{AlertBook, AlertReport, BundleReport, Counters, LinkLoss, RawReport, Station};
+use crate::watch::Watch;
 
 /// Recover bundles from captures: pcap or pcapng files in, products out.
 ///
 /// Takes any number of captures, of any passes and stations, in any order, whole or cut or damaged, also
-/// compressed with gzip or zstd. What was recovered before is kept in the symbol store and completed by
-/// what comes now: run it again with the next pass's capture and the same --out. A datagram counts only if
-/// its keyed tag is right; checksums of IP and UDP don't matter.
+/// compressed with gzip or zstd; and the stores of stations that had no keys. What was recovered before is
+/// kept in the symbol store and completed by what comes now: run it again with the next pass's capture and
+/// the same --out. A datagram counts only if its keyed tag is right; checksums of IP and UDP don't matter.
+/// Of bundles that aren't whole, OUT/partial holds what is there and says what isn't.
+///
+/// Without --keys datagrams are only spooled, for somebody who has keys, and put together as sealed bundles
+/// that nobody has verified yet.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  tcpdump -i any -w pass1.pcap udp port 47000\n  passband-ground recover --keys keys.txt --out products pass1.pcap pass2.pcap.gz\n\nExit status: 0 all bundles heard of (or asked for) are whole, 1 some are not or nothing was\nfound, 2 bad usage or input."
+    after_help = "Examples:\n  tcpdump -i any -w pass1.pcap udp port 47000\n  passband-ground recover --keys keys.txt --out products pass1.pcap pass2.pcap.gz\n  passband-ground recover --keys keys.txt --out products --watch /captures --for 600\n  passband-ground recover --keys keys.txt --out products antenna/store\n\nExit status: 0 all bundles heard of (or asked for) are whole, 1 some are not or nothing was\nfound, 2 bad usage or input."
 )]
 pub struct RecoverArgs {
-    /// The captures.
-    #[arg(required = true, value_name = "CAPTURE")]
+    /// The captures, and stores of stations without keys (folders).
+    #[arg(required_unless_present = "watch", value_name = "CAPTURE|STORE")]
     captures: Vec<PathBuf>,
-    /// The key file.
+    /// The key file; without it nothing is verified or opened.
     #[arg(long, value_name = "FILE")]
-    keys: PathBuf,
+    keys: Option<PathBuf>,
     /// Where products and alerts go.
     #[arg(long, value_name = "DIR", default_value = "products")]
     out: PathBuf,
     /// The symbol store; OUT/store if not given.
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
+    /// Also follow the captures in this folder, those that are there and those that come, as they grow: until
+    /// all bundles asked for are whole, --for is over, or Ctrl-C.
+    #[arg(long, value_name = "DIR")]
+    watch: Option<PathBuf>,
+    /// Stop watching after this many seconds.
+    #[arg(long = "for", value_name = "SECONDS", requires = "watch")]
+    for_s: Option<f64>,
     /// A bundle that is asked for; may be given several times. Without it: all that are heard of.
     #[arg(long = "bundle", value_name = "ID")]
     bundles: Vec<BundleId>,
@@ -66,6 +78,8 @@ pub struct Recovery {
     pub captures: Vec<CaptureReport>,
     /// The bundles heard of, now and before.
     pub bundles: Vec<BundleReport>,
+    /// What is spooled for which there is no key.
+    pub spooled: Vec<RawReport>,
     /// What was counted.
     pub packets: Counters,
     /// The loss of the link, by its sequence numbers.
@@ -79,9 +93,15 @@ pub struct Recovery {
 /// # Errors
 /// The key file or a folder can't be used, or the disk fails.
 pub fn run(args: &RecoverArgs) -> Result<ExitCode> {
-    let keys = read_keys(&args.keys)?;
+    ensure!(args.for_s.is_none_or(|s| (0.0..1e9).contains(&s)), "--for takes 0 to 1,000,000,000 seconds");
+    let keys = optional_keys(args.keys.as_deref())?;
     let store = args.store.clone().unwrap_or_else(|| args.out.join("store"));
-    let recovery = recover(&keys, &args.captures, &store, &args.out, args.json)?;
+    let mut recoverer = Recoverer::open(&keys, &store, &args.out)?;
+    recoverer.captures(&args.captures, args.json)?;
+    if let Some(folder) = &args.watch {
+        recoverer.watch(folder, args)?;
+    }
+    let recovery = recoverer.finish()?;
     let asked = |id: &BundleId| recovery.bundles.iter().any(|b| b.complete && b.id == id.to_string());
     let complete = if args.bundles.is_empty() {
         !recovery.bundles.is_empty() && recovery.bundles.iter().all(|b| b.complete)
@@ -103,7 +123,7 @@ pub fn run(args: &RecoverArgs) -> Result<ExitCode> {
     Ok(ExitCode::from(if readable { u8::from(!complete) } else { 2 }))
 }
 
-/// Recovers what the captures hold; a capture that can't be read is reported, the others go on.
+/// Recovers what captures and stores hold; a capture that can't be read is reported, the others go on.
 ///
 /// # Errors
 /// A folder can't be used or the disk fails.
@@ -114,35 +134,52 @@ pub fn recover(
     out: &Path,
     quiet: bool,
 ) -> Result<Recovery> {
-    let mut recovery = Recoverer {
-        station: Station::open(keys.clone(), store, out)?,
-        alerts: AlertBook::open(keys.clone(), &out.join("alerts"))?,
-        new_alerts: Vec::new(),
-    };
-    let bar = progress_bar(captures, quiet);
-    let mut reports = Vec::new();
-    for path in captures {
-        reports.push(recovery.capture(path, &bar)?);
-    }
-    bar.finish_and_clear();
-    recovery.station.settle()?;
-    let counters = recovery.station.counters().clone();
-    Ok(Recovery {
-        captures: reports,
-        bundles: recovery.station.report(),
-        link_loss: counters.link_loss(),
-        packets: counters,
-        alerts: recovery.new_alerts,
-    })
+    let mut recoverer = Recoverer::open(keys, store, out)?;
+    recoverer.captures(captures, quiet)?;
+    recoverer.finish()
 }
 
 struct Recoverer {
     station: Station,
     alerts: AlertBook,
     new_alerts: Vec<AlertReport>,
+    reports: Vec<CaptureReport>,
 }
 
 impl Recoverer {
+    fn open(keys: &KeyRing, store: &Path, out: &Path) -> Result<Self> {
+        Ok(Self {
+            station: Station::open(keys.clone(), store, out)?,
+            alerts: AlertBook::open(keys.clone(), &out.join("alerts"))?,
+            new_alerts: Vec::new(),
+            reports: Vec::new(),
+        })
+    }
+
+    fn captures(&mut self, captures: &[PathBuf], quiet: bool) -> Result<()> {
+        let bar = progress_bar(captures, quiet);
+        for path in captures {
+            if path.is_dir() {
+                self.store(path)?;
+            } else {
+                let report = self.capture(path, &bar)?;
+                self.reports.push(report);
+            }
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// Takes what a station without keys has spooled.
+    fn store(&mut self, path: &Path) -> Result<()> {
+        let place =
+            [path.to_owned(), path.join("store")].into_iter().find(|place| place.join("raw").is_dir());
+        let Some(place) = place else {
+            bail!("{} is no store of a station without keys: there is no folder 'raw' in it", path.display());
+        };
+        self.station.take_store(&place).with_context(|| format!("taking the store {}", path.display()))
+    }
+
     fn capture(&mut self, path: &Path, bar: &ProgressBar) -> Result<CaptureReport> {
         let mut report = CaptureReport { path: path.to_owned(), stats: CaptureStats::default(), error: None };
         let mut reader = match CaptureReader::open(path) {
@@ -155,7 +192,7 @@ impl Recoverer {
         let before = bar.position();
         loop {
             match reader.next_candidate() {
-                Ok(Some(candidate)) => self.take(&candidate)?,
+                Ok(Some(candidate)) => self.take(candidate.bytes)?,
                 Ok(None) => break,
                 Err(e) => {
                     report.error = Some(e.to_string());
@@ -168,16 +205,75 @@ impl Recoverer {
         Ok(report)
     }
 
-    /// Takes what may be a datagram or an alert; what is neither is counted, under its reason.
-    fn take(&mut self, candidate: &Candidate<'_>) -> Result<()> {
-        if candidate.bytes.starts_with(b"PA") {
-            self.new_alerts.extend(self.alerts.push(candidate.bytes)?);
-        } else if candidate.bytes.starts_with(b"PB") {
-            self.station.push(candidate.bytes)?;
-        } else {
-            self.station.count_foreign(candidate.bytes.len());
+    /// Follows the captures of a folder as they grow.
+    fn watch(&mut self, folder: &Path, args: &RecoverArgs) -> Result<()> {
+        let stop = stop_on_signals()?;
+        let mut watch = Watch::start(folder)?;
+        let start = Instant::now();
+        let mut last_flush = start;
+        let bar = watching_bar(args.json);
+        while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            for candidate in watch.next(Duration::from_millis(50)) {
+                self.take(&candidate)?;
+            }
+            if last_flush.elapsed() >= Duration::from_millis(250) {
+                last_flush = Instant::now();
+                self.station.flush()?;
+                for bundle in self.station.take_finished() {
+                    if !args.json {
+                        bar.suspend(|| println!("{}", super::receive::describe_bundle(&bundle)));
+                    }
+                }
+                let counters = self.station.counters();
+                bar.set_message(format!(
+                    "watching {}: {} captures, {} datagrams, {} new, {} bundles whole",
+                    folder.display(),
+                    watch.files(),
+                    counters.datagrams,
+                    counters.new,
+                    self.station.complete()
+                ));
+            }
+            let over = args.for_s.is_some_and(|s| start.elapsed().as_secs_f64() >= s);
+            if over || (!args.bundles.is_empty() && self.all_whole(&args.bundles)) {
+                break;
+            }
+        }
+        bar.finish_and_clear();
+        for (path, stats, error) in watch.finish(|bytes| self.take(bytes))? {
+            self.reports.push(CaptureReport { path, stats, error });
         }
         Ok(())
+    }
+
+    fn all_whole(&self, asked: &[BundleId]) -> bool {
+        let reports = self.station.report();
+        asked.iter().all(|id| reports.iter().any(|b| b.complete && b.id == id.to_string()))
+    }
+
+    /// Takes what may be a datagram or an alert; what is neither is counted, under its reason.
+    fn take(&mut self, bytes: &[u8]) -> Result<()> {
+        if bytes.starts_with(b"PA") {
+            self.new_alerts.extend(self.alerts.push(bytes)?);
+        } else if bytes.starts_with(b"PB") {
+            self.station.push(bytes)?;
+        } else {
+            self.station.count_foreign(bytes.len());
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Recovery> {
+        self.station.settle()?;
+        let counters = self.station.counters().clone();
+        Ok(Recovery {
+            captures: self.reports,
+            bundles: self.station.report(),
+            spooled: self.station.assemble()?,
+            link_loss: counters.link_loss(),
+            packets: counters,
+            alerts: self.new_alerts,
+        })
     }
 }
 
@@ -185,11 +281,23 @@ fn progress_bar(captures: &[PathBuf], quiet: bool) -> ProgressBar {
     if quiet {
         return ProgressBar::hidden();
     }
-    let bytes = captures.iter().filter_map(|p| fs::metadata(p).ok()).map(|m| m.len()).sum();
-    let bar = ProgressBar::new(bytes);
+    let sizes = captures.iter().filter_map(|p| std::fs::metadata(p).ok()).filter(std::fs::Metadata::is_file);
+    let bar = ProgressBar::new(sizes.map(|m| m.len()).sum());
     if let Ok(style) = ProgressStyle::with_template("recovering {bar:30} {percent:>3} %  {bytes_per_sec}") {
         bar.set_style(style);
     }
+    bar
+}
+
+fn watching_bar(quiet: bool) -> ProgressBar {
+    if quiet {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(250));
     bar
 }
 
@@ -209,8 +317,9 @@ fn print_people(recovery: &Recovery) {
     }
     recovery.alerts.iter().for_each(|a| println!("{}", describe_alert(a)));
     print_summary(&recovery.bundles, &recovery.packets);
-    for b in recovery.bundles.iter().filter(|b| b.complete) {
-        if let Some(output) = &b.output {
+    print_raw(&recovery.spooled);
+    for b in &recovery.bundles {
+        if let Some(output) = b.output.as_ref().or(b.partial.as_ref()) {
             println!("{} → {}", b.id, output.display());
         }
     }

@@ -227,7 +227,7 @@ mod tests {
             let mut block = OpenBlock::resume(dir.path(), 3, 64).unwrap();
             let whole = (cut - HEAD_BYTES) / 72;
             assert_eq!((block.received() as usize, block.block_bytes()), (whole, 6400), "cut to {cut}");
-            assert_eq!(fs::metadata(&path).unwrap().len() as usize, HEAD_BYTES + whole * 72);
+            assert_eq!(fs::metadata(&path).unwrap().len(), (HEAD_BYTES + whole * 72) as u64);
             assert!(block.push(99, &[1; 64]) > 0);
             block.flush().unwrap();
             assert_eq!(OpenBlock::resume(dir.path(), 3, 64).unwrap().received() as usize, whole + 1);

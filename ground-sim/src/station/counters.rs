@@ -115,7 +115,8 @@ mod tests {
         assert_eq!(c.present_pass(), Some(((1 << 40) + 5, 1, 1)), "the latest session's");
         c.begin_pass();
         assert_eq!(c.present_pass(), None);
-        [30, 33].map(|seq| c.heard((1 << 40) + seq));
+        c.heard((1 << 40) + 30);
+        c.heard((1 << 40) + 33);
         assert_eq!(c.present_pass(), Some(((1 << 40) + 30, 4, 2)));
         assert!((loss.loss - 6.0 / 11.0).abs() < 1e-12);
     }

@@ -283,7 +283,7 @@ fn pieces(
     symbol_bytes: u16,
     present: &mut Ranges,
 ) -> Result<()> {
-    if fs::metadata(spool).is_err() || symbol_bytes % 16 != 0 {
+    if fs::metadata(spool).is_err() || !symbol_bytes.is_multiple_of(16) {
         return Ok(());
     }
     let mut records = Records::open(spool, symbol_bytes)?;

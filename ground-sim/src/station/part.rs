@@ -120,7 +120,7 @@ mod tests {
             let whole = &[(0, 70), (5, 90), (2, 90)][..cut / RECORD_BYTES];
             assert_eq!(blocks_of(dir.path()).unwrap(), whole);
             let left = fs::metadata(dir.path().join("blocks.log")).unwrap().len();
-            assert_eq!(left as usize, cut / RECORD_BYTES * RECORD_BYTES);
+            assert_eq!(left, (cut / RECORD_BYTES * RECORD_BYTES) as u64);
         }
     }
 }

@@ -119,9 +119,9 @@ fn a_restart_at_any_moment_goes_on_where_the_last_flush_was() {
         }
         // Half of the time nothing is waited for: the thread that decodes is stopped at its next job.
         if pass % 2 == 0 {
-            station.flush().unwrap()
+            station.flush().unwrap();
         } else {
-            station.settle().unwrap()
+            station.settle().unwrap();
         }
         let report = &station.report()[0];
         assert_eq!(report.complete, report.percent >= 100.0, "pass {pass}: {report:?}");
@@ -260,7 +260,9 @@ fn without_keys_datagrams_are_spooled_put_together_and_used_once_there_is_a_key(
 
     // All of it at one antenna: sealed there, opened elsewhere.
     let mut alone = Station::open(KeyRing::default(), &antenna.join("store"), &antenna.join("out")).unwrap();
-    all.iter().for_each(|d| drop(alone.push(d).unwrap()));
+    for d in &all {
+        alone.push(d).unwrap();
+    }
     let sealed = alone.assemble().unwrap().remove(0).unverified.unwrap();
     let opened = open_sealed_file(&sealed, &keys(), &dir.path().join("opened")).unwrap();
     assert_eq!(fs::read(opened.output.join("cube.bil")).unwrap(), content);
@@ -291,7 +293,9 @@ fn a_report_says_what_is_missing_as_of_when() {
     assert_eq!((state.blocks[2].missing, state.blocks[2].as_of), (45, 109));
     assert_eq!((state.blocks[3].missing, state.blocks[3].as_of), (100, 0), "unheard of");
     assert!(station.states(1, 2, 9).is_empty());
-    all.iter().for_each(|d| drop(station.push(d).unwrap()));
+    for d in &all {
+        station.push(d).unwrap();
+    }
     station.settle().unwrap();
     assert!(station.states(1, 1, 9)[0].blocks.is_empty(), "all of it is there");
     assert!(station.observation(5).unwrap().span > 0);

@@ -74,7 +74,7 @@ impl Opener {
     /// # Errors
     /// [`OpenError::Piece`]: an offset that is no multiple of 16, or beyond any block.
     pub fn open_piece(&self, block: u32, offset: u32, bytes: &mut [u8]) -> Result<(), OpenError> {
-        if offset % 16 != 0 {
+        if !offset.is_multiple_of(16) {
             return Err(OpenError::Piece { block, offset });
         }
         let nonce = nonce(block, block.checked_add(1) == Some(self.block_count));

@@ -57,6 +57,31 @@ fn what_is_sealed_opens_to_the_same_bytes_at_every_size() {
 }
 
 #[test]
+fn any_piece_of_a_block_opens_by_itself() {
+    let content: Vec<u8> = (0..3000_u32).map(|i| u8::try_from(i % 251).unwrap()).collect();
+    let m = manifest(&[("a", &content)], b"");
+    let (g, sealed) = seal(&m, b"", &content, SMALL);
+    let opener = Opener::new(&key(), &ID, g.block_count);
+    for i in 0..g.block_count {
+        let whole = block(&g, &sealed, i);
+        let mut plain = whole.clone();
+        opener.open(i, &mut plain).unwrap();
+        for offset in (0..plain.len()).step_by(16) {
+            for bytes in [1, 16, 40, 500] {
+                let end = plain.len().min(offset + bytes);
+                let mut piece = whole[offset..end].to_vec();
+                opener.open_piece(i, u32::try_from(offset).unwrap(), &mut piece).unwrap();
+                assert_eq!(piece, plain[offset..end], "block {i}, {bytes} bytes at {offset}");
+            }
+        }
+    }
+    let odd = OpenError::Piece { block: 1, offset: 8 };
+    assert_eq!(opener.open_piece(1, 8, &mut [0; 4]), Err(odd));
+    let far = u32::MAX / 16 * 16;
+    assert!(opener.open_piece(1, far, &mut [0; 64]).is_ok());
+}
+
+#[test]
 fn blocks_can_not_be_swapped_cut_or_altered() {
     let content = vec![5; 3000];
     let m = manifest(&[("a", &content)], b"");

@@ -1,0 +1,86 @@
+//! `passband-ground report`.
+
+use std::fs;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use super::{print_json, read_keys};
+use crate::reporter::Reporter;
+use crate::station::{Station, hex};
+
+/// Tell the satellite what is here: sealed reports of what a symbol store has and lacks.
+///
+/// Each frame has at most 256 bytes and stands by itself. Reports are never needed: any of them, in any
+/// order, any number of times, only saves what need not be sent again.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  passband-ground report --keys keys.txt --store products/store --to 10.1.0.2:47011\n  passband-ground report --keys keys.txt --store products/store --out frames/\n\nExit status: 0 there was something to report, 1 there was not, 2 bad usage or input."
+)]
+pub struct ReportArgs {
+    /// The key file.
+    #[arg(long, value_name = "FILE")]
+    keys: PathBuf,
+    /// The symbol store.
+    #[arg(long, value_name = "DIR")]
+    store: PathBuf,
+    /// Number of this station, 0 to 65535: each station that reports has its own.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    station: u16,
+    /// Send the frames there, one datagram each.
+    #[arg(long, value_name = "ADDR:PORT")]
+    to: Option<SocketAddr>,
+    /// Write the frames into this folder, one file each.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `passband-ground report`.
+///
+/// # Errors
+/// Keys or store can't be used, or the frames can't be sent or written.
+pub fn run(args: &ReportArgs) -> Result<ExitCode> {
+    ensure!(args.store.is_dir(), "{} is no symbol store: there is no such folder", args.store.display());
+    let keys = read_keys(&args.keys)?;
+    let products = args.store.parent().map_or_else(|| PathBuf::from("."), PathBuf::from);
+    let mut station = Station::open(keys.clone(), &args.store, &products)?;
+    station.settle()?;
+    let frames = Reporter::open(args.station, &args.store)?.frames(&station, &keys)?;
+    if let Some(to) = args.to {
+        send(&frames, to)?;
+    }
+    if let Some(folder) = &args.out {
+        fs::create_dir_all(folder).with_context(|| format!("making the folder {}", folder.display()))?;
+        for (number, frame) in (1..).zip(&frames) {
+            let path = folder.join(format!("report-{number:04}.bin"));
+            fs::write(&path, frame).with_context(|| format!("writing {}", path.display()))?;
+        }
+    }
+    let bytes: usize = frames.iter().map(Vec::len).sum();
+    if args.json {
+        let hex: Vec<_> = frames.iter().map(|frame| hex(frame)).collect();
+        print_json(&serde_json::json!({ "schema": 1, "frames": hex, "bytes": bytes }))?;
+    } else {
+        println!("{} frames of {bytes} bytes in all", frames.len());
+    }
+    Ok(ExitCode::from(u8::from(frames.is_empty())))
+}
+
+/// Sends frames, one datagram each.
+///
+/// # Errors
+/// Those of the socket.
+pub(super) fn send(frames: &[Vec<u8>], to: SocketAddr) -> Result<()> {
+    let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let socket = UdpSocket::bind(any).context("opening a socket for reports")?;
+    for frame in frames {
+        socket.send_to(frame, to).with_context(|| format!("sending a report to {to}"))?;
+    }
+    Ok(())
+}
