@@ -6,6 +6,7 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`station`] | datagrams in, products out; live sockets |
+//! | [`batch`] | many datagrams in one system call |
 //! | [`capture`] | datagrams out of pcap and pcapng, and captures of what was received |
 //! | [`emulator`] | the link emulator: loss, bursts, corruption, duplication, reordering, passes |
 //! | [`scene`] | synthetic frames with known plumes |
@@ -16,6 +17,7 @@
 //! | [`mod@bench`] | every target measured beside its peers |
 //! | [`commands`] | the subcommands of `passband-ground` |
 
+pub mod batch;
 pub mod bench;
 pub mod capture;
 pub mod commands;

@@ -105,18 +105,22 @@ pub fn run(args: &ReceiveArgs) -> Result<ExitCode> {
     if let Some(address) = listener.alert_address() {
         reception.screen.say(&format!("listening on {address} (alert radio)"));
     }
+    if let Some(advice) = listener.advice() {
+        reception.screen.say(&advice);
+    }
     let stop = stop_on_signals()?;
     let start = Instant::now();
     let (mut last_heard, mut last_flush, mut last_show, mut last_report) = (None, start, start, start);
     while !stop.load(Ordering::Relaxed) {
         let incoming = listener.next(Duration::from_millis(50));
         let now = Instant::now();
-        if let Some(incoming) = incoming {
+        if let Some(batch) = incoming {
             if last_heard.is_some_and(|heard| now.duration_since(heard) >= PASS_GAP) {
                 reception.station.begin_pass();
             }
             last_heard = Some(now);
-            reception.take(&incoming)?;
+            batch.iter().try_for_each(|incoming| reception.take(&incoming))?;
+            listener.recycle(batch);
         }
         if now.duration_since(last_flush) >= FLUSH_EVERY {
             last_flush = now;
@@ -154,16 +158,16 @@ struct Reception {
 }
 
 impl Reception {
-    fn take(&mut self, incoming: &Incoming) -> Result<()> {
+    fn take(&mut self, incoming: &Incoming<'_>) -> Result<()> {
         if let Some(capture) = &mut self.capture {
-            capture.write(incoming.time, incoming.from, incoming.to, &incoming.bytes)?;
+            capture.write(incoming.time, incoming.from, incoming.to, incoming.bytes)?;
         }
         match incoming.radio {
             Radio::Fast => {
-                self.station.push(&incoming.bytes)?;
+                self.station.push(incoming.bytes)?;
             }
             Radio::Alert => {
-                if let Some(alert) = self.alerts.push(&incoming.bytes)? {
+                if let Some(alert) = self.alerts.push(incoming.bytes)? {
                     self.screen.say(&describe_alert(&alert));
                     self.new_alerts.push(alert);
                 }
@@ -212,7 +216,7 @@ impl Reception {
         if args.json {
             print_json(&serde_json::json!({
                 "schema": 1, "complete": complete, "bundles": bundles, "packets": counters,
-                "link_loss": counters.link_loss(), "overruns": listener.overruns(),
+                "link_loss": counters.link_loss(), "overruns": listener.overruns(), "kernel_drops": listener.kernel_drops(),
                 "alerts": self.new_alerts, "alert_repeats": self.alerts.repeats,
                 "alerts_rejected": self.alerts.rejected, "spooled": spooled, "reports_sent": self.reports_sent,
             }))?;

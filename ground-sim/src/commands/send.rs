@@ -1,7 +1,6 @@
 //! `passband-ground send`.
 
-use std::io::ErrorKind;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,16 +11,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 use passband_proto::bundle::SealOptions;
 use passband_proto::datagram::{DEFAULT_SYMBOL_BYTES, OVERHEAD_BYTES};
 use passband_proto::ids::Class;
-use passband_proto::transfer::{Burst, Offer, Sender, SenderConfig};
+use passband_proto::transfer::{Burst, Offer, Sender, SenderConfig, Worker};
 
 use super::{parse_rate, parse_share, print_json, read_keys};
+use crate::batch::BatchSender;
 use crate::sealing::{SealedFile, SealedFiles, seal_file};
 use crate::station::hex;
 
 /// The probability of being down at which a bundle has been sent enough.
 const ENOUGH: f64 = 0.99;
-/// Linux's error number for a device whose queue is full.
-const ENOBUFS: i32 = 105;
 
 /// Seal plain files and send them as the satellite does: a test of a link, its far end and its keys.
 ///
@@ -87,6 +85,7 @@ pub fn run(args: &SendArgs) -> Result<ExitCode> {
     let config = SenderConfig {
         session: u32::from_be_bytes(session) >> 8,
         expected_loss: args.loss,
+        encode_elsewhere: true,
         ..SenderConfig::default()
     };
     let mut sender = Sender::new(&config, keys.clone());
@@ -124,8 +123,8 @@ fn transmit(
     store: &mut SealedFiles,
     sealed: &[SealedFile],
 ) -> Result<Sent> {
-    let any: SocketAddr = if args.to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
-    let socket = UdpSocket::bind(any).context("opening a socket")?;
+    let socket = BatchSender::open(args.to)?;
+    let mut worker = Worker::start().context("starting a thread")?;
     let own: u64 = sealed.iter().filter_map(|b| sender.progress(&b.id)).map(|p| p.source_symbols).sum();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a factor of at most 10,000")]
     let limit = args.factor.map(|f| (f * own as f64).ceil() as u64);
@@ -145,30 +144,16 @@ fn transmit(
             sender.begin_pass();
             continue;
         };
-        for datagram in burst.datagrams() {
-            send_one(&socket, datagram, args.to)?;
-            sent.datagrams += 1;
-            sent.bytes += datagram.len() as u64;
-        }
+        socket.send(&burst)?;
+        worker.run(sender, store)?;
+        sent.datagrams += burst.len() as u64;
+        sent.bytes += burst.bytes() as u64;
         bar.set_position(sent.bytes);
         pace(start, sent.bytes, args.rate);
     }
     sent.seconds = start.elapsed().as_secs_f64();
     bar.finish_and_clear();
     Ok(sent)
-}
-
-/// Sends a datagram. The socket is not connected, so nobody listening at the far end goes unnoticed, as on a
-/// radio link; a full buffer is waited for.
-fn send_one(socket: &UdpSocket, datagram: &[u8], to: SocketAddr) -> Result<()> {
-    loop {
-        match socket.send_to(datagram, to) {
-            Ok(_) => return Ok(()),
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-            Err(e) if e.raw_os_error() == Some(ENOBUFS) => std::thread::sleep(Duration::from_micros(200)),
-            Err(e) => return Err(e).with_context(|| format!("sending to {to}")),
-        }
-    }
 }
 
 fn all_presumed(sender: &Sender, sealed: &[SealedFile]) -> bool {

@@ -17,9 +17,11 @@ use super::summary::PassSummary;
 use crate::capture::CaptureWriter;
 use crate::commands::receive::describe_alert;
 use crate::emulator::{Channel, ChannelParams, ChannelStats, Relay, Verdict};
-use crate::station::live::{Listener, Radio};
+use crate::station::live::{Incoming, Listener, Radio};
 use crate::station::{AlertBook, AlertReport, Station};
 
+/// How often what is in memory goes to the store.
+const FLUSH_EVERY: Duration = Duration::from_millis(50);
 /// How often the bus computer repeats that the transmitter is open.
 const BUS_PERIOD: Duration = Duration::from_millis(100);
 /// How long after LOS what is on its way still arrives.
@@ -40,33 +42,41 @@ pub(super) struct Ground {
 impl Ground {
     /// Takes what comes until `until`.
     pub(super) fn listen(&mut self, until: Instant, story: &mut Story) -> Result<()> {
+        let mut flushed = Instant::now();
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let Some(incoming) = self.listener.next(left.min(Duration::from_millis(20))) else {
-                if left.is_zero() {
-                    return self.station.flush();
-                }
-                continue;
-            };
-            match incoming.radio {
-                Radio::Alert => {
-                    if let Some(alert) = self.alerts.push(&incoming.bytes)? {
-                        story.say("alert", &describe_alert(&alert));
-                        self.heard.push(alert);
-                    }
-                }
-                Radio::Fast => {
-                    if let Some(capture) = &mut self.capture {
-                        capture.write(incoming.time, incoming.from, incoming.to, &incoming.bytes)?;
-                    }
-                    self.station.push(&incoming.bytes)?;
-                    self.say_finished(story);
-                }
+            if let Some(batch) = self.listener.next(left.min(FLUSH_EVERY)) {
+                batch.iter().try_for_each(|incoming| self.take(&incoming, story))?;
+                self.listener.recycle(batch);
             }
-            if Instant::now() >= until {
-                return self.station.flush();
+            let over = Instant::now() >= until;
+            if over || flushed.elapsed() >= FLUSH_EVERY {
+                flushed = Instant::now();
+                self.station.flush()?;
+                self.say_finished(story);
+            }
+            if over {
+                return Ok(());
             }
         }
+    }
+
+    fn take(&mut self, incoming: &Incoming<'_>, story: &mut Story) -> Result<()> {
+        match incoming.radio {
+            Radio::Alert => {
+                if let Some(alert) = self.alerts.push(incoming.bytes)? {
+                    story.say("alert", &describe_alert(&alert));
+                    self.heard.push(alert);
+                }
+            }
+            Radio::Fast => {
+                if let Some(capture) = &mut self.capture {
+                    capture.write(incoming.time, incoming.from, incoming.to, incoming.bytes)?;
+                }
+                self.station.push(incoming.bytes)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn say_finished(&mut self, story: &mut Story) {

@@ -16,6 +16,7 @@ mod plan;
 mod planner;
 mod pool;
 mod sender;
+mod worker;
 
 pub use error::{OfferError, SendError, SendFault};
 pub use hear::Effect;
@@ -24,3 +25,4 @@ pub use plan::{WINDOW_BLOCKS, base_target};
 pub use planner::HEAD_TARGET;
 pub use pool::{EncodeJob, Encoded, PoolLimits};
 pub use sender::{BlockStore, Burst, Offer, Progress, Sender, SenderConfig};
+pub use worker::Worker;

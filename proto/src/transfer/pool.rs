@@ -231,17 +231,22 @@ impl Pool {
             let k = geometry.source_symbols(block).unwrap_or(1);
             self.ready.get(&(id, block)).map_or(next_esi.max(k), |ready| ready.end(next_esi, k))
         };
+        // Who encodes in between begins when source symbols run out, who does it elsewhere at once.
+        let at_hand = |block: u32, next_esi: u32| {
+            let k = geometry.source_symbols(block).unwrap_or(1);
+            end(block, next_esi).saturating_sub(if spread { next_esi } else { next_esi.max(k) })
+        };
         let idle = |block: u32| self.ready.get(&(id, block)).is_none_or(|ready| !ready.encoding);
         let least = window
             .filter(|(block, _)| idle(*block))
-            .map(|(block, next_esi)| (end(block, next_esi).saturating_sub(next_esi), block, next_esi))
+            .map(|(block, next_esi)| (at_hand(block, next_esi), block, next_esi))
             .min();
-        let Some((at_hand, block, next_esi)) = least else { return Ok(None) };
+        let Some((least, block, next_esi)) = least else { return Ok(None) };
         let count = self.visit_symbols(geometry, block, shared);
         let bytes = count as usize * usize::from(geometry.symbol_bytes);
         let read_ahead = shared * READ_AHEAD_BYTES as usize;
         let full = self.bytes > self.limits.bytes + bytes.min(self.limits.bytes / 8) + read_ahead;
-        if at_hand > count || full {
+        if least > count || full {
             return Ok(None);
         }
         let from = end(block, next_esi);
@@ -324,7 +329,10 @@ impl Pool {
         let plan = self.plans.iter().find(|plan| plan.source_symbols() == k).cloned();
         let count = count.min(ESI_LIMIT.saturating_sub(first_esi));
         let batches = count.div_ceil(BATCH_SYMBOLS) as usize;
-        let spare = self.spare.split_off(self.spare.len().saturating_sub(batches));
+        // Given along here, lasting memory lies apart from what encoding takes and gives back.
+        let each = BATCH_SYMBOLS as usize * usize::from(geometry.symbol_bytes);
+        let mut spare = self.spare.split_off(self.spare.len().saturating_sub(batches));
+        spare.resize_with(batches, || Vec::with_capacity(each));
         Ok(EncodeJob { key, first_esi, count, symbol_bytes: geometry.symbol_bytes, sealed, plan, spare })
     }
 

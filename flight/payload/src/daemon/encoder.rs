@@ -12,11 +12,10 @@ use passband_proto::bundle::Geometry;
 use passband_proto::datagram::OVERHEAD_BYTES;
 use passband_proto::ids::BundleId;
 use passband_proto::report;
-use passband_proto::transfer::{BlockMark, BlockStore, Burst, Offer, Sender, SenderConfig};
+use passband_proto::transfer::{BlockMark, BlockStore, Burst, Offer, Sender, SenderConfig, Worker};
 
 use super::bursts::Bursts;
 use super::shared::{Passes, Shared};
-use super::worker::Worker;
 use crate::config::TransmitMode;
 use crate::queue::rank;
 use crate::store::{BundleRecord, StoreError};

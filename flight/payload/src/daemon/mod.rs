@@ -19,7 +19,6 @@ mod radio;
 mod recover;
 mod shared;
 mod slow;
-mod worker;
 
 use core::fmt;
 use std::fs::DirBuilder;
@@ -34,6 +33,7 @@ use std::time::{Duration, Instant};
 
 use passband_proto::ids::Class;
 use passband_proto::keyring::KeyRing;
+use passband_proto::transfer::Worker;
 use passband_spectral::target::{MAX_TARGET_BYTES, Target};
 use redb::Database;
 use tokio::signal::unix::{SignalKind, signal};
@@ -44,7 +44,6 @@ use self::frames::Frames;
 use self::radio::Radio;
 use self::recover::recover;
 use self::shared::Shared;
-use self::worker::Worker;
 use crate::adapters::clock::Clock;
 use crate::adapters::crash;
 use crate::adapters::os::{read_keys, read_text};

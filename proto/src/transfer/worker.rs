@@ -1,15 +1,15 @@
 //! The worker: encodes repair symbols ahead of need, in a thread of its own, one block at a time, so that
-//! the link never waits for a block to be encoded.
+//! the link never waits for a block to be encoded. For whoever may start threads; a [`Sender`] never does.
 
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
-use passband_proto::transfer::{BlockStore, EncodeJob, Encoded, SendError, Sender};
+use super::{BlockStore, EncodeJob, Encoded, SendError, Sender};
 
-/// The encoder's end of the worker.
+/// The near end of a worker, for a sender with [`encode_elsewhere`](super::SenderConfig::encode_elsewhere).
 #[derive(Debug)]
-pub(crate) struct Worker {
+pub struct Worker {
     jobs: SyncSender<EncodeJob>,
     done: Receiver<Encoded>,
     busy: bool,
@@ -17,7 +17,10 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Starts the thread; it ends with the worker.
-    pub(crate) fn start() -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start() -> io::Result<Self> {
         let (jobs, todo) = sync_channel::<EncodeJob>(1);
         let (out, done) = sync_channel(1);
         thread::Builder::new().name("worker".to_owned()).spawn(move || {
@@ -32,7 +35,10 @@ impl Worker {
 
     /// Hands over what is done, and gives the thread something new to do. Should the thread have died, the
     /// sender encodes by itself what it needs.
-    pub(crate) fn run<S: BlockStore>(
+    ///
+    /// # Errors
+    /// Those of [`Sender::poll_encode`].
+    pub fn run<S: BlockStore>(
         &mut self,
         sender: &mut Sender,
         store: &mut S,
