@@ -2,6 +2,7 @@
 //!
 //! Duties never call these; [`crate::daemon`] and the command line do.
 
+pub mod batch;
 pub mod client;
 pub mod clock;
 pub mod crash;

@@ -10,6 +10,7 @@ use passband_proto::transfer::Burst;
 
 use super::bursts::Bursts;
 use super::shared::Shared;
+use crate::adapters::batch::send_batch;
 use crate::downlink::Pacer;
 use crate::telemetry::Report;
 
@@ -45,17 +46,15 @@ impl Radio {
 
     /// Sends a burst; `None` when the daemon stops before it is through.
     fn send(&self, burst: &Burst, pacer: &mut Pacer) -> Option<()> {
-        let mut datagrams = burst.datagrams().peekable();
-        while let Some(first) = datagrams.peek() {
-            let datagram_bytes = first.len();
+        let datagrams: Vec<&[u8]> = burst.datagrams().collect();
+        let mut rest = datagrams.as_slice();
+        while let Some(first) = rest.first() {
             let rate_bps = self.wait_for_turn(pacer)?;
-            let piece = Pacer::piece(datagram_bytes, rate_bps);
-            let mut bytes = 0;
-            for datagram in datagrams.by_ref().take(piece) {
-                self.send_one(datagram, pacer)?;
-                bytes += datagram.len();
-            }
+            let (piece, after) = rest.split_at(Pacer::piece(first.len(), rate_bps).min(rest.len()));
+            self.send_piece(piece, pacer)?;
+            let bytes = piece.iter().map(|datagram| datagram.len()).sum();
             pacer.sent(self.shared.clock.now_ns(), bytes, rate_bps);
+            rest = after;
         }
         self.bursts.sent();
         Some(())
@@ -80,17 +79,23 @@ impl Radio {
         }
     }
 
-    /// Sends a datagram, trying until the network takes it: what isn't handed over isn't down. `None` when
+    /// Sends datagrams, trying until the network takes them: what isn't handed over isn't down. `None` when
     /// the daemon stops.
-    fn send_one(&self, datagram: &[u8], pacer: &mut Pacer) -> Option<()> {
-        loop {
-            let Err(error) = self.socket.send_to(datagram, self.target) else {
-                let bytes = datagram.len() as u64;
-                self.shared.count(|c| {
-                    c.datagrams_sent += 1;
-                    c.bytes_sent += bytes;
-                });
-                return Some(());
+    fn send_piece(&self, piece: &[&[u8]], pacer: &mut Pacer) -> Option<()> {
+        let mut rest = piece;
+        while !rest.is_empty() {
+            let error = match send_batch(&self.socket, self.target, rest) {
+                Ok(sent) => {
+                    let (gone, after) = rest.split_at(sent.min(rest.len()));
+                    let bytes: usize = gone.iter().map(|datagram| datagram.len()).sum();
+                    self.shared.count(|c| {
+                        c.datagrams_sent += gone.len() as u64;
+                        c.bytes_sent += bytes as u64;
+                    });
+                    rest = after;
+                    continue;
+                }
+                Err(error) => error,
             };
             if is_passing(&error) {
                 thread::sleep(Duration::from_millis(1));
@@ -99,12 +104,14 @@ impl Radio {
                 let text = format!("the network refuses datagrams to {}: {error}", self.target);
                 self.shared.throttled("downlink", &Report::error("downlink-error", text));
                 if is_about_this_datagram(&error) {
-                    return Some(());
+                    rest = rest.split_first().map_or(&[], |(_, after)| after);
+                } else {
+                    thread::sleep(RETRY);
                 }
-                thread::sleep(RETRY);
             }
             self.wait_for_turn(pacer)?;
         }
+        Some(())
     }
 }
 
