@@ -9,6 +9,7 @@
 //! | datagram tag key, AES-128-CMAC | none | `passband/v1/datagram-tag` |
 //! | alert key, AES-256-GCM | none | `passband/v1/alert` |
 //! | report key, AES-256-GCM | none | `passband/v1/report` |
+//! | fingerprint, 4 bytes, not secret | none | `passband/v1/fingerprint` |
 //!
 //! with the spacecraft and epoch numbers (two bytes each, big endian) appended to the info.
 //! Secrets are zeroised when dropped and never shown by `Debug`.
@@ -81,6 +82,12 @@ impl EpochKey {
         TagKey(Cmac::new(&(*key).into()))
     }
 
+    /// What tells this key from others in a listing: says nothing of the secret.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 4] {
+        *self.derive(None, b"passband/v1/fingerprint")
+    }
+
     /// Reads one line of a key file; `None` for a blank line or a comment.
     ///
     /// # Errors
@@ -96,9 +103,9 @@ impl EpochKey {
         }
         let spacecraft = number(words.next(), "spacecraft=").ok_or(BadKeyLine::Spacecraft)?;
         let epoch = number(words.next(), "epoch=").ok_or(BadKeyLine::Epoch)?;
-        let secret = words.next().and_then(parse_hex).ok_or(BadKeyLine::Secret)?;
+        let secret = Zeroizing::new(words.next().and_then(parse_hex).ok_or(BadKeyLine::Secret)?);
         match words.next() {
-            None => Ok(Some(Self::new(spacecraft, epoch, secret))),
+            None => Ok(Some(Self { spacecraft, epoch, secret })),
             Some(_) => Err(BadKeyLine::Trailing),
         }
     }

@@ -10,12 +10,14 @@ pub mod scene;
 pub mod send;
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, ensure};
 use passband_proto::keyring::KeyRing;
+use zeroize::Zeroizing;
 
 /// Largest key file, bytes.
 const MAX_KEY_FILE_BYTES: u64 = 1 << 20;
@@ -26,11 +28,22 @@ const MAX_KEY_FILE_BYTES: u64 = 1 << 20;
 /// It can't be read, is not a key file, or holds no key.
 pub fn read_keys(path: &Path) -> Result<KeyRing> {
     let at = || format!("key file {}", path.display());
-    let size = fs::metadata(path).with_context(at)?.len();
-    ensure!(size <= MAX_KEY_FILE_BYTES, "{}: {size} bytes are too many for a key file", at());
-    let keys = KeyRing::parse(&fs::read_to_string(path).with_context(at)?).with_context(at)?;
+    let keys = KeyRing::parse(&read_key_text(path)?).with_context(at)?;
     ensure!(!keys.is_empty(), "{} holds no key", at());
     Ok(keys)
+}
+
+/// The text of a key file, wiped from memory when it is dropped.
+fn read_key_text(path: &Path) -> Result<Zeroizing<String>> {
+    let at = || format!("key file {}", path.display());
+    let mut file = fs::File::open(path).with_context(at)?;
+    let size = file.metadata().with_context(at)?.len();
+    ensure!(size <= MAX_KEY_FILE_BYTES, "{}: {size} bytes are too many for a key file", at());
+    // Room beforehand: a string that grows leaves its old memory behind.
+    let room = usize::try_from(size)? + 1;
+    let mut text = Zeroizing::new(String::with_capacity(room));
+    file.by_ref().take(MAX_KEY_FILE_BYTES).read_to_string(&mut text).with_context(at)?;
+    Ok(text)
 }
 
 /// Reads a key file, or gives no keys at all if there is none.

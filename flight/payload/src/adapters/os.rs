@@ -3,7 +3,8 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use passband_proto::keyring::KeyRing;
 use zeroize::Zeroizing;
@@ -44,6 +45,28 @@ pub fn read_keys(path: &Path) -> Result<(KeyRing, bool), String> {
     let exposed = fs::metadata(path).map_err(fail)?.permissions().mode() & 0o077 != 0;
     let keys = KeyRing::parse(&text).map_err(|e| format!("key file {}: {e}", path.display()))?;
     Ok((keys, exposed))
+}
+
+/// What tells whether a file has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileState {
+    path: PathBuf,
+    size_and_time: Option<(u64, SystemTime)>,
+}
+
+impl FileState {
+    /// The state of a file as it is now, also of one that isn't there.
+    pub fn of(path: &Path) -> Self {
+        let size_and_time =
+            fs::metadata(path).ok().and_then(|about| Some((about.len(), about.modified().ok()?)));
+        Self { path: path.to_owned(), size_and_time }
+    }
+
+    /// The state of the same file now.
+    #[must_use]
+    pub fn now(&self) -> Self {
+        Self::of(&self.path)
+    }
 }
 
 /// Makes the entries of a folder durable.

@@ -11,11 +11,14 @@ use std::time::Duration;
 use passband_proto::bundle::Geometry;
 use passband_proto::datagram::OVERHEAD_BYTES;
 use passband_proto::ids::BundleId;
+use passband_proto::keys::EpochKey;
 use passband_proto::report;
 use passband_proto::transfer::{BlockMark, BlockStore, Burst, Offer, Sender, SenderConfig, Worker};
 
 use super::bursts::Bursts;
+use super::keys_for;
 use super::shared::{Passes, Shared};
+use crate::adapters::os::FileState;
 use crate::config::TransmitMode;
 use crate::queue::rank;
 use crate::store::{BundleRecord, StoreError};
@@ -61,6 +64,7 @@ pub(crate) struct Encoder {
     noted_ms: u64,
     /// Withdrawn for a fault; offered again at the next pass.
     faulty: Vec<BundleId>,
+    key_file: FileState,
 }
 
 impl Encoder {
@@ -75,7 +79,8 @@ impl Encoder {
         let expected_loss = shared.config.downlink.expected_loss;
         let config =
             SenderConfig { session, expected_loss, seed, encode_elsewhere: true, ..SenderConfig::default() };
-        let sender = Sender::new(&config, shared.keys.clone());
+        let sender = Sender::new(&config, shared.keys().as_ref().clone());
+        let key_file = FileState::of(&shared.config.paths.keys);
         let blocks = Blocks { shared: Arc::clone(&shared), known: BTreeMap::new(), open: None };
         Self {
             shared,
@@ -90,6 +95,7 @@ impl Encoder {
             moved: BTreeSet::new(),
             noted_ms: 0,
             faulty: Vec::new(),
+            key_file,
         }
     }
 
@@ -206,6 +212,7 @@ impl Encoder {
             self.checkpoint();
         }
         if passes.opened != self.passes.opened {
+            self.look_at_keys();
             for id in std::mem::take(&mut self.faulty) {
                 if let Some(record) = self.blocks.known.get(&id).cloned() {
                     self.offer(&record);
@@ -214,6 +221,30 @@ impl Encoder {
             self.sender.begin_pass();
         }
         self.passes = passes;
+    }
+
+    /// Takes the key file again if it has changed: what is new is sealed under the newest key in it, what was
+    /// sealed before goes on under its own. A file that can't be used changes nothing.
+    fn look_at_keys(&mut self) {
+        let now = self.key_file.now();
+        if now == self.key_file {
+            return;
+        }
+        let config = &self.shared.config;
+        self.key_file = now;
+        match keys_for(config) {
+            Ok((keys, _)) => {
+                let newest = keys.newest(config.spacecraft).map_or(0, EpochKey::epoch);
+                let text = format!("the key file has changed: new bundles are sealed under epoch {newest}");
+                self.sender.set_keys(keys.clone());
+                self.shared.set_keys(keys);
+                self.shared.event(&Report::info("keys-changed", text));
+            }
+            Err(e) => {
+                let text = format!("the key file has changed and can't be used, the keys stay: {e}");
+                self.shared.event(&Report::error("keys-unusable", text));
+            }
+        }
     }
 
     /// Whether enough is encoded: for a while, or for all of the pass that is left.

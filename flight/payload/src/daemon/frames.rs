@@ -102,7 +102,8 @@ impl Frames {
         let shared = &self.shared;
         let name = files.name.clone();
         let whole = [files.data.clone().into(), files.header.clone().into()];
-        let Some(key) = shared.keys.newest(shared.config.spacecraft) else { return false };
+        let keys = shared.keys();
+        let Some(key) = keys.newest(shared.config.spacecraft) else { return false };
         if !self.make_room(&files) {
             return false;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use passband_proto::ids::BundleId;
@@ -23,7 +23,7 @@ const THROTTLE_MS: u64 = 60_000;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) keys: KeyRing,
+    keys: Mutex<Arc<KeyRing>>,
     pub(crate) clock: Clock,
     pub(crate) catalogue: Catalogue,
     pub(crate) vault: Vault,
@@ -66,7 +66,7 @@ impl Shared {
         let gate = PassState { gate, opened: 0, closed: 0, at_open: Counters::default() };
         Self {
             config,
-            keys,
+            keys: Mutex::new(Arc::new(keys)),
             clock,
             catalogue,
             vault,
@@ -78,6 +78,16 @@ impl Shared {
             progress: Mutex::new(BTreeMap::new()),
             throttle: Mutex::new(Throttle::new(THROTTLE_MS)),
         }
+    }
+
+    /// The keys, as read last.
+    pub(crate) fn keys(&self) -> Arc<KeyRing> {
+        Arc::clone(&lock(&self.keys))
+    }
+
+    /// Takes other keys.
+    pub(crate) fn set_keys(&self, keys: KeyRing) {
+        *lock(&self.keys) = Arc::new(keys);
     }
 
     /// Whether the daemon is to stop.

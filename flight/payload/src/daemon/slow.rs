@@ -135,7 +135,7 @@ pub(crate) async fn reports(
                 continue;
             }
         };
-        match gate.open(&shared.keys, buffer.get(..bytes).unwrap_or_default()) {
+        match gate.open(&shared.keys(), buffer.get(..bytes).unwrap_or_default()) {
             Ok(report) => drop(queue.send(QueueChange::Heard(Box::new(report)))),
             Err(e) => {
                 let text = format!("a report of {bytes} bytes was refused: {e}");
