@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use passband_ground::commands::{bench, keys, open, receive, recover, report, scene, send};
+use passband_ground::commands::{bench, dissector, keys, open, receive, recover, report, scene, send};
 use passband_ground::{demo, emulator};
 
 /// The ground side of Passband: receives what the satellite sends, recovers it from captures, and
@@ -23,6 +23,7 @@ enum Command {
     Receive(receive::ReceiveArgs),
     Recover(recover::RecoverArgs),
     Report(report::ReportArgs),
+    Dissector(dissector::DissectorArgs),
     Open(open::OpenArgs),
     Send(send::SendArgs),
     Link(emulator::LinkArgs),
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Receive(args) => receive::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Dissector(args) => dissector::run(&args),
         Command::Open(args) => open::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Link(args) => emulator::run(args),

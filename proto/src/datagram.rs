@@ -39,6 +39,8 @@ pub const MIN_SYMBOL_BYTES: u16 = 64;
 pub const MAX_SYMBOL_BYTES: u16 = 8896;
 /// Most source symbols of a block: beyond, a RaptorQ decoder becomes slow (four times at 20,000).
 pub const MAX_BLOCK_SYMBOLS: u32 = 10_000;
+/// The largest block, sealed bytes: bounds what a receiver has to hold in memory to put one together.
+pub const MAX_BLOCK_BYTES: u32 = 16 << 20;
 /// One past the largest encoding symbol id (RFC 6330 §3.2: 24 bits).
 pub const ESI_LIMIT: u32 = 1 << 24;
 /// The bytes that begin every datagram of this version and kind.
@@ -46,6 +48,39 @@ pub const MAGIC: [u8; 4] = [b'P', b'B', VERSION, KIND_SYMBOL];
 
 const VERSION: u8 = 1;
 const KIND_SYMBOL: u8 = 1;
+
+/// A field of the header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// Where it begins, bytes from the beginning of the datagram.
+    pub offset: usize,
+    /// Its size, bytes.
+    pub bytes: usize,
+    /// What it says, for people.
+    pub what: &'static str,
+}
+
+/// The header, field after field: the one table that other descriptions of it are made from.
+pub const FIELDS: [Field; 12] = [
+    field("magic", 0, 2, "Magic"),
+    field("version", 2, 1, "Version"),
+    field("kind", 3, 1, "Kind"),
+    field("spacecraft", 4, 2, "Spacecraft"),
+    field("epoch", 6, 2, "Key epoch"),
+    field("bundle", 8, 12, "Bundle"),
+    field("block", 20, 4, "Block"),
+    field("class", 24, 1, "Class"),
+    field("esi", 25, 3, "Encoding symbol id"),
+    field("block_bytes", 28, 4, "Sealed bytes of the block"),
+    field("block_count", 32, 4, "Blocks of the bundle"),
+    field("link_seq", 36, 8, "Link sequence number"),
+];
+
+const fn field(name: &'static str, offset: usize, bytes: usize, what: &'static str) -> Field {
+    Field { name, offset, bytes, what }
+}
 
 /// What a datagram says of its symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +117,8 @@ impl SymbolHeader {
         if self.block_count == 0 || self.block >= self.block_count {
             return out_of_range("block");
         }
-        if self.block_bytes < 17 || self.source_symbols(symbol_bytes) > MAX_BLOCK_SYMBOLS {
+        let bytes = 17..=MAX_BLOCK_BYTES;
+        if !bytes.contains(&self.block_bytes) || self.source_symbols(symbol_bytes) > MAX_BLOCK_SYMBOLS {
             return out_of_range("block_bytes");
         }
         if self.esi >= ESI_LIMIT {
@@ -329,6 +365,43 @@ mod tests {
         assert!(read.verify(&key()));
         assert!(!read.verify(&EpochKey::new(1, 2, [9; 32]).tag_key()));
         assert!(OVERHEAD_BYTES as f64 / bytes.len() as f64 <= 0.045);
+    }
+
+    #[test]
+    fn every_byte_of_the_header_belongs_to_one_field_and_a_value_changes_only_its_own() {
+        let mut at = 0;
+        for field in FIELDS {
+            assert_eq!(field.offset, at, "{}", field.name);
+            at += field.bytes;
+        }
+        assert_eq!(at, HEADER_BYTES);
+        let bytes_of = |header: &SymbolHeader| {
+            let mut out = vec![0; 1472];
+            encode(header, &[0xAA; 1408], &key(), &mut out).unwrap();
+            out
+        };
+        let changed = [
+            ("spacecraft", SymbolHeader { spacecraft: 0xFEFE, ..header() }),
+            ("epoch", SymbolHeader { epoch: 0xFEFD, ..header() }),
+            ("bundle", SymbolHeader { bundle: BundleId([0xFE; 12]), ..header() }),
+            ("block", SymbolHeader { block: 1, ..header() }),
+            ("class", SymbolHeader { class: Class::Alert, ..header() }),
+            ("esi", SymbolHeader { esi: 0x00FE_FEFE, ..header() }),
+            ("block_bytes", SymbolHeader { block_bytes: 0x00BE_EEEE, ..header() }),
+            ("block_count", SymbolHeader { block_count: 0xFEFE_FEFE, ..header() }),
+            ("link_seq", SymbolHeader { link_seq: !header().link_seq, ..header() }),
+        ];
+        for (name, other) in changed {
+            let field = FIELDS.iter().find(|field| field.name == name).unwrap();
+            let (before, after) = (bytes_of(&header()), bytes_of(&other));
+            let differ = |i: &usize| before[*i] != after[*i];
+            let differing: Vec<_> = (0..HEADER_BYTES).filter(differ).collect();
+            assert!(!differing.is_empty(), "{name}");
+            assert!(
+                differing.iter().all(|i| (field.offset..field.offset + field.bytes).contains(i)),
+                "{name}"
+            );
+        }
     }
 
     #[test]

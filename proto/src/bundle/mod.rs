@@ -36,6 +36,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::crc32c;
+pub use crate::datagram::MAX_BLOCK_BYTES;
 use crate::datagram::{MAX_BLOCK_SYMBOLS, MAX_SYMBOL_BYTES, MIN_SYMBOL_BYTES};
 use crate::ids::{BundleId, Class};
 use crate::wire::{Reader, Writer};
@@ -44,8 +45,6 @@ use crate::wire::{Reader, Writer};
 pub const FILE_HEADER_BYTES: usize = 64;
 /// What sealing adds to a segment.
 pub const SEAL_BYTES: u32 = 16;
-/// The largest block, sealed bytes: bounds what a receiver has to hold in memory to put one together.
-pub const MAX_BLOCK_BYTES: u32 = 16 << 20;
 
 const FILE_MAGIC: [u8; 8] = *b"PBBUNDL1";
 const ASSOCIATED_BYTES: usize = 28;

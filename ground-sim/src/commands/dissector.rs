@@ -1,0 +1,80 @@
+//! `passband-ground dissector`: the Wireshark dissector, made from the codec's own table of fields.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use passband_proto::datagram::{
+    CRC_BYTES, FIELDS, HEADER_BYTES, MAX_SYMBOL_BYTES, MIN_SYMBOL_BYTES, OVERHEAD_BYTES, TAG_BYTES,
+};
+use passband_proto::ids::Class;
+
+/// Print a Wireshark dissector (Lua) for datagrams, alerts and reports.
+///
+/// Put it into Wireshark's folder of personal Lua plugins (Help, About, Folders), or name it with
+/// -X lua_script:FILE. It finds Passband's datagrams on any UDP port by their first bytes and their CRC.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  passband-ground dissector > passband.lua\n  tshark -X lua_script:passband.lua -r pass1.pcap -Y 'passband.block == 3'"
+)]
+pub struct DissectorArgs {}
+
+/// Runs `passband-ground dissector`.
+///
+/// # Errors
+/// None.
+pub fn run(_args: &DissectorArgs) -> Result<ExitCode> {
+    print!("{}", lua());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The dissector.
+#[must_use]
+pub fn lua() -> String {
+    let mut fields = String::new();
+    let mut adds = String::new();
+    for field in FIELDS {
+        let (name, what) = (field.name, field.what);
+        let kind = match (name, field.bytes) {
+            ("magic", _) => format!("ProtoField.string(\"passband.{name}\", \"{what}\")"),
+            ("class", _) => format!("ProtoField.uint8(\"passband.{name}\", \"{what}\", base.DEC, classes)"),
+            ("link_seq", _) => format!("ProtoField.uint64(\"passband.{name}\", \"{what}\", base.HEX)"),
+            (_, bytes @ 1..=4) => {
+                format!("ProtoField.uint{}(\"passband.{name}\", \"{what}\", base.DEC)", bytes * 8)
+            }
+            _ => format!("ProtoField.bytes(\"passband.{name}\", \"{what}\")"),
+        };
+        let _ = writeln!(fields, "f.{name} = {kind}");
+        let _ = writeln!(adds, "  field(tree, tvb, f.{name}, {}, {})", field.offset, field.bytes);
+    }
+    let classes: Vec<_> =
+        Class::ALL.iter().map(|class| format!("[{}] = \"{}\"", *class as u8, class.name())).collect();
+    TEMPLATE
+        .replace("@FIELDS@", fields.trim_end())
+        .replace("@ADDS@", adds.trim_end())
+        .replace("@CLASSES@", &classes.join(", "))
+        .replace("@HEADER@", &HEADER_BYTES.to_string())
+        .replace("@TAG@", &TAG_BYTES.to_string())
+        .replace("@CRC@", &CRC_BYTES.to_string())
+        .replace("@OVERHEAD@", &OVERHEAD_BYTES.to_string())
+        .replace("@LEAST@", &(usize::from(MIN_SYMBOL_BYTES) + OVERHEAD_BYTES).to_string())
+        .replace("@MOST@", &(usize::from(MAX_SYMBOL_BYTES) + OVERHEAD_BYTES).to_string())
+}
+
+const TEMPLATE: &str = include_str!("dissector.lua");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_dissector_is_the_one_that_is_printed() {
+        let shipped = include_str!("../../../wireshark/passband.lua");
+        assert!(shipped == lua(), "passband-ground dissector > wireshark/passband.lua");
+        assert!(!lua().contains('@'), "every place is filled");
+        for field in FIELDS {
+            assert!(lua().contains(&format!("\"passband.{}\"", field.name)), "{}", field.name);
+        }
+    }
+}
