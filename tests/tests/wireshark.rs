@@ -85,7 +85,9 @@ fn tshark(capture: &Path, fields: &[&str]) -> Vec<Vec<String>> {
     let mut command = Command::new("tshark");
     command.arg("-X").arg(format!("lua_script:{}", script.display())).arg("-r").arg(capture);
     command.args(["-T", "fields", "-E", "separator=|"]);
-    fields.iter().for_each(|field| drop(command.args(["-e", field])));
+    for field in fields {
+        command.args(["-e", field]);
+    }
     let out = command.output().unwrap();
     let (text, errors) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(out.status.success() && !errors.contains("Lua"), "{errors}");
