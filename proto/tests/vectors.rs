@@ -76,7 +76,7 @@ fn datagram(sealed: &[u8], header: &FileHeader, epoch: u16, block: u32, esi: u32
         esi,
         block_bytes: bytes,
         block_count: g.block_count,
-        link_seq: (5 << 40) | 77,
+        link_seq: (5 << 40) + 77,
     };
     let write = |_: u32, symbol: &[u8]| {
         encode(&header, symbol, &key(epoch).tag_key(), &mut out).unwrap();
@@ -111,7 +111,7 @@ fn report() -> Report {
         as_of: 0x01_0203,
         missing: missing.to_vec(),
     };
-    let link = Some(Observation { station: 4, first_seq: (5 << 40) | 70, span: 5000, heard: 4001 });
+    let link = Some(Observation { station: 4, first_seq: (5 << 40) + 70, span: 5000, heard: 4001 });
     Report { station: 4, number: 1_700_000_000_789, link, items: vec![Item::Whole(ID), blocks] }
 }
 
