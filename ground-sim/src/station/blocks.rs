@@ -96,7 +96,8 @@ impl OpenBlock {
             return Ok(());
         }
         let append = || -> std::io::Result<()> {
-            if !self.in_file {
+            // One whose symbols were put aside meanwhile begins again.
+            if !self.in_file || !self.path.exists() {
                 fs::write(&self.path, head(self.block_bytes))?;
             }
             OpenOptions::new().append(true).open(&self.path)?.write_all(&self.pending)
@@ -232,6 +233,18 @@ mod tests {
             block.flush().unwrap();
             assert_eq!(OpenBlock::resume(dir.path(), 3, 64).unwrap().received() as usize, whole + 1);
         }
+    }
+
+    #[test]
+    fn a_block_whose_symbols_were_put_aside_begins_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut block = OpenBlock::new(dir.path(), 0, 6400, 64);
+        block.push(1, &[1; 64]);
+        block.flush().unwrap();
+        fs::rename(block.path(), dir.path().join("aside")).unwrap();
+        block.push(2, &[2; 64]);
+        block.flush().unwrap();
+        assert_eq!(OpenBlock::resume(dir.path(), 0, 64).unwrap().received(), 1);
     }
 
     #[test]

@@ -101,8 +101,18 @@ impl Opener {
     /// The seal, or a head of a shape this version doesn't know.
     pub fn open_head(&self, mut sealed: Vec<u8>) -> Result<Head, OpenError> {
         self.open(0, &mut sealed)?;
+        Head::parse(&sealed, self.block_count)
+    }
+}
+
+impl Head {
+    /// Reads the plain bytes of block 0 of a bundle of `block_count` blocks.
+    ///
+    /// # Errors
+    /// A head of a shape this version doesn't know.
+    pub fn parse(plain: &[u8], block_count: u32) -> Result<Self, OpenError> {
         let shape = OpenError::Head;
-        let (length, rest) = sealed.split_first_chunk::<4>().ok_or(OpenError::Head)?;
+        let (length, rest) = plain.split_first_chunk::<4>().ok_or(OpenError::Head)?;
         let length = u32::from_be_bytes(*length) as usize;
         if length > MAX_MANIFEST_BYTES {
             return Err(shape);
@@ -122,7 +132,7 @@ impl Opener {
         }
         let inline = manifest.segment_bytes == 0;
         let expected = if inline { manifest.content_bytes() } else { 0 };
-        if content.len() as u64 != expected || inline != (self.block_count == 1) {
+        if content.len() as u64 != expected || inline != (block_count == 1) {
             return Err(shape);
         }
         Ok(Head { preview: preview.to_vec(), content: inline.then(|| content.to_vec()), manifest })

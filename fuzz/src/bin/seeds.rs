@@ -1,0 +1,216 @@
+//! Writes the seeds of the corpus, made by the real encoders.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::SystemTime;
+
+use passband_flight::command::Request;
+use passband_fuzz::{key, sample_geometry};
+use passband_ground::capture::CaptureWriter;
+use passband_proto::alert::{Alert, fit, seal_alert};
+use passband_proto::bundle::{FileEntry, Manifest, SealOptions, seal_bundle};
+use passband_proto::bus::Transmit;
+use passband_proto::datagram::{SymbolHeader, encode};
+use passband_proto::fountain::BlockEncoder;
+use passband_proto::ids::{BundleId, Class};
+use passband_proto::report::{Item, Report, codes, seal_report};
+use passband_proto::slot::{Slot, SlotRecord, SlotState};
+use passband_proto::transfer::belief::Observation;
+
+fn main() {
+    let sealed = bundle();
+    let datagrams = datagrams(&sealed);
+    put("datagram", "source", &datagrams[0]);
+    put("datagram", "repair", datagrams.last().map_or(&[], Vec::as_slice));
+    put("bundle", "sealed", &sealed);
+    put("bundle", "head", &[&[1], manifest().as_slice()].concat());
+    put("keyring", "two", key_file().as_bytes());
+    put("alert", "one", &alert());
+    put("bus", "open", &Transmit { on_for_ms: 300_000, rate_kbps: 40_000 }.encode());
+    put("report", "one", &report());
+    put("report_body", "runs", &codes::encode(&[0, 0, 0, 7, 7, 7, 7, 900, 10_000, 10_000]));
+    put("report_body", "all", &(0..=255).collect::<Vec<u8>>());
+    let state = SlotState::Trial { attempts_left: 2, fallback: Slot::B };
+    let record = SlotRecord { generation: 9, active: Slot::A, state, reverted: None };
+    put("slot", "record", &record.encode());
+    put("fountain", "block", &fountain(&sealed));
+    put("station", "stream", &stream(&datagrams, false));
+    put("station", "repaired", &stream(&datagrams, true));
+    captures(&datagrams);
+    for (name, request) in [
+        ("status", Request::Status),
+        ("events", Request::Events { since: Some(3), limit: Some(5) }),
+        ("pass", Request::PassStart { seconds: 60, rate_bps: Some(1_000_000) }),
+    ] {
+        put("command", name, request.line().unwrap_or_default().as_bytes());
+    }
+    let read = |path: &str| {
+        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap_or_default()
+    };
+    put("config", "example", &read("flight/payload/passband.example.toml"));
+    put("envi", "cube", b"ENVI\nsamples = 8\nlines = 4\nbands = 3\nheader offset = 0\ndata type = 12\ninterleave = bil\nbyte order = 0\nwavelength units = Nanometers\nwavelength = {2100, 2200.5, 2300}\nfwhm = {5, 5, 5}\n");
+    let target = read("flight/spectral/targets/ch4.csv");
+    let text = String::from_utf8_lossy(&target);
+    let head: String = text.lines().take(60).map(|line| format!("{line}\n")).collect();
+    put("target", "head", head.as_bytes());
+}
+
+fn put(target: &str, name: &str, data: &[u8]) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    fs::create_dir_all(&folder).expect("a folder of the corpus");
+    fs::write(folder.join(name), data).expect("a seed");
+}
+
+fn content() -> Vec<u8> {
+    (0..1500_u32).map(|i| u8::try_from(i * 11 % 251).unwrap_or(0)).collect()
+}
+
+fn about() -> Manifest {
+    let mut manifest = Manifest::new("sample", "file", Class::Routine, 5);
+    let sha256 = passband_ground::station::sha256_hex(&content());
+    let mut digest = [0; 32];
+    for (place, pair) in digest.iter_mut().zip(sha256.as_bytes().chunks(2)) {
+        *place = std::str::from_utf8(pair).ok().and_then(|p| u8::from_str_radix(p, 16).ok()).unwrap_or(0);
+    }
+    manifest.files = vec![FileEntry { name: "a.bin".into(), bytes: 1500, sha256: digest }];
+    manifest
+}
+
+fn bundle() -> Vec<u8> {
+    let options = SealOptions { symbol_bytes: 64, segment_symbols: 10 };
+    let mut out = Vec::new();
+    seal_bundle(&key(), BundleId([1; 12]), &about(), &[], &mut content().as_slice(), &mut out, &options)
+        .expect("a bundle");
+    out
+}
+
+/// The plain head of the sample bundle.
+fn manifest() -> Vec<u8> {
+    let opener = passband_proto::bundle::Opener::new(&key(), &BundleId([1; 12]), 4);
+    let sealed = bundle();
+    let bytes = sample_geometry(&sealed).map_or(0, |g| g.head_bytes as usize);
+    let mut head = sealed[64..64 + bytes].to_vec();
+    drop(opener.open(0, &mut head));
+    head
+}
+
+fn datagrams(sealed: &[u8]) -> Vec<Vec<u8>> {
+    let geometry = sample_geometry(sealed).expect("a sealed file");
+    let mut out = Vec::new();
+    for block in 0..geometry.block_count {
+        let start = geometry.block_offset(block).and_then(|o| usize::try_from(o).ok()).unwrap_or(0);
+        let bytes = geometry.block_bytes(block).unwrap_or(0);
+        let mut encoder = BlockEncoder::new(&sealed[start..start + bytes as usize], 64).expect("a block");
+        let count = encoder.source_symbols() + 2;
+        let mut write = |esi: u32, symbol: &[u8]| {
+            let header = SymbolHeader {
+                spacecraft: 1,
+                epoch: 1,
+                bundle: BundleId([1; 12]),
+                block,
+                class: Class::Routine,
+                esi,
+                block_bytes: bytes,
+                block_count: geometry.block_count,
+                link_seq: out.len() as u64,
+            };
+            let mut datagram = vec![0; 128];
+            encode(&header, symbol, &key().tag_key(), &mut datagram).expect("a datagram");
+            out.push(datagram);
+        };
+        encoder.symbols(0, count, &mut write).expect("symbols");
+    }
+    out
+}
+
+fn stream(datagrams: &[Vec<u8>], repaired: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    for datagram in datagrams {
+        out.extend(u16::try_from(datagram.len()).unwrap_or(0).to_be_bytes());
+        out.extend(datagram);
+        if repaired && let Some(first) = out.len().checked_sub(datagram.len()) {
+            out[first] = 255;
+        }
+    }
+    out
+}
+
+fn fountain(sealed: &[u8]) -> Vec<u8> {
+    let mut out = [640_u32.to_be_bytes().as_slice(), &64_u16.to_be_bytes()].concat();
+    let mut encoder = BlockEncoder::new(&sealed[64..704], 64).expect("a block");
+    encoder
+        .symbols(3, 12, |esi, symbol| {
+            out.extend(esi.to_be_bytes());
+            out.extend(symbol);
+        })
+        .expect("symbols");
+    out
+}
+
+fn captures(datagrams: &[Vec<u8>]) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("sample.pcap");
+    let mut writer = CaptureWriter::create(&path).expect("a capture");
+    let from = SocketAddr::from(([10, 0, 0, 1], 5000));
+    for datagram in datagrams.iter().take(6) {
+        writer.write(SystemTime::UNIX_EPOCH, from, from, datagram).expect("a packet");
+    }
+    writer.flush().expect("a capture");
+    let pcap = fs::read(&path).unwrap_or_default();
+    put("capture", "pcap", &pcap);
+    put("capture", "bare", &datagrams[..3].concat());
+    // A pcapng file: section header, interface (raw IP), an enhanced packet.
+    let mut pcapng = Vec::new();
+    let mut block = |kind: u32, body: &[u8]| {
+        let total = u32::try_from(body.len() + 12).unwrap_or(0);
+        pcapng.extend(kind.to_le_bytes());
+        pcapng.extend(total.to_le_bytes());
+        pcapng.extend(body);
+        pcapng.extend(total.to_le_bytes());
+    };
+    block(0x0A0D_0D0A, &[0x4D, 0x3C, 0x2B, 0x1A, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
+    block(1, &[101, 0, 0, 0, 0, 0, 0, 0]);
+    let packet = pcap.get(40..40 + 156).unwrap_or_default();
+    let length = u32::try_from(packet.len()).unwrap_or(0).to_le_bytes();
+    block(6, &[&[0; 12], length.as_slice(), &length, packet].concat());
+    put("capture", "pcapng", &pcapng);
+}
+
+fn key_file() -> String {
+    let mut text = String::from("# two keys\n");
+    for epoch in 1..3 {
+        passband_proto::keys::EpochKey::new(1, epoch, [7; 32]).write_line(&mut text).expect("memory");
+        text.push('\n');
+    }
+    text
+}
+
+fn alert() -> Vec<u8> {
+    let alert = Alert {
+        number: 1,
+        time_unix_ms: 2,
+        frame: fit("frame"),
+        gas: fit("ch4"),
+        probability_permille: 990,
+        peak_ppm_m: 1.5,
+        mean_ppm_m: 0.5,
+        pixels: 3,
+        line: 4,
+        sample: 5,
+        position: None,
+        plumes: 1,
+        evidence: Some(BundleId([1; 12])),
+    };
+    seal_alert(&key(), [1; 12], &alert).map(|sealed| sealed.to_vec()).unwrap_or_default()
+}
+
+fn report() -> Vec<u8> {
+    let missing = vec![0, 5, 5, 5, 33];
+    let items = vec![
+        Item::Whole(BundleId([2; 12])),
+        Item::Blocks { id: BundleId([1; 12]), first_block: 0, as_of: 99, missing },
+    ];
+    let link = Some(Observation { station: 1, first_seq: 9, span: 100, heard: 80 });
+    seal_report(&key(), [1; 12], &Report { station: 1, number: 7, link, items }).unwrap_or_default()
+}

@@ -1,0 +1,270 @@
+//! What every decoder of outside bytes has to stand: any bytes at all, without a panic, a wrong answer or
+//! memory without bound. Each target is a plain function, so that it runs under libFuzzer (`cargo fuzz`) and
+//! under the [`replay`](../replay/index.html) of this crate, which needs no nightly toolchain.
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use passband_proto::alert::{open_alert, seal_alert};
+use passband_proto::bundle::{FileHeader, Geometry, Head, Manifest, Opener};
+use passband_proto::bus::Transmit;
+use passband_proto::datagram::{Datagram, encode};
+use passband_proto::fountain::BlockDecoder;
+use passband_proto::keyring::KeyRing;
+use passband_proto::keys::EpochKey;
+use passband_proto::report::{Gate, codes, open_report, seal_report};
+use passband_proto::slot::SlotRecord;
+
+/// A target: a function that stands any bytes.
+pub type Target = fn(&[u8]);
+
+/// All targets, by name.
+pub const TARGETS: [(&str, Target); 15] = [
+    ("alert", alert),
+    ("bundle", bundle),
+    ("bus", bus),
+    ("capture", capture),
+    ("command", command),
+    ("config", config),
+    ("datagram", datagram),
+    ("envi", envi),
+    ("fountain", fountain),
+    ("keyring", keyring),
+    ("report", report),
+    ("report_body", report_body),
+    ("slot", slot),
+    ("station", station),
+    ("target", target),
+];
+
+/// The key that everything in the corpus is sealed and tagged with.
+#[must_use]
+pub fn key() -> EpochKey {
+    EpochKey::new(1, 1, [7; 32])
+}
+
+/// A key ring with that key.
+#[must_use]
+pub fn keys() -> KeyRing {
+    let mut ring = KeyRing::default();
+    ring.insert(key());
+    ring
+}
+
+/// A datagram that parses is written again to the same bytes, but for the tag, which is checked.
+pub fn datagram(data: &[u8]) {
+    let Ok(read) = Datagram::parse(data) else { return };
+    let tag_key = key().tag_key();
+    let mut again = vec![0; data.len()];
+    let written = encode(read.header(), read.symbol(), &tag_key, &mut again);
+    assert_eq!(written, Ok(data.len()));
+    let body = data.len() - 20;
+    assert_eq!(again[..body], data[..body]);
+    assert_eq!(read.verify(&tag_key), again[body..body + 16] == data[body..body + 16]);
+    assert!(read.source_symbols() > 0);
+}
+
+/// A key file that parses is written and read again to the same keys; errors never show what stands in it.
+pub fn keyring(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match KeyRing::parse(text) {
+        Ok(ring) => {
+            let mut again = String::new();
+            for key in ring.iter() {
+                key.write_line(&mut again).expect("writing to memory");
+                again.push('\n');
+            }
+            let read = KeyRing::parse(&again).expect("what was written");
+            let prints = |ring: &KeyRing| ring.iter().map(EpochKey::fingerprint).collect::<Vec<_>>();
+            assert_eq!(prints(&ring), prints(&read));
+        }
+        Err(e) => {
+            let said = format!("{e} {e:?}");
+            let secret = text.split_ascii_whitespace().find(|word| word.len() >= 16);
+            assert!(secret.is_none_or(|secret| !said.contains(secret)), "a secret in an error");
+        }
+    }
+}
+
+/// A sealed file: its header, its head, its blocks; and any bytes as what stands in a head.
+pub fn bundle(data: &[u8]) {
+    if let Some(head) = data.first_chunk()
+        && let Ok(header) = FileHeader::decode(head)
+    {
+        assert_eq!(header.encode(), *head);
+        let opener = Opener::new(&key(), &header.id, header.geometry.block_count);
+        let rest = data.get(head.len()..).unwrap_or_default();
+        let take = rest.len().min(header.geometry.head_bytes as usize);
+        let _any = opener.open_head(rest[..take].to_vec());
+        let _any = opener.open(1, &mut rest.to_vec());
+        let _any = opener.open_piece(1, 16, &mut rest.to_vec());
+    }
+    let Some((count, plain)) = data.split_first() else { return };
+    let count = u32::from(*count).max(1);
+    if let Ok(head) = Head::parse(plain, count) {
+        assert!(head.manifest.check().is_ok());
+        let inline = head.content.as_ref().map_or(0, Vec::len) as u64;
+        assert!(inline == 0 || inline == Manifest::content_bytes(&head.manifest));
+    }
+}
+
+/// An alert that opens is sealed again to one that says the same.
+pub fn alert(data: &[u8]) {
+    let Ok(alert) = open_alert(&key(), data) else { return };
+    let sealed = seal_alert(&key(), [3; 12], &alert).expect("it fitted before");
+    let again = open_alert(&key(), &sealed).expect("what was sealed");
+    assert_eq!(format!("{again:?}"), format!("{alert:?}"));
+}
+
+/// A bus message that is understood is written again to the same bytes.
+pub fn bus(data: &[u8]) {
+    if let Some(message) = Transmit::decode(data) {
+        assert_eq!(message.encode(), data);
+    }
+}
+
+/// A slot record that is understood is written again to the same bytes.
+pub fn slot(data: &[u8]) {
+    if let Ok(record) = SlotRecord::decode(data) {
+        assert_eq!(record.encode(), data);
+    }
+    let (a, b) = data.split_at(data.len() / 2);
+    let _any = passband_proto::slot::choose([Some(a), Some(b), None]);
+}
+
+/// Any sizes and symbols for a decoder.
+pub fn fountain(data: &[u8]) {
+    let Some((head, mut rest)) = data.split_first_chunk::<6>() else { return };
+    let [a, b, c, d, e, f] = *head;
+    let symbol_bytes = u16::from_be_bytes([e, f]);
+    let Ok(mut decoder) = BlockDecoder::new(u32::from_be_bytes([a, b, c, d]), symbol_bytes) else { return };
+    // Large blocks take long and say no more than small ones.
+    if decoder.source_symbols() > 60 {
+        return;
+    }
+    let mut symbols = Vec::new();
+    while let Some((esi, more)) = rest.split_first_chunk::<4>() {
+        let (symbol, more) = more.split_at(more.len().min(usize::from(symbol_bytes)));
+        symbols.push((u32::from_be_bytes(*esi), symbol.to_vec()));
+        rest = more;
+    }
+    let _any = decoder.decode(symbols);
+}
+
+/// A report that opens is sealed again to one that says the same, and passes a gate once.
+pub fn report(data: &[u8]) {
+    let mut gate = Gate::default();
+    let opened = gate.open(&keys(), data);
+    assert!(opened.is_err() || gate.open(&keys(), data).is_err(), "let through twice");
+    let Ok(report) = open_report(&key(), data) else { return };
+    let sealed = seal_report(&key(), [4; 12], &report).expect("it fitted before");
+    assert_eq!(open_report(&key(), &sealed).as_ref(), Ok(&report));
+}
+
+/// Codes of any bytes stay within their bound, and say the same when written again.
+pub fn report_body(data: &[u8]) {
+    let Some(missing) = codes::decode(data, 65_536) else { return };
+    assert!(missing.len() <= 65_536);
+    let again = codes::encode(&missing);
+    assert!(again.len() <= data.len());
+    assert_eq!(codes::decode(&again, 65_536), Some(missing));
+}
+
+/// Any file read as a capture: an end, and no more candidates than bytes.
+pub fn capture(data: &[u8]) {
+    let source = std::io::Cursor::new(data.to_vec());
+    let Ok(mut reader) = passband_ground::capture::CaptureReader::from_reader("fuzz", source) else { return };
+    let mut count = 0_usize;
+    while let Ok(Some(candidate)) = reader.next_candidate() {
+        assert!(candidate.bytes.len() <= 1 << 17);
+        count += 1;
+        // A compressed capture may hold far more than its own size.
+        if count > 100_000 {
+            break;
+        }
+    }
+}
+
+/// A stream of datagrams into a station: each is a length (two bytes) and bytes. Those that begin with 255
+/// are given a right CRC and tag first, so that what lies behind those is met too.
+pub fn station(data: &[u8]) {
+    thread_local! {
+        static PLACE: RefCell<Option<(tempfile::TempDir, u32)>> = const { RefCell::new(None) };
+    }
+    let root = PLACE.with_borrow_mut(|place| {
+        let (dir, number) = place.get_or_insert_with(|| (tempfile::tempdir().expect("a folder"), 0));
+        *number += 1;
+        dir.path().join(number.to_string())
+    });
+    let mut rest = data;
+    let mut station = passband_ground::station::Station::open(keys(), &root.join("store"), &root.join("out"))
+        .expect("a new store");
+    while let Some((length, more)) = rest.split_first_chunk::<2>() {
+        let length = usize::from(u16::from_be_bytes(*length)).min(more.len());
+        let (bytes, more) = more.split_at(length);
+        rest = more;
+        let bytes = repaired(bytes);
+        station.push(&bytes).expect("only a disk fails");
+    }
+    station.settle().expect("only a disk fails");
+    for bundle in station.report() {
+        assert!(bundle.percent <= 100.0 && (bundle.complete || bundle.percent < 100.0));
+    }
+    drop(station);
+    let _ = std::fs::remove_dir_all(root);
+}
+
+/// A datagram whose first byte is 255 made authentic, as far as it has the shape of one.
+fn repaired(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let body = bytes.len().saturating_sub(20);
+    if bytes.first() == Some(&255) && body >= 44 {
+        bytes[..8].copy_from_slice(&[b'P', b'B', 1, 1, 0, 1, 0, 1]);
+        let tag = key().tag_key().tag(&bytes[..body]);
+        bytes[body..body + 16].copy_from_slice(&tag);
+        let crc = passband_proto::crc32c::checksum(&bytes[..body + 16]);
+        bytes[body + 16..].copy_from_slice(&crc.to_be_bytes());
+    }
+    bytes
+}
+
+/// A command that parses is written again to one that parses to the same.
+pub fn command(data: &[u8]) {
+    let Ok(request) = passband_flight::command::Request::parse(data) else { return };
+    let line = request.clone().line().expect("it was read");
+    let again = passband_flight::command::Request::parse(line.as_bytes());
+    assert_eq!(again, Ok(request));
+}
+
+/// Any text as a configuration.
+pub fn config(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Err(e) = passband_flight::config::Config::parse(text, Path::new("passband.toml")) {
+        assert!(e.to_string().contains("passband.toml"), "{e}");
+    }
+}
+
+/// An ENVI header that parses is written again to one that says the same.
+pub fn envi(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(header) = passband_spectral::envi::Header::parse(text) else { return };
+    let _size = header.data_bytes();
+    let again = passband_spectral::envi::Header::parse(&header.to_text()).expect("what was written");
+    let shape = |h: &passband_spectral::envi::Header| (h.samples, h.lines, h.bands, h.data_bytes());
+    assert_eq!(shape(&again), shape(&header));
+}
+
+/// Any text as the spectrum of a gas.
+pub fn target(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(target) = passband_spectral::target::Target::parse(text) {
+        let [from, to] = target.window_nm();
+        assert!(from < to && target.band_absorption(f64::midpoint(from, to), 5.0).is_finite());
+    }
+}
+
+/// How the sample bundle of the corpus is cut.
+#[must_use]
+pub fn sample_geometry(sealed: &[u8]) -> Option<Geometry> {
+    FileHeader::decode(sealed.first_chunk()?).ok().map(|header| header.geometry)
+}
