@@ -16,6 +16,7 @@ struct Mission {
     dir: tempfile::TempDir,
     fast: u16,
     alert: u16,
+    reports: u16,
     config: PathBuf,
     keys: PathBuf,
 }
@@ -23,18 +24,19 @@ struct Mission {
 impl Mission {
     fn new(rate_bps: u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (fast, alert) = (free_port(), free_port());
+        let (fast, alert, reports) = (free_port(), free_port(), free_port());
         let keys = dir.path().join("keys.txt");
         succeed("passband-ground", &["keys", "new", "--out", text(&keys)]);
         let config = dir.path().join("passband.toml");
         let content = format!(
             "spacecraft = 1\n[paths]\nstate = \"state\"\nkeys = \"keys.txt\"\n[camera]\npoll_ms = 50\nsettle_ms = 500\n\
              [downlink]\ntarget = \"127.0.0.1:{fast}\"\nrate_bps = {rate_bps}\ntransmit = \"always\"\n\
-             [alerts]\ntarget = \"127.0.0.1:{alert}\"\nrepeat_s = [0, 1, 2, 4, 8]\nper_minute = 60\n"
+             [alerts]\ntarget = \"127.0.0.1:{alert}\"\nrepeat_s = [0, 1, 2, 4, 8]\nper_minute = 60\n\
+             [reports]\nlisten = \"127.0.0.1:{reports}\"\n"
         );
         fs::write(&config, content).unwrap();
         fs::create_dir_all(dir.path().join("state/spool")).unwrap();
-        Self { dir, fast, alert, config, keys }
+        Self { dir, fast, alert, reports, config, keys }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -216,4 +218,89 @@ fn malformed_frames_are_rejected_with_a_reason_and_the_rest_goes_on() {
         rejected == lies.len()
     });
     assert!(mission.ask("status")["counters"]["frames_rejected"].as_u64().unwrap() >= 4);
+}
+
+#[test]
+fn reports_make_known_what_was_presumed_also_over_a_kill_and_false_ones_are_refused() {
+    let mission = Mission::new(20_000_000);
+    let frame = mission.scene("told", &["--seed", "5"]);
+    let to = format!("127.0.0.1:{}", mission.reports);
+    let station = mission.station(&["--bundles", "2", "--for", "60"]);
+    let mut daemon = mission.daemon();
+    mission.expose(&frame);
+    let (status, report) = station.finish(Duration::from_secs(70));
+    assert_eq!(status, 0, "{report}");
+    check(&report, 2, &frame);
+    let states = || -> Vec<String> {
+        let bundles = mission.ask("queue")["bundles"].as_array().unwrap().clone();
+        bundles.iter().map(|b| b["state"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(states().iter().all(|state| state != "known"), "nothing was reported yet");
+
+    let (store, frames) = (mission.path("products/store"), mission.path("frames"));
+    let report = ["report", "--keys", text(&mission.keys), "--store", text(&store)];
+    succeed("passband-ground", &[&report[..], &["--out", text(&frames), "--json"]].concat());
+    let sealed: Vec<Vec<u8>> =
+        fs::read_dir(&frames).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
+    assert!(!sealed.is_empty() && sealed.iter().all(|frame| frame.len() <= 256));
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let tell = |bytes: &[u8]| drop(socket.send_to(bytes, &to).unwrap());
+    let mut forged = sealed[0].clone();
+    forged[30] ^= 1;
+    tell(&forged);
+    tell(b"PRnonsense");
+    let refused = |what: &str| mission.ask("status")["counters"][what].as_u64().unwrap();
+    wait_for("the forgeries to be counted", PATIENCE, || refused("reports_forged") == 2);
+    assert!(states().iter().all(|state| state != "known"));
+    sealed.iter().for_each(|frame| tell(frame));
+    wait_for("the bundles to be known", PATIENCE, || states() == ["known", "known"]);
+    sealed.iter().for_each(|frame| tell(frame));
+    wait_for("the replays to be counted", PATIENCE, || refused("reports_replayed") == sealed.len() as u64);
+
+    daemon.kill();
+    daemon = mission.daemon();
+    wait_for("the daemon", PATIENCE, || {
+        run("passband", &["status", "--config", text(&mission.config)]).status.success()
+    });
+    wait_for("the bundles to be known still", PATIENCE, || states() == ["known", "known"]);
+    sealed.iter().for_each(|frame| tell(frame));
+    wait_for("the replays to be refused still", PATIENCE, || {
+        refused("reports_replayed") == sealed.len() as u64
+    });
+    drop(daemon);
+}
+
+#[test]
+fn an_antenna_without_keys_spools_and_a_key_rotated_in_between_does_no_harm() {
+    let mission = Mission::new(20_000_000);
+    let (first, second) =
+        (mission.scene("before", &["--seed", "5"]), mission.scene("after", &["--seed", "6"]));
+    let out = mission.path("antenna");
+    let fast = format!("127.0.0.1:{}", mission.fast);
+    let antenna = Process::start(
+        "passband-ground",
+        &["receive", "--listen", &fast, "--out", text(&out), "--for", "25", "--json"],
+    );
+    let before = mission.daemon();
+    mission.expose(&first);
+    mission.wait_for_queue(2);
+    succeed("passband-ground", &["keys", "rotate", text(&mission.keys)]);
+    // A link that is always open looks at the key file once a minute: a restart does so at once.
+    drop(before);
+    let _daemon = mission.daemon();
+    mission.expose(&second);
+    mission.wait_for_queue(4);
+    let (status, report) = antenna.finish(Duration::from_mins(1));
+    assert_eq!(status, 0, "nothing is heard of that it could complete: {report}");
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let epochs: Vec<_> = report["spooled"].as_array().unwrap().iter().map(|s| s["epoch"].clone()).collect();
+    assert_eq!(epochs, [1, 1, 2, 2], "{report:#}");
+
+    let home = mission.path("home");
+    let args = ["recover", "--keys", text(&mission.keys), "--out", text(&home), "--json", text(&out)];
+    let (recovered, status) = json("passband-ground", &args);
+    assert_eq!(status, 0, "{recovered:#}");
+    for frame in [&first, &second] {
+        check(&recovered.to_string(), 4, frame);
+    }
 }

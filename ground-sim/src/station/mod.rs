@@ -39,6 +39,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use passband_proto::datagram::Datagram;
+use passband_proto::ids::BundleId;
 use passband_proto::keyring::KeyRing;
 use passband_proto::keys::TagKey;
 use passband_proto::report::BundleState;
@@ -197,13 +198,16 @@ impl Station {
     }
 
     /// What bundles of a spacecraft and key epoch still need, for a report to it: those that were heard of
-    /// last first, `most` of them at most.
+    /// last first, then those that were completed before; `most` of them at most.
     #[must_use]
     pub fn states(&self, spacecraft: u16, epoch: u16, most: usize) -> Vec<BundleState> {
         let mut bundles: Vec<_> =
             self.bundles.values().filter(|b| (b.key().0, b.key().1) == (spacecraft, epoch)).collect();
         bundles.sort_by_key(|bundle| std::cmp::Reverse(bundle.used));
-        bundles.into_iter().take(most).map(Bundle::state).collect()
+        let of_old = (spacecraft, epoch, BundleId([0; 12]))..=(spacecraft, epoch, BundleId([u8::MAX; 12]));
+        let complete = self.reports.range(of_old).filter(|(_, report)| report.complete);
+        let complete = complete.map(|((_, _, id), _)| BundleState { id: *id, blocks: Vec::new() });
+        bundles.into_iter().map(Bundle::state).chain(complete).take(most).collect()
     }
 
     /// What was heard of the present pass of a spacecraft's link, for a report to it.
