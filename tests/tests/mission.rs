@@ -244,7 +244,9 @@ fn reports_make_known_what_was_presumed_also_over_a_kill_and_false_ones_are_refu
         fs::read_dir(&frames).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
     assert!(!sealed.is_empty() && sealed.iter().all(|frame| frame.len() <= 256));
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let tell = |bytes: &[u8]| drop(socket.send_to(bytes, &to).unwrap());
+    let tell = |bytes: &[u8]| {
+        socket.send_to(bytes, &to).unwrap();
+    };
     let mut forged = sealed[0].clone();
     forged[30] ^= 1;
     tell(&forged);
