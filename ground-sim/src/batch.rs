@@ -45,7 +45,7 @@ impl BatchSender {
         let mut rest = burst.as_bytes();
         let mut sizes = burst.datagrams().map(<[u8]>::len).peekable();
         while let Some(size) = sizes.next() {
-            let most = self.state.max_gso_segments().min(MAX_CALL_BYTES / size.max(1)).max(1);
+            let most = self.most_segments().min(MAX_CALL_BYTES / size.max(1)).max(1);
             let mut count = 1;
             while count < most && sizes.next_if_eq(&size).is_some() {
                 count += 1;
@@ -55,6 +55,29 @@ impl BatchSender {
             rest = after;
         }
         Ok(())
+    }
+
+    /// Sends datagrams that lie anywhere.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn send_all<'a>(&self, datagrams: impl Iterator<Item = &'a [u8]>) -> Result<()> {
+        let mut piece = Vec::new();
+        let mut size = 0;
+        for datagram in datagrams {
+            if size != datagram.len() || piece.len() + size > MAX_CALL_BYTES.min(size * self.most_segments())
+            {
+                self.send_piece(&piece, size)?;
+                piece.clear();
+                size = datagram.len();
+            }
+            piece.extend_from_slice(datagram);
+        }
+        self.send_piece(&piece, size)
+    }
+
+    fn most_segments(&self) -> usize {
+        self.state.max_gso_segments().max(1)
     }
 
     fn send_piece(&self, piece: &[u8], size: usize) -> Result<()> {

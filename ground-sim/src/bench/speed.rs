@@ -12,12 +12,13 @@ use super::child::{self, Running, args};
 use super::losses::Losses;
 use super::real::{Real, random_file, work_folder, write_keys};
 use super::{Bench, Op, Row, Sink};
+use crate::batch::BatchSender;
 
 /// Rates at which the receiver is offered the survivors, bytes/s: the best that it keeps up with counts.
 const OFFERED: [f64; 3] = [180e6, 250e6, 400e6];
 const LOSS: f64 = 0.2;
 /// Datagrams between two looks at the clock.
-const LOOK_EVERY: u32 = 32;
+const LOOK_EVERY: usize = 32;
 /// The paced rate of the link, bit/s.
 const LINK_BPS: f64 = 200e6;
 const PATIENCE: Duration = Duration::from_mins(15);
@@ -129,15 +130,12 @@ pub(super) fn send_paced<'a>(
     to: SocketAddr,
     rate: f64,
 ) -> Result<()> {
-    let socket = UdpSocket::bind(("127.0.0.1", 0)).context("opening a socket")?;
+    let socket = BatchSender::open(to)?;
     let (start, mut bytes) = (Instant::now(), 0);
-    for (n, datagram) in (1_u32..).zip(datagrams) {
-        // A full buffer is a loss like any other.
-        let _ = socket.send_to(datagram, to);
-        bytes += datagram.len();
-        if !n.is_multiple_of(LOOK_EVERY) {
-            continue;
-        }
+    let mut datagrams = datagrams.peekable();
+    while datagrams.peek().is_some() {
+        let some = datagrams.by_ref().take(LOOK_EVERY).inspect(|datagram| bytes += datagram.len());
+        socket.send_all(some)?;
         let due = Duration::from_secs_f64(bytes as f64 / rate);
         if let Some(ahead) = due.checked_sub(start.elapsed()).filter(|ahead| ahead.as_micros() > 200) {
             std::thread::sleep(ahead);

@@ -21,6 +21,8 @@ use crate::station::{AlertBook, AlertReport, BundleReport, RawReport, Station};
 
 /// How often what is in memory goes to the store: what a kill -9 may cost.
 const FLUSH_EVERY: Duration = Duration::from_millis(50);
+/// How long nothing is waited for while blocks are being decoded.
+const BUSY: Duration = Duration::from_millis(3);
 /// How often the screen is brought up to date.
 const SHOW_EVERY: Duration = Duration::from_millis(500);
 /// After such a silence another pass begins.
@@ -112,7 +114,8 @@ pub fn run(args: &ReceiveArgs) -> Result<ExitCode> {
     let start = Instant::now();
     let (mut last_heard, mut last_flush, mut last_show, mut last_report) = (None, start, start, start);
     while !stop.load(Ordering::Relaxed) {
-        let incoming = listener.next(Duration::from_millis(50));
+        let patience = if reception.station.poll()? { BUSY } else { FLUSH_EVERY };
+        let incoming = listener.next(patience);
         let now = Instant::now();
         if let Some(batch) = incoming {
             if last_heard.is_some_and(|heard| now.duration_since(heard) >= PASS_GAP) {

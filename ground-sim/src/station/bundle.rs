@@ -66,6 +66,8 @@ pub(super) struct Bundle {
     sizes: [Option<u32>; 3],
     open: BTreeMap<u32, OpenBlock>,
     whole: BTreeSet<u32>,
+    /// Those of them whose content is in the product.
+    written: BTreeSet<u32>,
     /// Blocks that are being decoded.
     decoding: BTreeSet<u32>,
     /// Blocks that could be decoded if it were known where they belong.
@@ -132,6 +134,7 @@ impl Bundle {
             sizes: [None; 3],
             open: BTreeMap::new(),
             whole: BTreeSet::new(),
+            written: BTreeSet::new(),
             decoding: BTreeSet::new(),
             waiting: BTreeSet::new(),
             finishing: false,
@@ -203,7 +206,7 @@ impl Bundle {
         let Some(open) = self.open.get_mut(&block) else { return Ok(None) };
         open.flush()?;
         open.tried();
-        let task = Task::Block { block, spool: open.path().to_owned() };
+        let task = Task::Block { block, spool: open.path().to_owned(), head: self.whole.contains(&0) };
         self.decoding.insert(block);
         Ok(Some(self.job(geometry, task)))
     }
@@ -250,19 +253,22 @@ impl Bundle {
         let geometry = self.geometry_around(1)?;
         let whole = self.whole.iter().copied().collect();
         let open = self.open.iter().map(|(block, open)| (*block, open.path().to_owned())).collect();
-        Some(self.job(geometry, Task::Partial { whole, open }))
+        Some(self.job(geometry, Task::Partial { whole, written: self.written.clone(), open }))
     }
 
     /// Takes what came of a job; the next one, if there is.
     pub(super) fn take(&mut self, outcome: Outcome) -> Result<Option<Job>> {
         match outcome {
-            Outcome::Whole { block, head } => {
+            Outcome::Whole { block, written, head } => {
                 self.decoding.remove(&block);
                 if let Some(open) = self.open.remove(&block) {
                     remove(open.path())?;
                 }
                 self.whole.insert(block);
-                if let Some((manifest, folder)) = head {
+                if written {
+                    self.written.insert(block);
+                }
+                if let Some((manifest, folder)) = head.map(|head| *head) {
                     (self.manifest, self.partial) = (Some(manifest), Some(folder));
                 }
                 Ok(self.job_if_whole())
@@ -383,7 +389,7 @@ impl Bundle {
         }
         let geometry = self.geometry_around(self.about.block_count - 1)?;
         self.finishing = true;
-        Some(self.job(geometry, Task::Finish))
+        Some(self.job(geometry, Task::Finish { written: self.written.clone() }))
     }
 
     /// Removes what the sealed file stands for.

@@ -1,7 +1,8 @@
 //! What takes time: decoding blocks, opening them, and writing products.
 //!
 //! A [`Finisher`] does one [`Job`] after another and says what came of it. It works on the files of the
-//! store alone and shares nothing with whoever takes datagrams, so that it may run in a thread of its own.
+//! store alone and shares nothing with whoever takes datagrams nor with other finishers, so that several may
+//! run in threads of their own: whoever gives the jobs knows what was written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -35,16 +36,17 @@ pub(super) struct Job {
 
 #[derive(Debug)]
 pub(super) enum Task {
-    /// Decode a block from the symbols in its file.
-    Block { block: u32, spool: PathBuf },
+    /// Decode a block from the symbols in its file. `head`: block 0 is in its place, so that content can be
+    /// written into the product.
+    Block { block: u32, spool: PathBuf, head: bool },
     /// The head is there from before: open it.
     Head,
-    /// All blocks are there: make the sealed file and the product.
-    Finish,
+    /// All blocks are there: make the sealed file and the product, in which are `written` already.
+    Finish { written: BTreeSet<u32> },
     /// Open the sealed file that stands there from before.
     Reopen { sealed: PathBuf },
     /// Write what there is: of the blocks that are whole, and of those that are not.
-    Partial { whole: Vec<u32>, open: Vec<(u32, PathBuf)> },
+    Partial { whole: Vec<u32>, written: BTreeSet<u32>, open: Vec<(u32, PathBuf)> },
 }
 
 /// What came of it.
@@ -56,8 +58,9 @@ pub(super) struct Done {
 
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// A block is whole and in its place. Of the head: what is in the bundle, and where its preview is.
-    Whole { block: u32, head: Option<(Manifest, PathBuf)> },
+    /// A block is whole and in its place, and whether its content is in the product. Of the head: what is in
+    /// the bundle, and where its preview is.
+    Whole { block: u32, written: bool, head: Option<Box<(Manifest, PathBuf)>> },
     /// More symbols of a block are needed.
     More { block: u32 },
     /// A block's symbols don't give what was sealed; some were dropped, or all were put aside.
@@ -85,8 +88,6 @@ struct Held {
     part: PartFile,
     opener: Opener,
     draft: Option<Draft>,
-    /// Blocks whose content is in the draft.
-    written: BTreeSet<u32>,
     used: u64,
 }
 
@@ -98,9 +99,9 @@ impl Finisher {
     /// Does a job. Errors are those of the disk.
     pub(super) fn run(&mut self, job: &Job) -> Result<Done> {
         let outcome = match &job.task {
-            Task::Block { block, spool } => self.block(job, *block, spool)?,
+            Task::Block { block, spool, head } => self.block(job, *block, spool, *head)?,
             Task::Head => self.head(job)?,
-            Task::Finish => match self.finish(job) {
+            Task::Finish { written } => match self.finish(job, written) {
                 Ok(opened) => Outcome::Complete(Box::new(opened)),
                 Err(e) => Outcome::Fault(format!("{e:#}")),
             },
@@ -108,12 +109,12 @@ impl Finisher {
                 Ok(opened) => Outcome::Complete(Box::new(opened)),
                 Err(e) => Outcome::Fault(format!("{e:#}")),
             },
-            Task::Partial { whole, open } => self.partial(job, whole, open)?,
+            Task::Partial { whole, written, open } => self.partial(job, whole, written, open)?,
         };
         Ok(Done { key: job.about.key(), outcome })
     }
 
-    fn block(&mut self, job: &Job, block: u32, spool: &Path) -> Result<Outcome> {
+    fn block(&mut self, job: &Job, block: u32, spool: &Path, head: bool) -> Result<Outcome> {
         let symbol_bytes = job.about.symbol_bytes;
         let Some(sealed) = decode(spool, symbol_bytes)? else { return Ok(Outcome::More { block }) };
         let out = self.out.clone();
@@ -136,8 +137,8 @@ impl Finisher {
         if block == 0 {
             return Ok(held.open_head(&job.about, &out, sealed));
         }
-        held.put(block, &plain)?;
-        Ok(Outcome::Whole { block, head: None })
+        let written = head && held.ready_draft(job, &out).is_ok() && held.put(block, &plain)?;
+        Ok(Outcome::Whole { block, written, head: None })
     }
 
     fn head(&mut self, job: &Job) -> Result<Outcome> {
@@ -148,7 +149,7 @@ impl Finisher {
     }
 
     /// Makes the sealed file, and the product.
-    fn finish(&mut self, job: &Job) -> Result<OpenedBundle> {
+    fn finish(&mut self, job: &Job, written: &BTreeSet<u32>) -> Result<OpenedBundle> {
         let sealed = job.dir.join(format!("{}.pbb", job.about.id));
         let out = self.out.clone();
         self.hold(job)?.ready_draft(job, &out)?;
@@ -162,7 +163,7 @@ impl Finisher {
             return Ok(opened);
         };
         for block in 1..job.geometry.block_count {
-            if !held.written.contains(&block) {
+            if !written.contains(&block) {
                 let mut plain = held.part.read(&job.geometry, block)?;
                 held.opener.open(block, &mut plain)?;
                 draft.write(draft.content_offset(block), &plain)?;
@@ -174,7 +175,13 @@ impl Finisher {
         Ok(OpenedBundle { manifest, geometry: job.geometry, output, files })
     }
 
-    fn partial(&mut self, job: &Job, whole: &[u32], open: &[(u32, PathBuf)]) -> Result<Outcome> {
+    fn partial(
+        &mut self,
+        job: &Job,
+        whole: &[u32],
+        written: &BTreeSet<u32>,
+        open: &[(u32, PathBuf)],
+    ) -> Result<Outcome> {
         let out = self.out.clone();
         let held = self.hold(job)?;
         if let Err(e) = held.ready_draft(job, &out) {
@@ -183,7 +190,7 @@ impl Finisher {
         let mut present = Ranges::default();
         let segment = |draft: &Draft| u64::from(draft.head().manifest.segment_bytes);
         for &block in whole.iter().filter(|block| **block > 0) {
-            if !held.written.contains(&block) {
+            if !written.contains(&block) {
                 let mut plain = held.part.read(&job.geometry, block)?;
                 if held.opener.open(block, &mut plain).is_err() {
                     continue;
@@ -217,8 +224,7 @@ impl Finisher {
                 .with_context(|| format!("there is no key for spacecraft {spacecraft}, epoch {epoch}"))?;
             let opener = Opener::new(epoch_key, &job.about.id, job.about.block_count);
             let part = PartFile::open(&job.dir, &job.about)?;
-            let (draft, written) = (None, BTreeSet::new());
-            self.held.insert(key, Held { part, opener, draft, written, used: 0 });
+            self.held.insert(key, Held { part, opener, draft: None, used: 0 });
         }
         let held = self.held.get_mut(&key).context("the bundle's files were closed")?;
         held.used = self.clock;
@@ -233,9 +239,9 @@ impl Held {
         let draft = draft.and_then(|head| Draft::open(out, about, head));
         match draft.and_then(|draft| draft.describe(&[]).map(|()| draft)) {
             Ok(draft) => {
-                let head = Some((draft.head().manifest.clone(), draft.folder().to_owned()));
+                let head = Some(Box::new((draft.head().manifest.clone(), draft.folder().to_owned())));
                 self.draft = Some(draft);
-                Outcome::Whole { block: 0, head }
+                Outcome::Whole { block: 0, written: true, head }
             }
             Err(e) => Outcome::Fault(format!("{e:#}")),
         }
@@ -250,13 +256,11 @@ impl Held {
         Ok(())
     }
 
-    /// Writes a content block into the product, if there is one yet.
-    fn put(&mut self, block: u32, plain: &[u8]) -> Result<()> {
-        if let Some(draft) = &self.draft {
-            draft.write(draft.content_offset(block), plain)?;
-            self.written.insert(block);
-        }
-        Ok(())
+    /// Writes a content block into the product, if there is one yet; whether it did.
+    fn put(&mut self, block: u32, plain: &[u8]) -> Result<bool> {
+        let Some(draft) = &self.draft else { return Ok(false) };
+        draft.write(draft.content_offset(block), plain)?;
+        Ok(true)
     }
 }
 

@@ -48,7 +48,7 @@ use passband_proto::transfer::belief::Observation;
 use bundle::{Bundle, Key, Taken};
 use finish::{Finisher, Job};
 use raw::RawSpool;
-use workshop::Workshop;
+use workshop::{THREADS, Workshop};
 
 /// Symbols held in memory before they are written to the store, bytes.
 const PENDING_LIMIT_BYTES: usize = 16 << 20;
@@ -96,6 +96,7 @@ impl Station {
     ///
     /// # Errors
     /// The folders can't be made or read.
+    #[expect(clippy::needless_pass_by_value, reason = "whoever opens a station gives its keys away")]
     pub fn open(keys: KeyRing, store: &Path, out: &Path) -> Result<Self> {
         for dir in [store, out] {
             fs::create_dir_all(dir).with_context(|| format!("making the folder {}", dir.display()))?;
@@ -110,7 +111,7 @@ impl Station {
             shelved: BTreeSet::new(),
             reports: BTreeMap::new(),
             raw: RawSpool::open(&store.join("raw"), RAW_LIMIT_BYTES)?,
-            workshop: Workshop::start(Finisher::new(keys, out))?,
+            workshop: Workshop::start((0..THREADS).map(|_| Finisher::new(keys.clone(), out)))?,
             dirty: BTreeSet::new(),
             pending_bytes: 0,
             counters: Counters::default(),
@@ -161,6 +162,15 @@ impl Station {
         }
         self.raw.flush()?;
         self.collect(Duration::ZERO)
+    }
+
+    /// Takes note of what was decoded meanwhile; whether more is being decoded or written.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn poll(&mut self) -> Result<bool> {
+        self.collect(Duration::ZERO)?;
+        Ok(!self.workshop.is_idle())
     }
 
     /// Waits until all that can be decoded is, and writes what there is of bundles that are not complete:

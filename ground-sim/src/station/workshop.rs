@@ -1,9 +1,9 @@
-//! The workshop: a [`Finisher`] in a thread of its own, so that reception never waits for a block to be
-//! decoded. What waits for it is on disk: a job is a few names.
+//! The workshop: [`Finisher`]s in threads of their own, so that reception never waits for a block to be
+//! decoded. What waits for them is on disk: a job is a few names.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, mpsc::RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -11,38 +11,46 @@ use anyhow::{Context, Result, anyhow};
 
 use super::finish::{Done, Finisher, Job};
 
+/// Threads: each takes up to a hundred megabytes while it decodes a large block.
+pub(super) const THREADS: usize = 2;
+
 /// The station's end of it.
 #[derive(Debug)]
 pub(super) struct Workshop {
     jobs: Option<Sender<Job>>,
     done: Receiver<Result<Done>>,
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
     /// Jobs that were given and not answered yet.
     open: usize,
 }
 
 impl Workshop {
-    pub(super) fn start(mut finisher: Finisher) -> Result<Self> {
+    /// Starts a thread for each finisher.
+    pub(super) fn start(finishers: impl IntoIterator<Item = Finisher>) -> Result<Self> {
         let (jobs, todo) = channel::<Job>();
         let (out, done) = channel();
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let work = move || {
-            for job in todo {
-                if stopped.load(Ordering::Relaxed) || out.send(finisher.run(&job)).is_err() {
-                    return;
+        let (stop, todo) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(todo)));
+        let mut threads = Vec::new();
+        for mut finisher in finishers {
+            let (stop, todo, out) = (Arc::clone(&stop), Arc::clone(&todo), out.clone());
+            let next = move || todo.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
+            let work = move || {
+                while let Some(job) = next() {
+                    if stop.load(Ordering::Relaxed) || out.send(finisher.run(&job)).is_err() {
+                        return;
+                    }
                 }
-            }
-        };
-        let thread = thread::Builder::new().name("workshop".to_owned()).spawn(work);
-        let thread = thread.context("starting the thread that decodes")?;
-        Ok(Self { jobs: Some(jobs), done, stop, thread: Some(thread), open: 0 })
+            };
+            let thread = thread::Builder::new().name("workshop".to_owned()).spawn(work);
+            threads.push(thread.context("starting a thread that decodes")?);
+        }
+        Ok(Self { jobs: Some(jobs), done, stop, threads, open: 0 })
     }
 
     pub(super) fn give(&mut self, job: Job) -> Result<()> {
-        let jobs = self.jobs.as_ref().context("the thread that decodes was stopped")?;
-        jobs.send(job).map_err(|_| anyhow!("the thread that decodes has died"))?;
+        let jobs = self.jobs.as_ref().context("the threads that decode were stopped")?;
+        jobs.send(job).map_err(|_| anyhow!("the threads that decode have died"))?;
         self.open += 1;
         Ok(())
     }
@@ -58,8 +66,13 @@ impl Workshop {
                 self.open -= 1;
                 done.map(Some)
             }
-            Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(anyhow!("the thread that decodes has died")),
+            // Should one have died, its job is never answered: that must not look like patience.
+            Err(RecvTimeoutError::Timeout) if self.threads.iter().all(|thread| !thread.is_finished()) => {
+                Ok(None)
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                Err(anyhow!("a thread that decodes has died"))
+            }
         }
     }
 
@@ -73,7 +86,7 @@ impl Drop for Workshop {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         self.jobs = None;
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             // It ends with the job it is at; what is left is done after the next start.
             let _ = thread.join();
         }
