@@ -56,8 +56,10 @@ const PENDING_LIMIT_BYTES: usize = 16 << 20;
 const MAX_WEIGHT: usize = 8192;
 /// Reports held of bundles that are not in memory.
 const MAX_REPORTS: usize = 4096;
-/// What datagrams without a key may take on disk, bytes.
+/// What datagrams without a key may take on disk at a station that has no keys at all, bytes.
 const RAW_LIMIT_BYTES: u64 = 256 << 30;
+/// And at one that has keys, only not these.
+const KEYED_RAW_LIMIT_BYTES: u64 = 4 << 30;
 
 /// What became of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +104,7 @@ impl Station {
             fs::create_dir_all(dir).with_context(|| format!("making the folder {}", dir.display()))?;
         }
         let tag_keys = keys.iter().map(|k| ((k.spacecraft(), k.epoch()), k.tag_key())).collect();
+        let raw_limit = if keys.is_empty() { RAW_LIMIT_BYTES } else { KEYED_RAW_LIMIT_BYTES };
         let mut station = Self {
             tag_keys,
             store: store.to_owned(),
@@ -110,7 +113,7 @@ impl Station {
             clock: 0,
             shelved: BTreeSet::new(),
             reports: BTreeMap::new(),
-            raw: RawSpool::open(&store.join("raw"), RAW_LIMIT_BYTES)?,
+            raw: RawSpool::open(&store.join("raw"), raw_limit)?,
             workshop: Workshop::start((0..THREADS).map(|_| Finisher::new(keys.clone(), out)))?,
             dirty: BTreeSet::new(),
             pending_bytes: 0,
@@ -262,7 +265,10 @@ impl Station {
         };
         let header = *datagram.header();
         let Some(tag_key) = self.tag_keys.get(&(header.spacecraft, header.epoch)) else {
-            return self.raw.push(&datagram, bytes);
+            // A station with keys knows its spacecraft: anybody can name another.
+            let ours = self.tag_keys.is_empty()
+                || self.tag_keys.keys().any(|(spacecraft, _)| *spacecraft == header.spacecraft);
+            return if ours { self.raw.push(&datagram, bytes) } else { Ok(Verdict::Rejected("no-key")) };
         };
         if !datagram.verify(tag_key) {
             return Ok(Verdict::Rejected("tag"));

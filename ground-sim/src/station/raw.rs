@@ -6,7 +6,7 @@
 //! kept, and what is claimed of a bundle's shape is part of the name, so that a forger can't get in the way.
 
 use std::collections::hash_map::RandomState;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::hash::BuildHasher;
 use std::io::{BufReader, Write};
@@ -25,6 +25,10 @@ use super::blocks::read_exactly;
 
 /// Datagrams whose like is remembered, so that none is stored twice.
 const MAX_SEEN: usize = 4 << 20;
+/// Bundles that are spooled at most: without keys anybody can name one.
+const MAX_FILES: usize = 10_000;
+/// Datagrams held in memory before they are written, bytes.
+const MAX_PENDING_BYTES: usize = 8 << 20;
 /// Datagrams of a bundle that is put together without a key, at most.
 const MAX_INDEX: usize = 32 << 20;
 
@@ -61,7 +65,9 @@ pub(super) struct RawSpool {
     dir: PathBuf,
     limit_bytes: u64,
     bytes: u64,
+    names: BTreeSet<Name>,
     pending: BTreeMap<Name, Vec<u8>>,
+    pending_bytes: usize,
     seen: BTreeMap<Name, HashSet<u64>>,
     seen_count: usize,
     hasher: RandomState,
@@ -71,14 +77,18 @@ impl RawSpool {
     /// A spool in a folder, which is made once it is needed.
     pub(super) fn open(dir: &Path, limit_bytes: u64) -> Result<Self> {
         let mut bytes = 0;
-        for (path, _) in files(dir)? {
+        let mut names = BTreeSet::new();
+        for (path, name) in files(dir)? {
             bytes += fs::metadata(&path).map_or(0, |m| m.len());
+            names.insert(name);
         }
         Ok(Self {
             dir: dir.to_owned(),
             limit_bytes,
             bytes,
+            names,
             pending: BTreeMap::new(),
+            pending_bytes: 0,
             seen: BTreeMap::new(),
             seen_count: 0,
             hasher: RandomState::new(),
@@ -95,9 +105,11 @@ impl RawSpool {
             symbol_bytes: datagram.symbol_bytes(),
             block_count: header.block_count,
         };
-        if self.bytes + bytes.len() as u64 > self.limit_bytes {
+        let one_more = self.names.len() >= MAX_FILES && !self.names.contains(&name);
+        if one_more || self.bytes + bytes.len() as u64 > self.limit_bytes {
             return Ok(Verdict::Rejected("spool-full"));
         }
+        self.names.insert(name);
         if self.seen_count >= MAX_SEEN {
             self.seen.clear();
             self.seen_count = 0;
@@ -113,9 +125,9 @@ impl RawSpool {
         }
         self.seen_count += 1;
         self.bytes += bytes.len() as u64;
-        let pending = self.pending.entry(name).or_default();
-        pending.extend_from_slice(bytes);
-        if pending.len() > 4 << 20 {
+        self.pending.entry(name).or_default().extend_from_slice(bytes);
+        self.pending_bytes += bytes.len();
+        if self.pending_bytes > MAX_PENDING_BYTES {
             self.flush()?;
         }
         Ok(Verdict::Spooled)
@@ -126,6 +138,7 @@ impl RawSpool {
         if self.pending.is_empty() {
             return Ok(());
         }
+        self.pending_bytes = 0;
         fs::create_dir_all(&self.dir).with_context(|| format!("making the folder {}", self.dir.display()))?;
         for (name, bytes) in std::mem::take(&mut self.pending) {
             let path = self.dir.join(name.file());
@@ -342,4 +355,41 @@ fn files(dir: &Path) -> Result<Vec<(PathBuf, Name)>> {
     }
     out.sort();
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use passband_proto::datagram::{SymbolHeader, encode};
+    use passband_proto::keys::EpochKey;
+
+    #[test]
+    fn a_flood_of_invented_bundles_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spool = RawSpool::open(&dir.path().join("raw"), 128 * 50).unwrap();
+        let key = EpochKey::new(1, 1, [1; 32]).tag_key();
+        let mut verdicts = BTreeMap::new();
+        for block in 0..200 {
+            let header = SymbolHeader {
+                spacecraft: 1,
+                epoch: 1,
+                bundle: BundleId([u8::try_from(block % 7).unwrap(); 12]),
+                block,
+                class: Class::Routine,
+                esi: 0,
+                block_bytes: 64,
+                block_count: 200,
+                link_seq: 0,
+            };
+            let mut bytes = vec![0; 128];
+            encode(&header, &[0; 64], &key, &mut bytes).unwrap();
+            let verdict = spool.push(&Datagram::parse(&bytes).unwrap(), &bytes).unwrap();
+            *verdicts.entry(format!("{verdict:?}")).or_insert(0) += 1;
+        }
+        assert_eq!(verdicts["Spooled"], 50);
+        assert_eq!(verdicts["Rejected(\"spool-full\")"], 150);
+        spool.flush().unwrap();
+        let again = RawSpool::open(&dir.path().join("raw"), 128 * 50).unwrap();
+        assert_eq!((again.bytes, again.names.len()), (128 * 50, 7));
+    }
 }
