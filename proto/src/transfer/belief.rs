@@ -208,10 +208,10 @@ pub struct Aim {
 }
 
 impl Aim {
-    /// The aim that asks for about a fifteenth more.
+    /// The aim that asks for about three percent more.
     #[must_use]
     pub fn beyond(self) -> Self {
-        Self { loss: 1.0 - (1.0 - self.loss) * 15.0 / 16.0, ..self }
+        Self { loss: 1.0 - (1.0 - self.loss) * 31.0 / 32.0, ..self }
     }
 
     /// Symbols to send of a block that needs `need`: the least n with n (1 − p) − need ≥ spread × σ(n).

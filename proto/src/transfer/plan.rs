@@ -18,7 +18,7 @@ pub const WINDOW_BLOCKS: usize = 128;
 const ROUND_SYMBOLS: u32 = 4;
 
 /// Probabilities above a class's own target that left-over capacity climbs to, rung by rung.
-const LADDER: [f64; 6] = [0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999_999];
+const LADDER: [f64; 11] = [0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999, 0.99999, 0.999_999];
 
 /// The probability of being down, without any report, at which a bundle of a class is *presumed* down.
 #[must_use]
@@ -296,6 +296,10 @@ impl Plan {
         if self.cost(|_| u32::MAX) == 0 {
             return false;
         }
+        // A rung that a pass was too short for, or that a new belief has made longer, comes first.
+        if self.cost_now() > 0 {
+            return true;
+        }
         let needs = self.needs();
         for target in self.rungs().collect::<Vec<_>>() {
             self.target = target;
@@ -304,7 +308,7 @@ impl Plan {
                 return true;
             }
         }
-        // Each step asks for a fifteenth more: the limits of pass or block end it soon.
+        // Each step asks for a few percent more: the limits of pass or block end it soon.
         for _ in 0..1000 {
             self.take_aim(self.aim.beyond());
             if self.cost_now() > 0 {

@@ -151,7 +151,6 @@ impl Planner {
         }
         drips.sort_unstable();
         self.dripping = drips.into_iter().map(|(_, id)| id).collect();
-        self.climbing = None;
     }
 
     /// Takes what a station heard of a pass.
