@@ -34,7 +34,7 @@ pub const TARGETS: [(&str, Target); 15] = [
     ("report_body", report_body),
     ("slot", slot),
     ("station", station),
-    ("target", target),
+    ("gas", gas),
 ];
 
 /// The key that everything in the corpus is sealed and tagged with.
@@ -255,7 +255,7 @@ pub fn envi(data: &[u8]) {
 }
 
 /// Any text as the spectrum of a gas.
-pub fn target(data: &[u8]) {
+pub fn gas(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(target) = passband_spectral::target::Target::parse(text) {
         let [from, to] = target.window_nm();

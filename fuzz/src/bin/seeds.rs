@@ -53,7 +53,7 @@ fn main() {
     let target = read("flight/spectral/targets/ch4.csv");
     let text = String::from_utf8_lossy(&target);
     let head: String = text.lines().take(60).map(|line| format!("{line}\n")).collect();
-    put("target", "head", head.as_bytes());
+    put("gas", "head", head.as_bytes());
 }
 
 fn put(target: &str, name: &str, data: &[u8]) {
