@@ -23,6 +23,7 @@ pub struct BatchSender {
     socket: UdpSocket,
     state: UdpSocketState,
     to: SocketAddr,
+    single: bool,
 }
 
 impl BatchSender {
@@ -34,7 +35,14 @@ impl BatchSender {
         let any: SocketAddr = if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
         let socket = UdpSocket::bind(any).context("opening a socket")?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket)).context("preparing a socket")?;
-        Ok(Self { socket, state, to })
+        Ok(Self { socket, state, to, single: false })
+    }
+
+    /// Sends each datagram in a call of its own: a capture on this very machine, taken before a joined packet
+    /// is cut, then shows each by itself.
+    #[must_use]
+    pub fn one_by_one(self, single: bool) -> Self {
+        Self { single, ..self }
     }
 
     /// Sends all datagrams of a burst; what the network doesn't take at once is waited for.
@@ -77,7 +85,7 @@ impl BatchSender {
     }
 
     fn most_segments(&self) -> usize {
-        self.state.max_gso_segments().max(1)
+        if self.single { 1 } else { self.state.max_gso_segments().max(1) }
     }
 
     fn send_piece(&self, piece: &[u8], size: usize) -> Result<()> {

@@ -61,6 +61,10 @@ pub struct SendArgs {
     /// Stop after this many times the bundles' own symbols, such as 2.5; overrides what is presumed.
     #[arg(long, value_name = "X")]
     factor: Option<f64>,
+    /// Send each datagram in a system call of its own: slower, but a capture taken on this very machine then
+    /// shows each by itself, not joined with others.
+    #[arg(long)]
+    single: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -123,7 +127,7 @@ fn transmit(
     store: &mut SealedFiles,
     sealed: &[SealedFile],
 ) -> Result<Sent> {
-    let socket = BatchSender::open(args.to)?;
+    let socket = BatchSender::open(args.to)?.one_by_one(args.single);
     let mut worker = Worker::start().context("starting a thread")?;
     let own: u64 = sealed.iter().filter_map(|b| sender.progress(&b.id)).map(|p| p.source_symbols).sum();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a factor of at most 10,000")]
