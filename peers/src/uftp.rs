@@ -1,8 +1,10 @@
 //! uftp, the program: real processes, in real time, through a relay that loses.
 //!
-//! It knows no passes. A transfer through a way back that is as lossy as the way there is done in one go and
-//! cut into passes afterwards, as if the gaps did it no harm. With a way back that is dead, or answers only
-//! in the next pass, it waits for an answer to its announcement and gives up.
+//! Where what comes back is as lossy as what goes down it is measured three times: through passes, its sender
+//! stopped while nothing gets through, for a minute instead of 85; and in one go, as it comes and with its
+//! packets encrypted and authenticated, as Passband's always are. What is done in one go is cut into passes
+//! afterwards, as if the gaps did it no harm. With a way back that is dead, or answers only in the next pass,
+//! it waits for an answer to its announcement and gives up.
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, UdpSocket};
@@ -13,15 +15,35 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use passband_ground::bench::losses::Losses;
 use passband_ground::bench::scenario::{Figures, Return, Scenario};
 
-const NAME: &str = "uftp";
+/// How it is run.
+#[derive(Clone, Copy)]
+struct Setup {
+    name: &'static str,
+    /// What is added to its command line.
+    options: &'static [&'static str],
+    /// Whether it goes through the gaps between passes.
+    gaps: bool,
+}
+
+const IN_PASSES: Setup = Setup { name: "uftp", options: FULL_FRAMES, gaps: true };
+const IN_ONE_GO: Setup = Setup { name: "uftp, in one go", options: FULL_FRAMES, gaps: false };
+const SEALED: Setup = Setup {
+    name: "uftp, in one go, packets sealed",
+    options: &["-b", "1420", "-Y", "aes256-gcm", "-h", "sha256"],
+    gaps: false,
+};
+/// Blocks that fill an Ethernet frame, as Passband's datagrams do; with tags they have to be a bit smaller.
+const FULL_FRAMES: &[&str] = &["-b", "1448"];
+/// How long a gap lasts here: longer than whatever it waits for.
+const GAP: Duration = Duration::from_mins(1);
 /// Its pace, kbit/s.
 const RATE_KBPS: &str = "80000";
 /// How long it may take; it gives up an announcement after half a minute.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(4);
 /// How often what goes on is looked at.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -36,13 +58,16 @@ pub fn measure(
     let Ok(_) =
         Command::new("uftp").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()
     else {
-        return each(&Figures::not_measured(NAME, "not measured: not installed (apt-get install uftp)"));
+        return each(&Figures::not_measured("uftp", "not measured: not installed (apt-get install uftp)"));
     };
-    each(&transfer(scenario, file, content, dir, Return::Lossy)?)?;
+    for setup in [IN_ONE_GO, SEALED] {
+        each(&transfer(scenario, file, content, dir, setup, Return::Lossy)?)?;
+    }
     if !scenario.real_time {
         return Ok(());
     }
-    let dead = transfer(scenario, file, content, dir, Return::Dead)?;
+    each(&transfer(scenario, file, content, dir, IN_PASSES, Return::Lossy)?)?;
+    let dead = transfer(scenario, file, content, dir, IN_PASSES, Return::Dead)?;
     each(&dead)?;
     // Within a pass, an answer that comes in the next is none.
     each(&Figures { way_back: Some(Return::Late), ..dead })
@@ -53,9 +78,10 @@ fn transfer(
     file: &Path,
     content: &[u8],
     dir: &Path,
+    setup: Setup,
     way_back: Return,
 ) -> Result<Figures> {
-    let received = dir.join(format!("uftp-{way_back:?}"));
+    let received = dir.join(format!("uftp-{}-{}-{way_back:?}", setup.options.len(), setup.gaps));
     fs::create_dir_all(&received).with_context(|| format!("making {}", received.display()))?;
     let client_port = free_port()?;
     let relay = Relay::start(scenario, way_back, SocketAddr::from(([127, 0, 0, 1], client_port)))?;
@@ -71,6 +97,7 @@ fn transfer(
     std::thread::sleep(Duration::from_millis(500));
     let sender = Command::new("uftp")
         .args(["-q", "-I", "lo", "-M", "127.0.0.1", "-R", RATE_KBPS, "-p", &relay.port.to_string()])
+        .args(setup.options)
         .arg(file)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -78,39 +105,53 @@ fn transfer(
         .spawn()
         .context("starting uftp")?;
     let start = Instant::now();
-    let ended = wait(sender)?;
+    let ended = if setup.gaps { wait(sender, Some((scenario, &relay)))? } else { wait(sender, None)? };
     let took = start.elapsed().as_secs_f64();
     client.kill().context("stopping uftpd")?;
     client.wait().context("waiting for uftpd")?;
     let (datagrams, bytes) = relay.stop();
-    let name = file.file_name().context("a file without a name")?;
-    let whole = ended && fs::read(received.join(name)).is_ok_and(|got| got == content);
+    let file_name = file.file_name().context("a file without a name")?;
+    let whole = ended && fs::read(received.join(file_name)).is_ok_and(|got| got == content);
     Ok(if whole {
-        let figures = Figures::down(NAME, Some(way_back), scenario, datagrams, bytes);
-        Figures {
-            note: Some(
-                "in one go; passes and time as if the gaps did it no harm; its packets carry no tag"
-                    .to_owned(),
-            ),
-            ..figures
-        }
+        let figures = Figures::down(setup.name, Some(way_back), scenario, datagrams, bytes);
+        let tags = if setup.options == FULL_FRAMES { "no tag" } else { "a tag" };
+        let gaps = if setup.gaps { "" } else { "passes and time as if the gaps did it no harm; " };
+        Figures { note: Some(format!("{gaps}its packets carry {tags}")), ..figures }
     } else {
-        Figures::never(NAME, Some(way_back), format!("gave up after {took:.0} s and {bytes} bytes"))
+        Figures::never(setup.name, Some(way_back), format!("gave up after {took:.0} s and {bytes} bytes"))
     })
 }
 
-/// Waits for a process; one that takes too long is killed. Whether it ended by itself.
-fn wait(mut child: Child) -> Result<bool> {
+/// Waits for the sender; one that takes too long is killed. With `passes` it is stopped between them. Whether
+/// it ended by itself.
+fn wait(mut child: Child, passes: Option<(&Scenario, &Relay)>) -> Result<bool> {
     let start = Instant::now();
+    let mut passes_done = 0;
     while start.elapsed() < PATIENCE {
         if child.try_wait().context("waiting for uftp")?.is_some() {
             return Ok(true);
+        }
+        if let Some((scenario, relay)) = passes
+            && relay.datagrams.load(Ordering::Relaxed) / scenario.pass_datagrams > passes_done
+        {
+            passes_done += 1;
+            relay.shut.store(true, Ordering::Relaxed);
+            signal(&child, "-STOP")?;
+            std::thread::sleep(GAP);
+            relay.shut.store(false, Ordering::Relaxed);
+            signal(&child, "-CONT")?;
         }
         std::thread::sleep(POLL);
     }
     child.kill().context("stopping uftp")?;
     child.wait().context("waiting for uftp")?;
     Ok(false)
+}
+
+fn signal(child: &Child, signal: &str) -> Result<()> {
+    let status = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    ensure!(status.context("starting kill")?.success(), "kill {signal} failed");
+    Ok(())
 }
 
 fn free_port() -> Result<u16> {
@@ -122,6 +163,8 @@ fn free_port() -> Result<u16> {
 struct Relay {
     port: u16,
     stop: Arc<AtomicBool>,
+    /// Whether nothing gets through.
+    shut: Arc<AtomicBool>,
     datagrams: Arc<AtomicU64>,
     bytes: Arc<AtomicU64>,
     threads: Vec<JoinHandle<()>>,
@@ -136,10 +179,15 @@ impl Relay {
         };
         let (front, rear) = (open()?, open()?);
         let port = front.local_addr().context("reading a socket's address")?.port();
-        let (stop, datagrams, bytes) =
-            (Arc::default(), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let server = Arc::new(AtomicU64::new(0));
-        let mut this = Self { port, stop, datagrams, bytes, threads: Vec::new() };
+        let mut this = Self {
+            port,
+            stop: Arc::default(),
+            shut: Arc::default(),
+            datagrams: Arc::default(),
+            bytes: Arc::default(),
+            threads: Vec::new(),
+        };
         let (front_too, rear_too) = (front.try_clone()?, rear.try_clone()?);
         let (count, sum, seen) = (Arc::clone(&this.datagrams), Arc::clone(&this.bytes), Arc::clone(&server));
         this.carry(front, scenario.losses(), move |data, from| {
@@ -164,7 +212,7 @@ impl Relay {
         mut losses: Losses,
         to: impl Fn(&[u8], SocketAddr) -> Option<(UdpSocket, SocketAddr)> + Send + 'static,
     ) {
-        let stop = Arc::clone(&self.stop);
+        let (stop, shut) = (Arc::clone(&self.stop), Arc::clone(&self.shut));
         self.threads.push(std::thread::spawn(move || {
             let mut buffer = vec![0; 65_536];
             let mut n = 0;
@@ -173,7 +221,7 @@ impl Relay {
                 let data = &buffer[..len];
                 let next = to(data, source);
                 n += 1;
-                if let Some((socket, address)) = next.filter(|_| !losses.loses(n)) {
+                if let Some((socket, address)) = next.filter(|_| !losses.loses(n) && !shut.load(Ordering::Relaxed)) {
                     let _ = socket.send_to(data, address);
                 }
             }

@@ -140,8 +140,13 @@ fn compare(own: &[Figures; 3], peer: &Figures, scenario: &Scenario, sink: &mut S
         return sink(row.note(peer.note.as_deref().unwrap_or("not measured")));
     }
     let [dead, late, lossy] = own;
+    let worst;
     let (own, way_back) = match peer.way_back {
-        None => (dead, "nothing coming back"),
+        // Nothing ever comes back to it: we are measured by the worst of our own.
+        None => {
+            worst = own.iter().fold(dead.clone(), Figures::or_worse);
+            (&worst, "any way back")
+        }
         Some(Return::Dead) => (dead, "dead way back"),
         Some(Return::Late) => (late, "way back a pass late"),
         Some(Return::Lossy) => (lossy, "way back as lossy"),

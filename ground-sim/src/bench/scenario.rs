@@ -143,6 +143,16 @@ impl Figures {
         Self { peer, way_back, bytes, passes, seconds, note, measured: true }
     }
 
+    /// These figures, or another's where those are worse; what never came about is worst.
+    #[must_use]
+    pub fn or_worse(mut self, other: &Self) -> Self {
+        let worse = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a.max(b));
+        self.bytes = worse(self.bytes, other.bytes);
+        self.passes = worse(self.passes, other.passes);
+        self.seconds = worse(self.seconds, other.seconds);
+        self
+    }
+
     /// It could not be measured.
     #[must_use]
     pub fn not_measured(peer: &str, why: impl Into<String>) -> Self {
@@ -161,6 +171,10 @@ mod tests {
         assert!((scenario.time_s(150) - (300.0 + 5100.0 + 150.0)).abs() < 1e-9);
         let figures = Figures::down("p", None, &scenario, 101, 1 << 21);
         assert_eq!((figures.bytes, figures.passes, figures.seconds), (Some(2.0), Some(2.0), Some(5400.0)));
+        let later = Figures::down("p", None, &scenario, 99, 3 << 20);
+        let worse = figures.clone().or_worse(&later);
+        assert_eq!((worse.bytes, worse.passes, worse.seconds), (Some(3.0), Some(2.0), Some(5400.0)));
+        assert_eq!(figures.clone().or_worse(&Figures::never("p", None, "")).bytes, None);
         let back: Figures = serde_json::from_str(&serde_json::to_string(&figures).unwrap()).unwrap();
         assert_eq!(back, figures);
     }

@@ -1,7 +1,7 @@
 //! One bundle that is being received: which symbols of it came, and which blocks are whole.
 //!
 //! In the symbol store it is a folder `<spacecraft>-<epoch>-<id>` with `about.json`, the symbols of its open
-//! blocks, the sealed file as far as it is there (see [`part`](super::part)), and once it is complete
+//! blocks, the sealed file as far as it is there (see [`part`]), and once it is complete
 //! `<id>.pbb` and `done.json` in their place.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,7 +4,7 @@
 //! disk, its block decoded as soon as enough symbols are there, opened under its bundle's key and
 //! written into the product. The store survives kill -9 at any moment and spans
 //! passes, captures and stations: whatever is pushed, in whatever order and however often, only helps.
-//! Datagrams for which there is no key are spooled as they are ([`raw`]), until there is one.
+//! Datagrams for which there is no key are spooled as they are, until there is one.
 //!
 //! Memory is bounded whatever comes: bundles that were not heard of for a while are put back into the
 //! store. Decoding and writing products is done by a thread of its own. The station never opens a socket
