@@ -92,14 +92,15 @@ pub fn run(args: &ReceiveArgs) -> Result<ExitCode> {
     ensure!((0.1..1e6).contains(&args.report_every), "--report-every takes 0.1 to 1,000,000 seconds");
     let keys = optional_keys(args.keys.as_deref())?;
     let store = args.store.clone().unwrap_or_else(|| args.out.join("store"));
+    let (alerts, new_alerts) = AlertBook::open(keys.clone(), &args.out.join("alerts"), &store)?;
     let mut reception = Reception {
         station: Station::open(keys.clone(), &store, &args.out)?,
-        alerts: AlertBook::open(keys.clone(), &args.out.join("alerts"))?,
+        alerts,
         reporter: args.reports.map(|_| Reporter::open(args.station, &store)).transpose()?,
         keys,
         capture: args.capture.as_deref().map(CaptureWriter::create).transpose()?,
         screen: Screen::new(args.json),
-        new_alerts: Vec::new(),
+        new_alerts,
         reports_sent: 0,
     };
     let listener = Listener::start(args.listen, args.alerts)?;
@@ -221,18 +222,21 @@ impl Reception {
                 "schema": 1, "complete": complete, "bundles": bundles, "packets": counters,
                 "link_loss": counters.link_loss(), "overruns": listener.overruns(), "kernel_drops": listener.kernel_drops(),
                 "alerts": self.new_alerts, "alert_repeats": self.alerts.repeats,
-                "alerts_rejected": self.alerts.rejected, "spooled": spooled, "reports_sent": self.reports_sent,
+                "alerts_rejected": self.alerts.rejected, "alerts_spooled": self.alerts.spooled(), "spooled": spooled, "reports_sent": self.reports_sent,
             }))?;
         } else {
             print_summary(&bundles, counters);
-            print_raw(&spooled);
+            print_raw(&spooled, self.alerts.spooled());
         }
         Ok(ExitCode::from(u8::from(!complete)))
     }
 }
 
-/// A line for each bundle that is spooled for want of a key.
-pub fn print_raw(spooled: &[RawReport]) {
+/// A line for each bundle that is spooled for want of a key, and one for such alerts.
+pub fn print_raw(spooled: &[RawReport], alerts: usize) {
+    if alerts > 0 {
+        println!("{alerts} alerts kept for want of a key");
+    }
     for raw in spooled {
         let RawReport { spacecraft, epoch, id, datagrams, spool, unverified } = raw;
         println!(

@@ -20,9 +20,9 @@ use crate::watch::Watch;
 /// Recover bundles from captures: pcap or pcapng files in, products out.
 ///
 /// Takes any number of captures, of any passes and stations, in any order, whole or cut or damaged, also
-/// compressed with gzip or zstd; and the stores of stations that had no keys. What was recovered before is
-/// kept in the symbol store and completed by what comes now: run it again with the next pass's capture and
-/// the same --out. A datagram counts only if its keyed tag is right; checksums of IP and UDP don't matter.
+/// compressed with gzip or zstd; and the stores of other stations, with keys or without. What was recovered
+/// before is kept in the symbol store and completed by what comes now: run it again with the next pass's
+/// capture and the same --out. A datagram counts only if its keyed tag is right; checksums of IP and UDP don't matter.
 /// Of bundles that aren't whole, OUT/partial holds what is there and says what isn't.
 ///
 /// Without --keys datagrams are only spooled, for somebody who has keys, and put together as sealed bundles
@@ -32,7 +32,7 @@ use crate::watch::Watch;
     after_help = "Examples:\n  tcpdump -i any -w pass1.pcap udp port 47000\n  passband-ground recover --keys keys.txt --out products pass1.pcap pass2.pcap.gz\n  passband-ground recover --keys keys.txt --out products --watch /captures --for 600\n  passband-ground recover --keys keys.txt --out products antenna/store\n\nExit status: 0 all bundles heard of (or asked for) are whole, 1 some are not or nothing was\nfound, 2 bad usage or input."
 )]
 pub struct RecoverArgs {
-    /// The captures, and stores of stations without keys (folders).
+    /// The captures, and stores of other stations (folders).
     #[arg(required_unless_present = "watch", value_name = "CAPTURE|STORE")]
     captures: Vec<PathBuf>,
     /// The key file; without it nothing is verified or opened.
@@ -86,6 +86,8 @@ pub struct Recovery {
     pub link_loss: Option<LinkLoss>,
     /// Alerts that are new.
     pub alerts: Vec<AlertReport>,
+    /// Alerts that are kept for want of a key.
+    pub alerts_spooled: usize,
 }
 
 /// Runs `passband-ground recover`.
@@ -148,12 +150,9 @@ struct Recoverer {
 
 impl Recoverer {
     fn open(keys: &KeyRing, store: &Path, out: &Path) -> Result<Self> {
-        Ok(Self {
-            station: Station::open(keys.clone(), store, out)?,
-            alerts: AlertBook::open(keys.clone(), &out.join("alerts"))?,
-            new_alerts: Vec::new(),
-            reports: Vec::new(),
-        })
+        let station = Station::open(keys.clone(), store, out)?;
+        let (alerts, new_alerts) = AlertBook::open(keys.clone(), &out.join("alerts"), store)?;
+        Ok(Self { station, alerts, new_alerts, reports: Vec::new() })
     }
 
     fn captures(&mut self, captures: &[PathBuf], quiet: bool) -> Result<()> {
@@ -170,13 +169,12 @@ impl Recoverer {
         Ok(())
     }
 
-    /// Takes what a station without keys has spooled.
+    /// Takes what another station has.
     fn store(&mut self, path: &Path) -> Result<()> {
-        let place =
-            [path.to_owned(), path.join("store")].into_iter().find(|place| place.join("raw").is_dir());
-        let Some(place) = place else {
-            bail!("{} is no store of a station without keys: there is no folder 'raw' in it", path.display());
-        };
+        let place = [path.to_owned(), path.join("store")].into_iter().find(|place| is_store(place));
+        let Some(place) = place else { bail!("{} is no symbol store: no bundle is in it", path.display()) };
+        let alerts = self.alerts.take_store(&place);
+        self.new_alerts.extend(alerts.with_context(|| format!("taking the alerts of {}", path.display()))?);
         self.station.take_store(&place).with_context(|| format!("taking the store {}", path.display()))
     }
 
@@ -273,8 +271,15 @@ impl Recoverer {
             link_loss: counters.link_loss(),
             packets: counters,
             alerts: self.new_alerts,
+            alerts_spooled: self.alerts.spooled(),
         })
     }
+}
+
+/// Whether a folder is a symbol store: with bundles of its own, or with what was spooled for want of a key.
+fn is_store(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    folder.join("raw").is_dir() || entries.map(|e| e.path()).any(|path| path.join("about.json").is_file())
 }
 
 fn progress_bar(captures: &[PathBuf], quiet: bool) -> ProgressBar {
@@ -317,7 +322,7 @@ fn print_people(recovery: &Recovery) {
     }
     recovery.alerts.iter().for_each(|a| println!("{}", describe_alert(a)));
     print_summary(&recovery.bundles, &recovery.packets);
-    print_raw(&recovery.spooled);
+    print_raw(&recovery.spooled, recovery.alerts_spooled);
     for b in &recovery.bundles {
         if let Some(output) = b.output.as_ref().or(b.partial.as_ref()) {
             println!("{} → {}", b.id, output.display());

@@ -140,7 +140,7 @@ impl Demo {
         let satellite = Satellite::start(program, &out.join("satellite"), &key_text, &radios)?;
         let ground = Ground {
             station: Station::open(keys.clone(), &out.join("store"), &out.join("products"))?,
-            alerts: AlertBook::open(keys.clone(), &out.join("alerts"))?,
+            alerts: AlertBook::open(keys.clone(), &out.join("alerts"), &out.join("store"))?.0,
             listener,
             capture: None,
             heard: Vec::new(),

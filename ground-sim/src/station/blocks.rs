@@ -60,8 +60,8 @@ impl OpenBlock {
         self.block_bytes
     }
 
-    pub(super) fn source_symbols(&self) -> u32 {
-        source_symbols(self.block_bytes, self.symbol_bytes)
+    pub(super) fn symbol_bytes(&self) -> u16 {
+        self.symbol_bytes
     }
 
     pub(super) fn received(&self) -> u32 {
@@ -96,11 +96,16 @@ impl OpenBlock {
             return Ok(());
         }
         let append = || -> std::io::Result<()> {
-            // One whose symbols were put aside meanwhile begins again.
-            if !self.in_file || !self.path.exists() {
-                fs::write(&self.path, head(self.block_bytes))?;
+            // Its symbols may be put aside by another thread at any moment: then it begins again.
+            let mut file = if self.in_file {
+                OpenOptions::new().create(true).append(true).open(&self.path)?
+            } else {
+                File::create(&self.path)?
+            };
+            if file.metadata()?.len() == 0 {
+                file.write_all(&head(self.block_bytes))?;
             }
-            OpenOptions::new().append(true).open(&self.path)?.write_all(&self.pending)
+            file.write_all(&self.pending)
         };
         append().with_context(|| format!("writing {}", self.path.display()))?;
         self.in_file = true;

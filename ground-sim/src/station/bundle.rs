@@ -4,11 +4,11 @@
 //! blocks, the sealed file as far as it is there (see [`part`]), and once it is complete
 //! `<id>.pbb` and `done.json` in their place.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use passband_proto::bundle::{Geometry, Manifest};
 use passband_proto::datagram::{Datagram, SymbolHeader};
 use passband_proto::ids::{BundleId, Class};
@@ -17,9 +17,11 @@ use serde::{Deserialize, Serialize};
 
 use super::blocks::{OpenBlock, remove, source_symbols, symbols_path};
 use super::finish::{Job, Outcome, Task};
+use super::open_blocks::OpenBlocks;
 use super::part;
 use super::products::write_aside;
 use super::report::{BundleReport, Tally};
+use super::sizes::Sizes;
 
 /// Blocks a bundle may have: 64 GiB in blocks of 64 KiB.
 const MAX_BLOCKS: u32 = 1 << 20;
@@ -62,9 +64,8 @@ pub(super) enum Taken {
 pub(super) struct Bundle {
     about: About,
     dir: PathBuf,
-    /// Sealed sizes of the head, of a segment, of the last block, as far as they are known.
-    sizes: [Option<u32>; 3],
-    open: BTreeMap<u32, OpenBlock>,
+    sizes: Sizes,
+    open: OpenBlocks,
     whole: BTreeSet<u32>,
     /// Those of them whose content is in the product.
     written: BTreeSet<u32>,
@@ -111,7 +112,7 @@ impl Bundle {
             return Ok(this);
         }
         for (block, bytes) in part::blocks_of(dir)? {
-            if this.fits(block, bytes) {
+            if this.sizes.fits(block, bytes) {
                 this.whole.insert(block);
             }
         }
@@ -128,11 +129,12 @@ impl Bundle {
     }
 
     fn new(about: About, dir: PathBuf) -> Self {
+        let open = OpenBlocks::new(dir.clone(), about.symbol_bytes);
         Self {
             about,
             dir,
-            sizes: [None; 3],
-            open: BTreeMap::new(),
+            sizes: Sizes::of(&about),
+            open,
             whole: BTreeSet::new(),
             written: BTreeSet::new(),
             decoding: BTreeSet::new(),
@@ -152,9 +154,11 @@ impl Bundle {
         if self.whole.contains(&block) {
             return remove(path);
         }
-        let open = OpenBlock::resume(&self.dir, block, self.about.symbol_bytes)?;
-        ensure!(self.fits(block, open.block_bytes()), "{}: of another size than its like", path.display());
-        self.open.insert(block, open);
+        let bytes = self.open.take_up(block)?;
+        if !self.sizes.fits(block, bytes) {
+            self.open.remove(block);
+            bail!("{}: of another size than its like", path.display());
+        }
         Ok(())
     }
 
@@ -163,47 +167,45 @@ impl Bundle {
     }
 
     /// Takes an authentic datagram of this bundle.
-    pub(super) fn push(&mut self, datagram: &Datagram<'_>) -> Taken {
+    pub(super) fn push(&mut self, datagram: &Datagram<'_>) -> Result<Taken> {
         let header = datagram.header();
         if header.block_count != self.about.block_count
             || datagram.symbol_bytes() != self.about.symbol_bytes
             || self.about.block_count > MAX_BLOCKS
         {
-            return Taken::Conflict;
+            return Ok(Taken::Conflict);
         }
         self.about.class = header.class;
         if self.complete.is_some() || self.finishing || self.whole.contains(&header.block) {
-            return Taken::Known;
+            return Ok(Taken::Known);
         }
-        if !self.fits(header.block, header.block_bytes) {
-            return Taken::Conflict;
+        if !self.sizes.fits(header.block, header.block_bytes) {
+            return Ok(Taken::Conflict);
         }
-        let (dir, symbol_bytes) = (&self.dir, self.about.symbol_bytes);
-        let open = self.open.entry(header.block);
-        let open =
-            open.or_insert_with(|| OpenBlock::new(dir, header.block, header.block_bytes, symbol_bytes));
-        match open.push(header.esi, datagram.symbol()) {
+        let busy = |block| self.decoding.contains(&block) || self.waiting.contains(&block);
+        let open = self.open.open(header.block, header.block_bytes, busy)?;
+        Ok(match open.push(header.esi, datagram.symbol()) {
             0 => Taken::Known,
             bytes => Taken::New(bytes),
-        }
+        })
     }
 
     /// Writes the symbols of a block that are in memory.
     pub(super) fn flush(&mut self, block: u32) -> Result<()> {
-        self.open.get_mut(&block).map_or(Ok(()), OpenBlock::flush)
+        self.open.get_mut(block).map_or(Ok(()), OpenBlock::flush)
     }
 
     /// The job that a block is ready for, if it is; its symbols are written before.
     pub(super) fn job_for(&mut self, block: u32) -> Result<Option<Job>> {
-        let ready = self.open.get(&block).is_some_and(OpenBlock::ready);
+        let ready = self.open.get_mut(block).is_some_and(|open| open.ready());
         if !ready || self.decoding.contains(&block) {
             return Ok(None);
         }
-        let Some(geometry) = self.geometry_around(block) else {
+        let Some(geometry) = self.sizes.geometry_around(block) else {
             self.waiting.insert(block);
             return Ok(None);
         };
-        let Some(open) = self.open.get_mut(&block) else { return Ok(None) };
+        let Some(open) = self.open.get_mut(block) else { return Ok(None) };
         open.flush()?;
         open.tried();
         let task = Task::Block { block, spool: open.path().to_owned(), head: self.whole.contains(&0) };
@@ -213,7 +215,8 @@ impl Bundle {
 
     /// Jobs for what could not be placed before, and can be now.
     pub(super) fn jobs_waiting(&mut self) -> Result<Vec<Job>> {
-        if self.waiting.is_empty() || self.waiting.iter().all(|block| self.geometry_around(*block).is_none())
+        if self.waiting.is_empty()
+            || self.waiting.iter().all(|block| self.sizes.geometry_around(*block).is_none())
         {
             return Ok(Vec::new());
         }
@@ -233,11 +236,11 @@ impl Bundle {
         }
         let mut jobs = Vec::new();
         if self.whole.contains(&0)
-            && let Some(geometry) = self.geometry_around(0)
+            && let Some(geometry) = self.sizes.geometry_around(0)
         {
             jobs.push(self.job(geometry, Task::Head));
         }
-        let ready: Vec<_> = self.open.keys().copied().collect();
+        let ready: Vec<_> = self.open.held().collect();
         for block in ready {
             jobs.extend(self.job_for(block)?);
         }
@@ -250,9 +253,9 @@ impl Bundle {
         if self.complete.is_some() || self.finishing || !self.whole.contains(&0) {
             return None;
         }
-        let geometry = self.geometry_around(1)?;
+        let geometry = self.sizes.geometry_around(1)?;
         let whole = self.whole.iter().copied().collect();
-        let open = self.open.iter().map(|(block, open)| (*block, open.path().to_owned())).collect();
+        let open = self.open.files();
         Some(self.job(geometry, Task::Partial { whole, written: self.written.clone(), open }))
     }
 
@@ -261,8 +264,8 @@ impl Bundle {
         match outcome {
             Outcome::Whole { block, written, head } => {
                 self.decoding.remove(&block);
-                if let Some(open) = self.open.remove(&block) {
-                    remove(open.path())?;
+                if let Some(path) = self.open.remove(block) {
+                    remove(&path)?;
                 }
                 self.whole.insert(block);
                 if written {
@@ -280,7 +283,7 @@ impl Bundle {
             }
             Outcome::Bad { block, what } => {
                 self.decoding.remove(&block);
-                self.open.remove(&block);
+                self.open.remove(block);
                 self.fault(what);
                 Ok(None)
             }
@@ -321,7 +324,7 @@ impl Bundle {
 
     /// About how many blocks' worth of memory it takes.
     pub(super) fn weight(&self) -> usize {
-        1 + self.open.len()
+        1 + self.open.held_count()
     }
 
     /// What it still needs, block by block, for a report to the satellite.
@@ -334,13 +337,13 @@ impl Bundle {
             if self.whole.contains(&block) {
                 return BlockState { missing: 0, as_of: 0 };
             }
-            let Some(open) = self.open.get(&block) else {
-                let largest = self.sizes.iter().flatten().max().copied().unwrap_or(1);
-                let bytes = self.size_of(block).unwrap_or(largest);
+            let Some(open) = self.open.standing(block) else {
+                let largest = self.sizes.largest().unwrap_or(1);
+                let bytes = self.sizes.size_of(block).unwrap_or(largest);
                 return BlockState { missing: source_symbols(bytes, self.about.symbol_bytes), as_of: 0 };
             };
-            let missing = open.source_symbols().saturating_sub(open.received()).max(1);
-            BlockState { missing, as_of: open.end() }
+            let missing = open.source_symbols.saturating_sub(open.received).max(1);
+            BlockState { missing, as_of: open.end }
         });
         BundleState { id, blocks: blocks.collect() }
     }
@@ -351,18 +354,18 @@ impl Bundle {
             return report.clone();
         }
         let k = |bytes: u32| u64::from(source_symbols(bytes, self.about.symbol_bytes));
-        let known = |block: u32| self.size_of(block).map_or(0, k);
+        let known = |block: u32| self.sizes.size_of(block).map_or(0, k);
         let whole: u64 = self.whole.iter().map(|block| known(*block)).sum();
         let open: u64 =
-            self.open.values().map(|open| u64::from(open.received().min(open.source_symbols()))).sum();
+            self.open.standings().map(|(_, open)| u64::from(open.received.min(open.source_symbols))).sum();
         let count = u64::from(self.about.block_count);
-        let largest = self.sizes.iter().flatten().max().copied().map_or(0, k);
-        let segments = count.saturating_sub(2) * self.sizes[1].map_or(largest, k);
-        let tail = if count > 1 { self.sizes[2].map_or(largest, k) } else { 0 };
+        let largest = self.sizes.largest().map_or(0, k);
+        let segments = count.saturating_sub(2) * self.sizes.segment().map_or(largest, k);
+        let tail = if count > 1 { self.sizes.tail().map_or(largest, k) } else { 0 };
         let tally = Tally {
             blocks_complete: u32::try_from(self.whole.len()).unwrap_or(u32::MAX),
             received: whole + open,
-            needed: self.sizes[0].map_or(1, k) + segments + tail,
+            needed: self.sizes.head().map_or(1, k) + segments + tail,
             complete: false,
         };
         let mut report = BundleReport::new(&self.about, self.manifest.as_ref(), &tally);
@@ -387,7 +390,7 @@ impl Bundle {
         if self.finishing || self.complete.is_some() || self.whole.len() != self.about.block_count as usize {
             return None;
         }
-        let geometry = self.geometry_around(self.about.block_count - 1)?;
+        let geometry = self.sizes.geometry_around(self.about.block_count - 1)?;
         self.finishing = true;
         Some(self.job(geometry, Task::Finish { written: self.written.clone() }))
     }
@@ -407,40 +410,6 @@ impl Bundle {
 
     fn sealed_path(&self) -> PathBuf {
         self.dir.join(format!("{}.pbb", self.about.id))
-    }
-
-    /// Which of the three sizes a block has.
-    fn kind(&self, block: u32) -> usize {
-        match block {
-            0 => 0,
-            b if b + 1 == self.about.block_count => 2,
-            _ => 1,
-        }
-    }
-
-    fn size_of(&self, block: u32) -> Option<u32> {
-        self.sizes.get(self.kind(block)).copied().flatten()
-    }
-
-    /// Whether a block may have this size; remembers it.
-    fn fits(&mut self, block: u32, bytes: u32) -> bool {
-        let kind = self.kind(block);
-        self.sizes.get_mut(kind).is_some_and(|size| *size.get_or_insert(bytes) == bytes)
-    }
-
-    /// As much of the geometry as it takes to place a block; sizes that don't matter for that are made up.
-    fn geometry_around(&self, block: u32) -> Option<Geometry> {
-        let [head, segment, tail] = self.sizes;
-        let count = self.about.block_count;
-        let head_bytes = head?;
-        let segment_bytes =
-            if count > 2 && block > 0 { segment? } else { segment.or(tail).unwrap_or(head_bytes) };
-        let tail_bytes = if count == 1 { head_bytes } else { tail.unwrap_or(segment_bytes) };
-        if block > 0 && block + 1 == count {
-            tail?;
-        }
-        let symbol_bytes = self.about.symbol_bytes;
-        Some(Geometry { symbol_bytes, block_count: count, head_bytes, segment_bytes, tail_bytes })
     }
 }
 

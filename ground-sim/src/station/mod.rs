@@ -17,10 +17,13 @@ mod counters;
 mod draft;
 mod finish;
 pub mod live;
+mod merge;
+mod open_blocks;
 mod part;
 mod products;
 mod raw;
 mod report;
+mod sizes;
 mod subsets;
 mod symbols;
 mod workshop;
@@ -38,7 +41,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use passband_proto::datagram::Datagram;
+use passband_proto::datagram::{self, Datagram, OVERHEAD_BYTES};
 use passband_proto::ids::BundleId;
 use passband_proto::keyring::KeyRing;
 use passband_proto::keys::TagKey;
@@ -130,10 +133,7 @@ impl Station {
     /// Only those of the disk.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Verdict> {
         let verdict = self.judge(bytes)?;
-        self.counters.count(verdict, bytes.len());
-        if self.pending_bytes > PENDING_LIMIT_BYTES {
-            self.flush()?;
-        }
+        self.note(verdict, bytes.len())?;
         Ok(verdict)
     }
 
@@ -142,13 +142,26 @@ impl Station {
         self.counters.count(Verdict::Rejected("foreign"), bytes);
     }
 
-    /// Takes the datagrams that another station spooled or stored without a key, or for which a key came
-    /// since: `dir` is its store. What can be used is taken; nothing is removed there.
+    /// Takes what another station has: `dir` is its store. Datagrams that it spooled without a key are checked
+    /// here; symbols that it stored were checked there, and the bundle's seals tell in the end. What there is
+    /// a key for is taken; nothing is changed there.
     ///
     /// # Errors
     /// Those of the disk.
     pub fn take_store(&mut self, dir: &Path) -> Result<()> {
-        raw::replay(&dir.join("raw"), |bytes| self.push(bytes).map(drop))
+        raw::replay(&dir.join("raw"), |bytes| self.push(bytes).map(drop))?;
+        let mut bytes = vec![0; usize::from(u16::MAX) + OVERHEAD_BYTES];
+        for bundle in merge::bundles(dir)? {
+            let taken = merge::symbols(&bundle, |header, symbol| {
+                let Some(key) = self.tag_keys.get(&(header.spacecraft, header.epoch)) else { return Ok(()) };
+                let Ok(length) = datagram::encode(header, symbol, key, &mut bytes) else { return Ok(()) };
+                let datagram = Datagram::parse(bytes.get(..length).unwrap_or_default())?;
+                let verdict = self.take(&datagram)?;
+                self.note(verdict, length)
+            });
+            taken.with_context(|| format!("taking {}", bundle.display()))?;
+        }
+        self.flush()
     }
 
     /// Writes what is in memory to the store: what was pushed before survives kill -9 from here on. Takes
@@ -274,13 +287,28 @@ impl Station {
             return Ok(Verdict::Rejected("tag"));
         }
         self.counters.heard(header.link_seq);
+        self.take(&datagram)
+    }
+
+    /// Counts what became of a datagram, and writes what is in memory to the store if it is too much.
+    fn note(&mut self, verdict: Verdict, bytes: usize) -> Result<()> {
+        self.counters.count(verdict, bytes);
+        if self.pending_bytes > PENDING_LIMIT_BYTES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Takes an authentic datagram.
+    fn take(&mut self, datagram: &Datagram<'_>) -> Result<Verdict> {
+        let header = datagram.header();
         let key = (header.spacecraft, header.epoch, header.bundle);
-        self.load(key, &datagram)?;
+        self.load(key, datagram)?;
         self.clock += 1;
         let Some(bundle) = self.bundles.get_mut(&key) else { return Ok(Verdict::Rejected("conflict")) };
         bundle.used = self.clock;
         let weight = bundle.weight();
-        let taken = bundle.push(&datagram);
+        let taken = bundle.push(datagram)?;
         self.weight += bundle.weight() - weight;
         match taken {
             Taken::Conflict => Ok(Verdict::Rejected("conflict")),
@@ -395,7 +423,7 @@ impl Station {
         for spool in known {
             raw::replay_one(&spool, |bytes| self.push(bytes).map(drop))?;
             self.flush()?;
-            raw::remove(&spool)?;
+            self.raw.remove(&spool)?;
         }
         Ok(())
     }

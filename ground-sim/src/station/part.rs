@@ -29,7 +29,7 @@ pub(super) struct PartFile {
 impl PartFile {
     /// Opens it, made if it isn't there.
     pub(super) fn open(dir: &Path, about: &About) -> Result<Self> {
-        let path = dir.join(format!("{}.part", about.id));
+        let path = path(dir, about);
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
         let file = file.with_context(|| format!("opening {}", path.display()))?;
         let log_path = dir.join("blocks.log");
@@ -75,10 +75,27 @@ impl PartFile {
     }
 }
 
+/// Where the sealed file is while it is put together.
+pub(super) fn path(dir: &Path, about: &About) -> PathBuf {
+    dir.join(format!("{}.part", about.id))
+}
+
 /// The blocks that the log says are there, with their sealed sizes; cuts off what a crash has torn.
 pub(super) fn blocks_of(dir: &Path) -> Result<Vec<(u32, u32)>> {
     let path = dir.join("blocks.log");
-    let Ok(bytes) = fs::read(&path) else { return Ok(Vec::new()) };
+    let blocks = noted(dir);
+    let sound = (blocks.len() * RECORD_BYTES) as u64;
+    if fs::metadata(&path).is_ok_and(|log| log.len() != sound) {
+        let file = OpenOptions::new().write(true).open(&path);
+        let cut = file.and_then(|file| file.set_len(sound));
+        cut.with_context(|| format!("cutting {}", path.display()))?;
+    }
+    Ok(blocks)
+}
+
+/// The blocks that the log says are there, with their sealed sizes.
+pub(super) fn noted(dir: &Path) -> Vec<(u32, u32)> {
+    let bytes = fs::read(dir.join("blocks.log")).unwrap_or_default();
     let mut blocks = Vec::new();
     for part in bytes.chunks_exact(RECORD_BYTES) {
         let mut words = part.chunks_exact(4).filter_map(|w| w.try_into().ok().map(u32::from_be_bytes));
@@ -88,13 +105,7 @@ pub(super) fn blocks_of(dir: &Path) -> Result<Vec<(u32, u32)>> {
         }
         blocks.push((block, size));
     }
-    let sound = (blocks.len() * RECORD_BYTES) as u64;
-    if sound != bytes.len() as u64 {
-        let file = OpenOptions::new().write(true).open(&path);
-        let cut = file.and_then(|file| file.set_len(sound));
-        cut.with_context(|| format!("cutting {}", path.display()))?;
-    }
-    Ok(blocks)
+    blocks
 }
 
 fn record(block: u32, size: u32) -> [u8; RECORD_BYTES] {

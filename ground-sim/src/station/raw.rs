@@ -155,6 +155,20 @@ impl RawSpool {
         Ok(all.filter(|(_, name)| has_key(name.spacecraft, name.epoch)).map(|(path, _)| path).collect())
     }
 
+    /// Removes a spool whose datagrams were taken, and what was put together from it.
+    pub(super) fn remove(&mut self, path: &Path) -> Result<()> {
+        if let Some(name) = Name::parse(path) {
+            if let Some(unverified) = unverified_path(path, &name) {
+                super::blocks::remove(&unverified)?;
+            }
+            let bytes = fs::metadata(path).map_or(0, |m| m.len());
+            self.bytes = self.bytes.saturating_sub(bytes);
+            self.names.remove(&name);
+            self.seen_count -= self.seen.remove(&name).map_or(0, |seen| seen.len());
+        }
+        super::blocks::remove(path)
+    }
+
     /// What is in a file already; a datagram that a crash has torn is cut off.
     fn read_seen(&self, name: &Name) -> Result<HashSet<u64>> {
         let path = self.dir.join(name.file());
@@ -233,14 +247,6 @@ pub(super) fn replay_one(path: &Path, mut each: impl FnMut(&[u8]) -> Result<()>)
         each(&datagram)?;
     }
     Ok(())
-}
-
-/// Removes a spool whose datagrams were taken, and what was put together from it.
-pub(super) fn remove(path: &Path) -> Result<()> {
-    if let Some(unverified) = Name::parse(path).and_then(|name| unverified_path(path, &name)) {
-        super::blocks::remove(&unverified)?;
-    }
-    super::blocks::remove(path)
 }
 
 /// Puts a bundle together without a key, from the datagrams of a spool: `unverified/<id>-….pbb` beside it.

@@ -276,6 +276,49 @@ fn without_keys_datagrams_are_spooled_put_together_and_used_once_there_is_a_key(
 }
 
 #[test]
+fn what_two_stations_with_keys_have_of_a_bundle_is_put_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let content = content();
+    let all = datagrams(&content, 30);
+    let open = |name: &str| {
+        let at = dir.path().join(name);
+        (Station::open(keys(), &at.join("store"), &at.join("out")).unwrap(), at.join("store"))
+    };
+    // One hears the head and block 1 as a whole and some of block 2, the other the rest of it and all else.
+    let (mut one, one_store) = open("one");
+    let (mut other, other_store) = open("other");
+    for d in &all {
+        let datagram = passband_proto::datagram::Datagram::parse(d).unwrap();
+        let (block, esi) = (datagram.header().block, datagram.header().esi);
+        let station = if block < 2 || (block == 2 && esi % 3 == 0) { &mut one } else { &mut other };
+        station.push(d).unwrap();
+    }
+    one.settle().unwrap();
+    other.settle().unwrap();
+    assert!(!one.report()[0].complete && !other.report()[0].complete);
+    let files = |store: &Path| {
+        let folder = fs::read_dir(store).unwrap().map(|e| e.unwrap().path()).find(|p| p.is_dir()).unwrap();
+        let files = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+        files.map(|p| (p.clone(), fs::read(p).unwrap())).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let before = files(&one_store);
+    let (mut home, home_store) = open("home");
+    home.take_store(&one_store).unwrap();
+    home.take_store(&other_store).unwrap();
+    home.settle().unwrap();
+    let report = home.report().remove(0);
+    assert!(report.complete, "{report:?}");
+    assert_eq!(fs::read(report.output.unwrap().join("cube.bil")).unwrap(), content);
+    assert_eq!(files(&one_store), before, "nothing is changed there");
+    // A bundle that is complete there is complete here.
+    let (mut third, _) = open("third");
+    third.take_store(&home_store).unwrap();
+    third.settle().unwrap();
+    assert!(third.report()[0].complete);
+    assert!(third.counters().link_loss().is_none(), "no link was heard");
+}
+
+#[test]
 fn a_report_says_what_is_missing_as_of_when() {
     let dir = tempfile::tempdir().unwrap();
     let content = content();

@@ -1,0 +1,109 @@
+//! The symbols that another station's store holds: those of open blocks, and the source symbols of blocks that
+//! are whole. Its files are read and never changed: that station may be at work.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use passband_proto::bundle::{FILE_HEADER_BYTES, FileHeader, Geometry};
+use passband_proto::datagram::SymbolHeader;
+
+use super::blocks::Records;
+use super::bundle::{About, read_about};
+use super::part;
+use super::sizes::Sizes;
+
+/// The folders of a store's bundles.
+pub(super) fn bundles(store: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(store).with_context(|| format!("reading {}", store.display()))?;
+    let mut dirs = Vec::new();
+    for entry in entries {
+        let dir = entry.with_context(|| format!("reading {}", store.display()))?.path();
+        if dir.join("about.json").is_file() {
+            dirs.push(dir);
+        }
+    }
+    dirs.sort();
+    Ok(dirs)
+}
+
+/// Hands on the symbols of a bundle's folder.
+pub(super) fn symbols(dir: &Path, mut each: impl FnMut(&SymbolHeader, &[u8]) -> Result<()>) -> Result<()> {
+    let about = read_about(dir)?;
+    let sealed = dir.join(format!("{}.pbb", about.id));
+    if let Ok(file) = File::open(&sealed) {
+        let mut head = [0; FILE_HEADER_BYTES];
+        file.read_exact_at(&mut head, 0).with_context(|| format!("reading {}", sealed.display()))?;
+        let geometry = FileHeader::decode(&head).with_context(|| sealed.display().to_string())?.geometry;
+        return (0..geometry.block_count)
+            .try_for_each(|block| of_whole(&file, &sealed, &about, &geometry, block, &mut each));
+    }
+    let whole = part::noted(dir);
+    let mut sizes = Sizes::of(&about);
+    for (block, bytes) in &whole {
+        sizes.fits(*block, *bytes);
+    }
+    let mut open = Vec::new();
+    for entry in fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
+        let path = entry.with_context(|| format!("reading {}", dir.display()))?.path();
+        let number = path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse::<u32>().ok());
+        let Some(block) = number.filter(|_| path.extension().is_some_and(|e| e == "sym")) else { continue };
+        // One that doesn't begin as it should holds nothing that can be used.
+        let Ok(records) = Records::open(&path, about.symbol_bytes) else { continue };
+        sizes.fits(block, records.block_bytes);
+        open.push((block, records));
+    }
+    let path = part::path(dir, &about);
+    if let Ok(file) = File::open(&path) {
+        for (block, _) in &whole {
+            if let Some(geometry) = sizes.geometry_around(*block) {
+                of_whole(&file, &path, &about, &geometry, *block, &mut each)?;
+            }
+        }
+    }
+    for (block, mut records) in open {
+        let block_bytes = records.block_bytes;
+        while let Some((esi, symbol)) = records.next()? {
+            each(&header(&about, block, block_bytes, esi), symbol)?;
+        }
+    }
+    Ok(())
+}
+
+/// The source symbols of a block that is at its place in a file.
+fn of_whole(
+    file: &File,
+    path: &Path,
+    about: &About,
+    geometry: &Geometry,
+    block: u32,
+    each: &mut impl FnMut(&SymbolHeader, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let place = geometry.block_offset(block).zip(geometry.block_bytes(block));
+    let (offset, bytes) = place.context("no such block")?;
+    let mut sealed = vec![0; bytes as usize];
+    file.read_exact_at(&mut sealed, offset).with_context(|| format!("reading {}", path.display()))?;
+    let mut padded = vec![0; usize::from(about.symbol_bytes)];
+    for (esi, symbol) in (0..).zip(sealed.chunks(padded.len())) {
+        let (front, rest) = padded.split_at_mut(symbol.len());
+        front.copy_from_slice(symbol);
+        rest.fill(0);
+        each(&header(about, block, bytes, esi), &padded)?;
+    }
+    Ok(())
+}
+
+fn header(about: &About, block: u32, block_bytes: u32, esi: u32) -> SymbolHeader {
+    SymbolHeader {
+        spacecraft: about.spacecraft,
+        epoch: about.epoch,
+        bundle: about.id,
+        block,
+        class: about.class,
+        esi,
+        block_bytes,
+        block_count: about.block_count,
+        link_seq: 0,
+    }
+}

@@ -1,0 +1,71 @@
+//! The sealed sizes of a bundle's blocks, as far as they are known: all of the head's, of a segment's, and of
+//! the last block's, since the blocks between are of one size.
+
+use passband_proto::bundle::Geometry;
+
+use super::bundle::About;
+
+/// What is known of the sizes of a bundle's blocks.
+#[derive(Debug)]
+pub(super) struct Sizes {
+    symbol_bytes: u16,
+    block_count: u32,
+    /// Of the head, of a segment, of the last block.
+    known: [Option<u32>; 3],
+}
+
+impl Sizes {
+    /// Nothing is known yet.
+    pub(super) fn of(about: &About) -> Self {
+        Self { symbol_bytes: about.symbol_bytes, block_count: about.block_count, known: [None; 3] }
+    }
+
+    /// Whether a block may have this size; remembers it.
+    pub(super) fn fits(&mut self, block: u32, bytes: u32) -> bool {
+        let kind = self.kind(block);
+        self.known.get_mut(kind).is_some_and(|size| *size.get_or_insert(bytes) == bytes)
+    }
+
+    pub(super) fn size_of(&self, block: u32) -> Option<u32> {
+        self.known.get(self.kind(block)).copied().flatten()
+    }
+
+    pub(super) fn head(&self) -> Option<u32> {
+        self.known[0]
+    }
+
+    pub(super) fn segment(&self) -> Option<u32> {
+        self.known[1]
+    }
+
+    pub(super) fn tail(&self) -> Option<u32> {
+        self.known[2]
+    }
+
+    pub(super) fn largest(&self) -> Option<u32> {
+        self.known.iter().flatten().max().copied()
+    }
+
+    /// As much of the geometry as it takes to place a block; sizes that don't matter for that are made up.
+    pub(super) fn geometry_around(&self, block: u32) -> Option<Geometry> {
+        let [head, segment, tail] = self.known;
+        let (count, symbol_bytes) = (self.block_count, self.symbol_bytes);
+        let head_bytes = head?;
+        let segment_bytes =
+            if count > 2 && block > 0 { segment? } else { segment.or(tail).unwrap_or(head_bytes) };
+        let tail_bytes = if count == 1 { head_bytes } else { tail.unwrap_or(segment_bytes) };
+        if block > 0 && block + 1 == count {
+            tail?;
+        }
+        Some(Geometry { symbol_bytes, block_count: count, head_bytes, segment_bytes, tail_bytes })
+    }
+
+    /// Which of the three sizes a block has.
+    fn kind(&self, block: u32) -> usize {
+        match block {
+            0 => 0,
+            b if b + 1 == self.block_count => 2,
+            _ => 1,
+        }
+    }
+}
