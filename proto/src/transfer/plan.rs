@@ -32,7 +32,7 @@ pub fn base_target(class: Class) -> f64 {
 }
 
 /// What having a bundle down is worth, relative to a discard candidate.
-fn value(class: Class) -> f64 {
+pub(super) fn value(class: Class) -> f64 {
     match class {
         Class::Alert => 1000.0,
         Class::Suspect => 100.0,

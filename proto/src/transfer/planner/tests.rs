@@ -1,4 +1,5 @@
-use super::super::plan::{base_target, pass_limit};
+use super::super::belief::Group;
+use super::super::plan::{base_target, pass_limit, value};
 use super::*;
 use crate::datagram::ESI_LIMIT;
 
@@ -352,4 +353,57 @@ mod properties {
             prop_assert!(!p.plans.values().skip(first_open + 1).any(begun), "classes are not mixed");
         }
     }
+}
+
+/// The most that `left` symbols can add up to, shared out among bundles of so many symbols and so great a
+/// value, each with as many as it has already: tries every way.
+fn best_split(belief: &LossBelief, bundles: &[(u32, f64, u32)], left: u32) -> f64 {
+    let Some(((need, worth, sent), others)) = bundles.split_first() else { return 0.0 };
+    let worth_with = |more: u32| {
+        let sent = sent + more;
+        worth * belief.all_down(&[Group { need: *need, sent, count: 1 }])
+    };
+    if others.is_empty() {
+        return worth_with(left);
+    }
+    (0..=left).map(|more| worth_with(more) + best_split(belief, others, left - more)).fold(0.0, f64::max)
+}
+
+#[test]
+fn whenever_the_pass_ends_hardly_any_other_split_would_have_been_worth_more() {
+    use Class::{Alert, DiscardCandidate, Routine, Suspect};
+    let mut worst: f64 = 0.0;
+    for bundles in [
+        [(10, Routine), (10, Routine), (10, Routine)],
+        [(10, Alert), (20, Suspect), (30, Routine)],
+        [(30, Alert), (10, DiscardCandidate), (12, Suspect)],
+        [(60, Suspect), (8, Routine), (25, Routine)],
+    ] {
+        let mut p = planner();
+        for (i, (need, class)) in (1_u8..).zip(bundles) {
+            let bytes = need * 64;
+            let geometry =
+                Geometry { head_bytes: bytes, segment_bytes: bytes, tail_bytes: bytes, ..geometry(1) };
+            p.insert(BundleId([i; 12]), class, u64::from(i), geometry, &[]);
+        }
+        let standing = |p: &Planner| -> Vec<(u32, f64, u32)> {
+            let of = |(i, (need, class)): (u8, (u32, Class))| {
+                let block = p.get(&BundleId([i; 12])).unwrap().blocks().first().unwrap();
+                (need, value(class), block.next_esi)
+            };
+            (1_u8..).zip(bundles).map(of).collect()
+        };
+        while !p.first_tier.is_empty() {
+            p.next_run().unwrap();
+        }
+        let base = standing(&p);
+        let mut left = 0;
+        while left < 40 {
+            left += p.next_run().unwrap().count;
+            let ours = best_split(&p.belief, &standing(&p), 0);
+            let best = best_split(&p.belief, &base, left);
+            worst = worst.max((best - ours) / best);
+        }
+    }
+    assert!(worst < 0.02, "{worst}");
 }
