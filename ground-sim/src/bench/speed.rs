@@ -11,7 +11,7 @@ use passband_proto::bundle::SealOptions;
 use super::child::{self, Running, args};
 use super::losses::Losses;
 use super::real::{Real, random_file, work_folder, write_keys};
-use super::{Bench, Op, Row, Sink};
+use super::{Bench, Op, Row, Scale, Sink};
 use crate::batch::BatchSender;
 
 /// Rates at which the receiver is offered the survivors, bytes/s: the best that it keeps up with counts.
@@ -27,6 +27,10 @@ pub(super) fn measure(bench: &Bench, sink: &mut Sink) -> Result<()> {
     let size = bench.pick(32 << 20, 256 << 20, 1 << 30);
     let repeats = bench.pick(1, 3, 5);
     sink(sender(bench, size, repeats)?)?;
+    // Of a bundle as large as this the repair symbols are made in turns, with bounded memory.
+    if bench.scale > Scale::Quick {
+        sink(sender(bench, 1 << 30, repeats)?)?;
+    }
     sink(receiver(bench, size, repeats)?)?;
     sink(link(bench, size)?)
 }
