@@ -287,6 +287,18 @@ impl Bundle {
                 self.fault(what);
                 Ok(None)
             }
+            Outcome::Lost { blocks } => {
+                self.finishing = false;
+                for block in &blocks {
+                    self.whole.remove(block);
+                    self.written.remove(block);
+                }
+                tracing::warn!(
+                    "{}: blocks {blocks:?} were damaged on disk and are received again",
+                    self.about.id
+                );
+                Ok(None)
+            }
             Outcome::Complete(opened) => {
                 self.partial = None;
                 self.manifest = Some(opened.manifest.clone());

@@ -8,7 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use passband_proto::bundle::Head;
 use serde::Serialize;
 
@@ -115,16 +115,23 @@ impl Draft {
         write_aside(&self.folder.join("partial.json"), &serde_json::to_vec(&document)?)
     }
 
-    /// All of the content was written: checks the files and moves them to where whole products are.
-    pub(super) fn finish(self) -> Result<(PathBuf, Vec<FileReport>)> {
-        drop(self.files);
-        let manifest = &self.head.manifest;
+    /// The files, if all of them have the digests that the manifest says; or else the first that has not.
+    pub(super) fn check(&self) -> Result<Result<Vec<FileReport>, String>> {
         let mut files = Vec::new();
-        for entry in &manifest.files {
+        for entry in &self.head.manifest.files {
             let digest = sha256_file(&self.folder.join(&entry.name))?;
-            ensure!(digest == entry.sha256, "{} has another SHA-256 than its manifest says", entry.name);
+            if digest != entry.sha256 {
+                return Ok(Err(entry.name.clone()));
+            }
             files.push(FileReport { name: entry.name.clone(), bytes: entry.bytes, sha256: hex(&digest) });
         }
+        Ok(Ok(files))
+    }
+
+    /// Moves the files, which were checked, to where whole products are.
+    pub(super) fn finish(self) -> Result<PathBuf> {
+        drop(self.files);
+        let manifest = &self.head.manifest;
         fs::create_dir_all(&self.target)
             .with_context(|| format!("making the folder {}", self.target.display()))?;
         let names = manifest.files.iter().chain(&manifest.preview).map(|entry| &entry.name);
@@ -135,7 +142,7 @@ impl Draft {
         let document = serde_json::to_vec_pretty(&describe(&self.about, manifest))?;
         write_aside(&self.target.join("bundle.json"), &document)?;
         remove_folder(&self.folder);
-        Ok((self.target, files))
+        Ok(self.target)
     }
 }
 

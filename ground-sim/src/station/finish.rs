@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use passband_proto::bundle::{Geometry, Manifest, Opener};
 use passband_proto::fountain::BlockDecoder;
 use passband_proto::keyring::KeyRing;
@@ -65,6 +65,9 @@ pub(super) enum Outcome {
     More { block: u32 },
     /// A block's symbols don't give what was sealed; some were dropped, or all were put aside.
     Bad { block: u32, what: String },
+    /// Blocks that were whole are not what was written, and have to come again: a crash of the system has
+    /// taken them, or a fault of the disk.
+    Lost { blocks: Vec<u32> },
     /// The bundle is complete.
     Complete(Box<OpenedBundle>),
     /// What there is was written there.
@@ -102,7 +105,7 @@ impl Finisher {
             Task::Block { block, spool, head } => self.block(job, *block, spool, *head)?,
             Task::Head => self.head(job)?,
             Task::Finish { written } => match self.finish(job, written) {
-                Ok(opened) => Outcome::Complete(Box::new(opened)),
+                Ok(outcome) => outcome,
                 Err(e) => Outcome::Fault(format!("{e:#}")),
             },
             Task::Reopen { sealed } => match open_sealed_file(sealed, &self.keys, &self.out) {
@@ -144,35 +147,50 @@ impl Finisher {
     fn head(&mut self, job: &Job) -> Result<Outcome> {
         let out = self.out.clone();
         let held = self.hold(job)?;
-        let sealed = held.part.read(&job.geometry, 0)?;
-        Ok(held.open_head(&job.about, &out, sealed))
+        let sealed = held.part.read(&job.geometry, 0).and_then(|sealed| {
+            held.opener.open(0, &mut sealed.clone())?;
+            Ok(sealed)
+        });
+        match sealed {
+            Ok(sealed) => Ok(held.open_head(&job.about, &out, sealed)),
+            Err(_) => held.lose(vec![0]),
+        }
     }
 
     /// Makes the sealed file, and the product.
-    fn finish(&mut self, job: &Job, written: &BTreeSet<u32>) -> Result<OpenedBundle> {
+    fn finish(&mut self, job: &Job, written: &BTreeSet<u32>) -> Result<Outcome> {
         let sealed = job.dir.join(format!("{}.pbb", job.about.id));
         let out = self.out.clone();
-        self.hold(job)?.ready_draft(job, &out)?;
-        let mut held = self.held.remove(&job.about.key()).context("the bundle's files were closed")?;
-        let Some(draft) = held.draft.take().filter(|draft| draft.head().content.is_none()) else {
+        let held = self.hold(job)?;
+        if held.ready_draft(job, &out)?.head().content.is_some() {
             // A single block: the draft holds nothing but the preview.
+            let held = self.held.remove(&job.about.key()).context("the bundle's files were closed")?;
             held.part.finish(&job.about, job.geometry, &sealed)?;
             let opened = open_sealed_file(&sealed, &self.keys, &out)?;
             let name = opened.output.file_name().context("the product has no name")?;
             super::draft::remove_folder(&out.join("partial").join(name));
-            return Ok(opened);
-        };
-        for block in 1..job.geometry.block_count {
-            if !written.contains(&block) {
-                let mut plain = held.part.read(&job.geometry, block)?;
-                held.opener.open(block, &mut plain)?;
-                draft.write(draft.content_offset(block), &plain)?;
-            }
+            return Ok(Outcome::Complete(Box::new(opened)));
         }
+        let mut lost = held.fill(job, |block| !written.contains(&block))?;
+        let mut files = held.ready_draft(job, &out)?.check()?;
+        if lost.is_empty() && files.is_err() {
+            // What was written in between isn't what was opened: once more, all of it.
+            lost = held.fill(job, |_| true)?;
+            files = held.ready_draft(job, &out)?.check()?;
+        }
+        if !lost.is_empty() {
+            return held.lose(lost);
+        }
+        let files = match files {
+            Ok(files) => files,
+            Err(name) => bail!("{name} has another SHA-256 than its manifest says"),
+        };
+        let held = self.held.remove(&job.about.key()).context("the bundle's files were closed")?;
+        let draft = held.draft.context("the bundle's product was closed")?;
         let manifest = draft.head().manifest.clone();
-        let (output, files) = draft.finish()?;
+        let output = draft.finish()?;
         held.part.finish(&job.about, job.geometry, &sealed)?;
-        Ok(OpenedBundle { manifest, geometry: job.geometry, output, files })
+        Ok(Outcome::Complete(Box::new(OpenedBundle { manifest, geometry: job.geometry, output, files })))
     }
 
     fn partial(
@@ -247,13 +265,37 @@ impl Held {
         }
     }
 
-    /// Sees to it that there is a draft, if the head is there.
-    fn ready_draft(&mut self, job: &Job, out: &Path) -> Result<()> {
-        if self.draft.is_none() {
+    /// The draft, begun if the head is there and it isn't.
+    fn ready_draft(&mut self, job: &Job, out: &Path) -> Result<&Draft> {
+        let draft = if let Some(draft) = self.draft.take() {
+            draft
+        } else {
             let head = self.opener.open_head(self.part.read(&job.geometry, 0)?)?;
-            self.draft = Some(Draft::open(out, &job.about, head)?);
+            Draft::open(out, &job.about, head)?
+        };
+        Ok(self.draft.insert(draft))
+    }
+
+    /// Writes blocks that are whole into the product; those that can't be read or opened any more.
+    fn fill(&mut self, job: &Job, which: impl Fn(u32) -> bool) -> Result<Vec<u32>> {
+        let mut lost = Vec::new();
+        for block in (1..job.geometry.block_count).filter(|block| which(*block)) {
+            let opened = self.part.read(&job.geometry, block).and_then(|mut plain| {
+                self.opener.open(block, &mut plain)?;
+                Ok(plain)
+            });
+            match opened {
+                Ok(plain) => drop(self.put(block, &plain)?),
+                Err(_) => lost.push(block),
+            }
         }
-        Ok(())
+        Ok(lost)
+    }
+
+    /// Notes that blocks have to come again.
+    fn lose(&mut self, blocks: Vec<u32>) -> Result<Outcome> {
+        blocks.iter().try_for_each(|block| self.part.lost(*block))?;
+        Ok(Outcome::Lost { blocks })
     }
 
     /// Writes a content block into the product, if there is one yet; whether it did.

@@ -2,8 +2,9 @@
 //! and `blocks.log`, which says which blocks are there.
 //!
 //! The log is records of 12 bytes: block u32, sealed size u32, CRC-32C u32 of both. A record is appended
-//! once its block is written; a torn one is cut off.
+//! once its block is written; a torn one is cut off. One of size 0 takes back what was said of its block.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
@@ -46,6 +47,12 @@ impl PartFile {
         self.log.write_all(&record).with_context(|| format!("writing {}", self.log_path.display()))
     }
 
+    /// Notes that a block isn't what was written: a crash of the system has taken it.
+    pub(super) fn lost(&mut self, block: u32) -> Result<()> {
+        let noted = self.log.write_all(&record(block, 0));
+        noted.with_context(|| format!("writing {}", self.log_path.display()))
+    }
+
     /// Reads a block.
     pub(super) fn read(&self, geometry: &Geometry, block: u32) -> Result<Vec<u8>> {
         let place = geometry.block_offset(block).zip(geometry.block_bytes(block));
@@ -83,11 +90,10 @@ pub(super) fn path(dir: &Path, about: &About) -> PathBuf {
 /// The blocks that the log says are there, with their sealed sizes; cuts off what a crash has torn.
 pub(super) fn blocks_of(dir: &Path) -> Result<Vec<(u32, u32)>> {
     let path = dir.join("blocks.log");
-    let blocks = noted(dir);
-    let sound = (blocks.len() * RECORD_BYTES) as u64;
-    if fs::metadata(&path).is_ok_and(|log| log.len() != sound) {
+    let (blocks, sound_bytes) = read_log(&path);
+    if fs::metadata(&path).is_ok_and(|log| log.len() != sound_bytes) {
         let file = OpenOptions::new().write(true).open(&path);
-        let cut = file.and_then(|file| file.set_len(sound));
+        let cut = file.and_then(|file| file.set_len(sound_bytes));
         cut.with_context(|| format!("cutting {}", path.display()))?;
     }
     Ok(blocks)
@@ -95,17 +101,27 @@ pub(super) fn blocks_of(dir: &Path) -> Result<Vec<(u32, u32)>> {
 
 /// The blocks that the log says are there, with their sealed sizes.
 pub(super) fn noted(dir: &Path) -> Vec<(u32, u32)> {
-    let bytes = fs::read(dir.join("blocks.log")).unwrap_or_default();
-    let mut blocks = Vec::new();
+    read_log(&dir.join("blocks.log")).0
+}
+
+/// What a log says, and how much of it is sound, bytes.
+fn read_log(path: &Path) -> (Vec<(u32, u32)>, u64) {
+    let bytes = fs::read(path).unwrap_or_default();
+    let (mut blocks, mut sound_bytes) = (BTreeMap::new(), 0);
     for part in bytes.chunks_exact(RECORD_BYTES) {
         let mut words = part.chunks_exact(4).filter_map(|w| w.try_into().ok().map(u32::from_be_bytes));
         let (Some(block), Some(size)) = (words.next(), words.next()) else { break };
         if record(block, size) != part {
             break;
         }
-        blocks.push((block, size));
+        sound_bytes += RECORD_BYTES as u64;
+        if size == 0 {
+            blocks.remove(&block);
+        } else {
+            blocks.insert(block, size);
+        }
     }
-    blocks
+    (blocks.into_iter().collect(), sound_bytes)
 }
 
 fn record(block: u32, size: u32) -> [u8; RECORD_BYTES] {
@@ -125,11 +141,19 @@ mod tests {
     fn a_torn_log_keeps_what_stands_before() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(blocks_of(dir.path()).unwrap(), []);
-        let all = [record(0, 70), record(5, 90), record(2, 90)].concat();
+        let all = [record(0, 70), record(2, 90), record(5, 90), record(2, 0), record(2, 90)].concat();
+        let whole: [&[_]; 6] = [
+            &[],
+            &[(0, 70)],
+            &[(0, 70), (2, 90)],
+            &[(0, 70), (2, 90), (5, 90)],
+            &[(0, 70), (5, 90)],
+            &[(0, 70), (2, 90), (5, 90)],
+        ];
         for cut in 0..=all.len() {
             fs::write(dir.path().join("blocks.log"), &all[..cut]).unwrap();
-            let whole = &[(0, 70), (5, 90), (2, 90)][..cut / RECORD_BYTES];
-            assert_eq!(blocks_of(dir.path()).unwrap(), whole);
+            assert_eq!(noted(dir.path()), whole[cut / RECORD_BYTES]);
+            assert_eq!(blocks_of(dir.path()).unwrap(), whole[cut / RECORD_BYTES]);
             let left = fs::metadata(dir.path().join("blocks.log")).unwrap().len();
             assert_eq!(left, (cut / RECORD_BYTES * RECORD_BYTES) as u64);
         }

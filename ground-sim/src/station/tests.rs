@@ -276,6 +276,46 @@ fn without_keys_datagrams_are_spooled_put_together_and_used_once_there_is_a_key(
 }
 
 #[test]
+fn blocks_that_a_crash_of_the_system_has_taken_come_again() {
+    let content = content();
+    let all = datagrams(&content, 30);
+    let of_block = |d: &[u8]| passband_proto::datagram::Datagram::parse(d).unwrap().header().block;
+    for damaged in [0, 2] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut before = station(dir.path());
+        let last = all.iter().map(|d| of_block(d)).max().unwrap();
+        for d in all.iter().filter(|d| of_block(d) != last) {
+            before.push(d).unwrap();
+        }
+        before.settle().unwrap();
+        drop(before);
+        // What the log says is there never came to the disk: zeros.
+        let folder = bundle::folder(&dir.path().join("store"), &(1, 1, ID));
+        let part = folder.join(format!("{ID}.part"));
+        let mut bytes = fs::read(&part).unwrap();
+        let start = if damaged == 0 { 64 } else { bytes.len() - 1000 };
+        bytes[start..start + 8].fill(0);
+        fs::write(&part, bytes).unwrap();
+
+        let mut after = station(dir.path());
+        for d in all.iter().filter(|d| of_block(d) == last) {
+            after.push(d).unwrap();
+        }
+        after.settle().unwrap();
+        let report = after.report().remove(0);
+        assert!(!report.complete && report.faults.is_empty(), "{report:?}");
+        assert!(after.states(1, 1, 1)[0].blocks.iter().any(|block| block.missing > 0));
+        for d in &all {
+            after.push(d).unwrap();
+        }
+        after.settle().unwrap();
+        let report = after.report().remove(0);
+        assert!(report.complete, "block {damaged}: {report:?}");
+        assert_eq!(fs::read(report.output.unwrap().join("cube.bil")).unwrap(), content);
+    }
+}
+
+#[test]
 fn what_two_stations_with_keys_have_of_a_bundle_is_put_together() {
     let dir = tempfile::tempdir().unwrap();
     let content = content();
