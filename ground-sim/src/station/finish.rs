@@ -122,22 +122,27 @@ impl Finisher {
         let Some(sealed) = decode(spool, symbol_bytes)? else { return Ok(Outcome::More { block }) };
         let out = self.out.clone();
         let held = self.hold(job)?;
-        let mut plain = sealed.clone();
-        let sealed = match held.opener.open(block, &mut plain) {
-            Ok(()) => sealed,
-            Err(e) => match subsets::search(spool, symbol_bytes, |sealed| {
+        let (geometry, opener) = (&job.geometry, &held.opener);
+        // It is opened where it is: what is sealed has gone to its place before, and counts once it opens.
+        held.part.place(geometry, block, &sealed)?;
+        let bytes = sealed.len();
+        let mut plain = sealed;
+        if let Err(e) = opener.open(block, &mut plain) {
+            let found = subsets::search(spool, symbol_bytes, |sealed| {
                 plain = sealed.to_vec();
-                held.opener.open(block, &mut plain).is_ok()
-            })? {
-                subsets::Found::Whole(sealed) => sealed,
+                opener.open(block, &mut plain).is_ok()
+            })?;
+            match found {
+                subsets::Found::Whole(sealed) => held.part.place(geometry, block, &sealed)?,
                 subsets::Found::Nothing { aside } => {
                     let what = format!("{e}: its symbols were put aside as {}", aside.display());
                     return Ok(Outcome::Bad { block, what });
                 }
-            },
-        };
-        held.part.write(&job.geometry, block, &sealed)?;
+            }
+        }
+        held.part.note(block, bytes)?;
         if block == 0 {
+            let sealed = held.part.read(geometry, 0)?;
             return Ok(held.open_head(&job.about, &out, sealed));
         }
         let written = head && held.ready_draft(job, &out).is_ok() && held.put(block, &plain)?;

@@ -39,11 +39,15 @@ impl PartFile {
         Ok(Self { path, file, log, log_path })
     }
 
-    /// Writes a block at its place, and notes that it is there.
-    pub(super) fn write(&mut self, geometry: &Geometry, block: u32, sealed: &[u8]) -> Result<()> {
+    /// Writes a block at its place.
+    pub(super) fn place(&self, geometry: &Geometry, block: u32, sealed: &[u8]) -> Result<()> {
         let offset = geometry.block_offset(block).context("no such block")?;
-        self.file.write_all_at(sealed, offset).with_context(|| format!("writing {}", self.path.display()))?;
-        let record = record(block, u32::try_from(sealed.len()).context("a block of 4 GiB or more")?);
+        self.file.write_all_at(sealed, offset).with_context(|| format!("writing {}", self.path.display()))
+    }
+
+    /// Notes that a block of so many bytes is at its place.
+    pub(super) fn note(&mut self, block: u32, bytes: usize) -> Result<()> {
+        let record = record(block, u32::try_from(bytes).context("a block of 4 GiB or more")?);
         self.log.write_all(&record).with_context(|| format!("writing {}", self.log_path.display()))
     }
 
