@@ -22,8 +22,8 @@ use socket2::SockRef;
 const QUEUE_BYTES: usize = 48 << 20;
 /// What is handed over at a time, bytes, about.
 const BATCH_BYTES: usize = 512 << 10;
-/// Batches whose memory is kept for the next ones.
-const SPARE: usize = 16;
+/// Batches whose memory is kept for the next ones: as many as the queue holds.
+const SPARE: usize = QUEUE_BYTES / BATCH_BYTES;
 /// What the kernel is asked to buffer, bytes.
 const SOCKET_BUFFER_BYTES: usize = 32 << 20;
 /// With less than this a busy link loses datagrams here, bytes.
