@@ -61,6 +61,8 @@ impl AlertBook {
         }
         let spool = spool_path(store);
         let before = read_spool(&spool);
+        let sound_bytes: usize = before.iter().map(|sealed| sealed.len() + 1).sum();
+        let torn = fs::metadata(&spool).is_ok_and(|m| m.len() != sound_bytes as u64);
         let mut this = Self {
             keys,
             dir: dir.to_owned(),
@@ -83,7 +85,7 @@ impl AlertBook {
         }
         if this.spooled.is_empty() {
             super::blocks::remove(&this.spool)?;
-        } else if this.spooled.len() != count {
+        } else if torn || this.spooled.len() != count {
             let left: Vec<u8> = this.spooled.iter().flat_map(|sealed| record(sealed)).collect();
             write_aside(&this.spool, &left)?;
         }
@@ -268,6 +270,11 @@ mod tests {
         let new = book.take_store(&antenna).unwrap();
         assert_eq!(new.iter().map(|a| a.alert.number).collect::<Vec<_>>(), [1]);
         assert_eq!((book.count(), book.spooled(), book.rejected), (1, 1, 0));
+
+        // The antenna goes on behind what was torn.
+        let (mut book, _) = AlertBook::open(KeyRing::default(), &antenna.join("a"), &antenna).unwrap();
+        book.push(&sealed(2, 3)).unwrap();
+        assert_eq!(read_spool(&spool), [sealed(2, 1), sealed(3, 2), sealed(2, 3)]);
 
         // Then the other key comes.
         let (book, new) = AlertBook::open(ring(&[2, 3]), &home.join("a"), &home).unwrap();

@@ -5,7 +5,7 @@
 //! both. Records are only appended; one that was torn by a crash is found by its CRC and cut off.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufReader, ErrorKind, Read, Write};
+use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -39,7 +39,7 @@ impl OpenBlock {
         Self { path, block_bytes, symbol_bytes, known, pending, try_at, in_file }
     }
 
-    /// Takes up the symbols in a file; cuts off what a crash has torn.
+    /// Takes up the symbols in a file. One in which something is torn or damaged is written anew, without it.
     pub(super) fn resume(dir: &Path, block: u32, symbol_bytes: u16) -> Result<Self> {
         let path = symbols_path(dir, block);
         let mut records = Records::open(&path, symbol_bytes)?;
@@ -49,9 +49,10 @@ impl OpenBlock {
             sound_bytes += symbol.len() as u64 + 8;
             this.known.insert(esi);
         }
-        let file = OpenOptions::new().write(true).open(&path);
-        let file = file.with_context(|| format!("opening {}", path.display()))?;
-        file.set_len(sound_bytes).with_context(|| format!("cutting {}", path.display()))?;
+        let bytes = fs::metadata(&path).with_context(|| format!("reading {}", path.display()))?.len();
+        if bytes != sound_bytes {
+            rewrite(&path, symbol_bytes)?;
+        }
         this.in_file = true;
         Ok(this)
     }
@@ -147,13 +148,29 @@ impl Records {
         Ok(Self { reader, record: vec![0; usize::from(symbol_bytes) + 8], block_bytes })
     }
 
-    /// The next symbol; `None` at the end, or where the file is torn.
+    /// The next sound symbol; `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<(u32, &mut [u8])>> {
-        if !read_exactly(&mut self.reader, &mut self.record)? {
-            return Ok(None);
+        while read_exactly(&mut self.reader, &mut self.record)? {
+            if is_sound(&self.record) {
+                return Ok(split_record(&mut self.record));
+            }
         }
-        Ok(read_record(&mut self.record))
+        Ok(None)
     }
+}
+
+/// Writes a file anew with the records of it that are sound.
+fn rewrite(path: &Path, symbol_bytes: u16) -> Result<()> {
+    let mut records = Records::open(path, symbol_bytes)?;
+    let aside = path.with_extension("tmp");
+    let failed = || format!("writing {}", aside.display());
+    let mut out = BufWriter::new(File::create(&aside).with_context(failed)?);
+    out.write_all(&head(records.block_bytes)).with_context(failed)?;
+    while records.next()?.is_some() {
+        out.write_all(&records.record).with_context(failed)?;
+    }
+    out.flush().with_context(failed)?;
+    fs::rename(&aside, path).with_context(|| format!("renaming {}", aside.display()))
 }
 
 /// K.
@@ -196,12 +213,17 @@ fn read_head(bytes: &[u8; HEAD_BYTES]) -> Option<u32> {
     (head(block_bytes) == *bytes).then_some(block_bytes)
 }
 
-fn read_record(record: &mut [u8]) -> Option<(u32, &mut [u8])> {
-    let (body, crc) = record.split_last_chunk_mut::<4>()?;
-    let sound = crc32c::checksum(body) == u32::from_be_bytes(*crc);
+fn is_sound(record: &[u8]) -> bool {
+    record.split_last_chunk::<4>().is_some_and(|(body, crc)| {
+        let esi = body.first_chunk().map_or(ESI_LIMIT, |esi| u32::from_be_bytes(*esi));
+        crc32c::checksum(body) == u32::from_be_bytes(*crc) && esi < ESI_LIMIT
+    })
+}
+
+fn split_record(record: &mut [u8]) -> Option<(u32, &mut [u8])> {
+    let (body, _) = record.split_last_chunk_mut::<4>()?;
     let (esi, symbol) = body.split_first_chunk_mut::<4>()?;
-    let esi = u32::from_be_bytes(*esi);
-    (sound && esi < ESI_LIMIT).then_some((esi, symbol))
+    Some((u32::from_be_bytes(*esi), symbol))
 }
 
 /// Fills `buf`; false at the end of the file, also when it ends in the middle.
@@ -238,6 +260,24 @@ mod tests {
             block.flush().unwrap();
             assert_eq!(OpenBlock::resume(dir.path(), 3, 64).unwrap().received() as usize, whole + 1);
         }
+    }
+
+    #[test]
+    fn a_damaged_record_costs_itself_and_none_behind_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut block = OpenBlock::new(dir.path(), 3, 6400, 64);
+        (0..5).for_each(|esi| drop(block.push(esi, &[3; 64])));
+        block.flush().unwrap();
+        let path = symbols_path(dir.path(), 3);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[HEAD_BYTES + 72 + 9] ^= 4;
+        fs::write(&path, bytes).unwrap();
+        let mut block = OpenBlock::resume(dir.path(), 3, 64).unwrap();
+        assert_eq!(block.received(), 4);
+        assert!(block.push(1, &[3; 64]) > 0, "the damaged one is not known any more");
+        block.flush().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), (HEAD_BYTES + 5 * 72) as u64);
+        assert_eq!(OpenBlock::resume(dir.path(), 3, 64).unwrap().received(), 5);
     }
 
     #[test]

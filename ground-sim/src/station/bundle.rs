@@ -108,8 +108,11 @@ impl Bundle {
             this.complete = Some(report);
             return Ok(this);
         }
-        if this.sealed_path().is_file() {
-            return Ok(this);
+        // It was as good as done when the station stopped: the last step is taken again.
+        let part = part::path(dir, &this.about);
+        if this.sealed_path().is_file() && !part.is_file() {
+            let back = fs::rename(this.sealed_path(), &part);
+            back.with_context(|| format!("renaming {}", this.sealed_path().display()))?;
         }
         for (block, bytes) in part::blocks_of(dir)? {
             if this.sizes.fits(block, bytes) {
@@ -225,14 +228,10 @@ impl Bundle {
         jobs.collect()
     }
 
-    /// Jobs after a restart: open what is whole, decode what is ready.
+    /// Jobs after a restart: finish what is whole, decode what is ready.
     pub(super) fn jobs_to_resume(&mut self) -> Result<Vec<Job>> {
-        let sealed = self.sealed_path();
-        if self.complete.is_none() && sealed.is_file() {
-            self.finishing = true;
-            let nothing =
-                Geometry { symbol_bytes: 0, block_count: 0, head_bytes: 0, segment_bytes: 0, tail_bytes: 0 };
-            return Ok(vec![self.job(nothing, Task::Reopen { sealed })]);
+        if let Some(job) = self.job_if_whole() {
+            return Ok(vec![job]);
         }
         let mut jobs = Vec::new();
         if self.whole.contains(&0)
@@ -244,7 +243,6 @@ impl Bundle {
         for block in ready {
             jobs.extend(self.job_for(block)?);
         }
-        jobs.extend(self.job_if_whole());
         Ok(jobs)
     }
 
@@ -262,7 +260,8 @@ impl Bundle {
     /// Takes what came of a job; the next one, if there is.
     pub(super) fn take(&mut self, outcome: Outcome) -> Result<Option<Job>> {
         match outcome {
-            Outcome::Whole { block, written, head } => {
+            Outcome::Whole { block, written, head, fault } => {
+                fault.into_iter().for_each(|what| self.fault(what));
                 self.decoding.remove(&block);
                 if let Some(path) = self.open.remove(block) {
                     remove(&path)?;
@@ -284,6 +283,9 @@ impl Bundle {
             Outcome::Bad { block, what } => {
                 self.decoding.remove(&block);
                 self.open.remove(block);
+                if !self.whole.iter().any(|whole| self.sizes.are_alike(*whole, block)) {
+                    self.sizes.forget(block);
+                }
                 self.fault(what);
                 Ok(None)
             }
@@ -318,6 +320,7 @@ impl Bundle {
                 Ok(None)
             }
             Outcome::Fault(what) => {
+                self.finishing = false;
                 self.fault(what);
                 Ok(None)
             }
@@ -339,11 +342,15 @@ impl Bundle {
         1 + self.open.held_count()
     }
 
-    /// What it still needs, block by block, for a report to the satellite.
-    pub(super) fn state(&self) -> BundleState {
+    /// What it still needs, block by block, for a report to the satellite; `None` while nothing is missing and
+    /// the product isn't there yet: that may still fail.
+    pub(super) fn state(&self) -> Option<BundleState> {
         let id = self.about.id;
-        if self.complete.is_some() || self.finishing {
-            return BundleState { id, blocks: Vec::new() };
+        if self.complete.is_some() {
+            return Some(BundleState { id, blocks: Vec::new() });
+        }
+        if self.whole.len() == self.about.block_count as usize {
+            return None;
         }
         let blocks = (0..self.about.block_count).map(|block| {
             if self.whole.contains(&block) {
@@ -357,7 +364,7 @@ impl Bundle {
             let missing = open.source_symbols.saturating_sub(open.received).max(1);
             BlockState { missing, as_of: open.end }
         });
-        BundleState { id, blocks: blocks.collect() }
+        Some(BundleState { id, blocks: blocks.collect() })
     }
 
     /// The report of this bundle as it stands.
@@ -398,7 +405,7 @@ impl Bundle {
     }
 
     /// The job that makes the product, once every block is whole.
-    fn job_if_whole(&mut self) -> Option<Job> {
+    pub(super) fn job_if_whole(&mut self) -> Option<Job> {
         if self.finishing || self.complete.is_some() || self.whole.len() != self.about.block_count as usize {
             return None;
         }

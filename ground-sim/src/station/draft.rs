@@ -13,7 +13,7 @@ use passband_proto::bundle::Head;
 use serde::Serialize;
 
 use super::bundle::About;
-use super::products::{FileReport, describe, folder_name, hex, sha256_file, write_aside};
+use super::products::{FileReport, describe, folder_name, free_name, hex, sha256_file, write_aside};
 
 /// The product of a bundle that isn't whole.
 #[derive(Debug)]
@@ -112,7 +112,8 @@ impl Draft {
         if let Some(document) = document.as_object_mut() {
             document.insert("files".to_owned(), serde_json::to_value(files)?);
         }
-        write_aside(&self.folder.join("partial.json"), &serde_json::to_vec(&document)?)
+        let name = free_name(&self.head.manifest, "partial.json");
+        write_aside(&self.folder.join(name), &serde_json::to_vec(&document)?)
     }
 
     /// The files, if all of them have the digests that the manifest says; or else the first that has not.
@@ -140,7 +141,7 @@ impl Draft {
                 .with_context(|| format!("moving {name} to {}", self.target.display()))?;
         }
         let document = serde_json::to_vec_pretty(&describe(&self.about, manifest))?;
-        write_aside(&self.target.join("bundle.json"), &document)?;
+        write_aside(&self.target.join(free_name(manifest, "bundle.json")), &document)?;
         remove_folder(&self.folder);
         Ok(self.target)
     }

@@ -43,8 +43,6 @@ pub(super) enum Task {
     Head,
     /// All blocks are there: make the sealed file and the product, in which are `written` already.
     Finish { written: BTreeSet<u32> },
-    /// Open the sealed file that stands there from before.
-    Reopen { sealed: PathBuf },
     /// Write what there is: of the blocks that are whole, and of those that are not.
     Partial { whole: Vec<u32>, written: BTreeSet<u32>, open: Vec<(u32, PathBuf)> },
 }
@@ -59,8 +57,8 @@ pub(super) struct Done {
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// A block is whole and in its place, and whether its content is in the product. Of the head: what is in
-    /// the bundle, and where its preview is.
-    Whole { block: u32, written: bool, head: Option<Box<(Manifest, PathBuf)>> },
+    /// the bundle, and where its preview is, or why that could not be written.
+    Whole { block: u32, written: bool, head: Option<Box<(Manifest, PathBuf)>>, fault: Option<String> },
     /// More symbols of a block are needed.
     More { block: u32 },
     /// A block's symbols don't give what was sealed; some were dropped, or all were put aside.
@@ -108,10 +106,6 @@ impl Finisher {
                 Ok(outcome) => outcome,
                 Err(e) => Outcome::Fault(format!("{e:#}")),
             },
-            Task::Reopen { sealed } => match open_sealed_file(sealed, &self.keys, &self.out) {
-                Ok(opened) => Outcome::Complete(Box::new(opened)),
-                Err(e) => Outcome::Fault(format!("{e:#}")),
-            },
             Task::Partial { whole, written, open } => self.partial(job, whole, written, open)?,
         };
         Ok(Done { key: job.about.key(), outcome })
@@ -146,19 +140,15 @@ impl Finisher {
             return Ok(held.open_head(&job.about, &out, sealed));
         }
         let written = head && held.ready_draft(job, &out).is_ok() && held.put(block, &plain)?;
-        Ok(Outcome::Whole { block, written, head: None })
+        Ok(Outcome::Whole { block, written, head: None, fault: None })
     }
 
     fn head(&mut self, job: &Job) -> Result<Outcome> {
         let out = self.out.clone();
         let held = self.hold(job)?;
-        let sealed = held.part.read(&job.geometry, 0).and_then(|sealed| {
-            held.opener.open(0, &mut sealed.clone())?;
-            Ok(sealed)
-        });
-        match sealed {
-            Ok(sealed) => Ok(held.open_head(&job.about, &out, sealed)),
-            Err(_) => held.lose(vec![0]),
+        match held.sound(job, 0) {
+            Some(sealed) => Ok(held.open_head(&job.about, &out, sealed)),
+            None => held.lose(vec![0]),
         }
     }
 
@@ -167,11 +157,17 @@ impl Finisher {
         let sealed = job.dir.join(format!("{}.pbb", job.about.id));
         let out = self.out.clone();
         let held = self.hold(job)?;
+        if held.sound(job, 0).is_none() {
+            return held.lose(vec![0]);
+        }
         if held.ready_draft(job, &out)?.head().content.is_some() {
             // A single block: the draft holds nothing but the preview.
             let held = self.held.remove(&job.about.key()).context("the bundle's files were closed")?;
             held.part.finish(&job.about, job.geometry, &sealed)?;
-            let opened = open_sealed_file(&sealed, &self.keys, &out)?;
+            let opened = open_sealed_file(&sealed, &self.keys, &out).inspect_err(|_| {
+                // As it was, for the next attempt.
+                let _ = fs::rename(&sealed, super::part::path(&job.dir, &job.about));
+            })?;
             let name = opened.output.file_name().context("the product has no name")?;
             super::draft::remove_folder(&out.join("partial").join(name));
             return Ok(Outcome::Complete(Box::new(opened)));
@@ -214,10 +210,9 @@ impl Finisher {
         let segment = |draft: &Draft| u64::from(draft.head().manifest.segment_bytes);
         for &block in whole.iter().filter(|block| **block > 0) {
             if !written.contains(&block) {
-                let mut plain = held.part.read(&job.geometry, block)?;
-                if held.opener.open(block, &mut plain).is_err() {
-                    continue;
-                }
+                // What a crash has taken is found out, and asked for again, when the bundle is finished.
+                let Some(mut plain) = held.sound(job, block) else { continue };
+                held.opener.open(block, &mut plain)?;
                 held.put(block, &plain)?;
             }
             let Some(draft) = &held.draft else { continue };
@@ -264,9 +259,9 @@ impl Held {
             Ok(draft) => {
                 let head = Some(Box::new((draft.head().manifest.clone(), draft.folder().to_owned())));
                 self.draft = Some(draft);
-                Outcome::Whole { block: 0, written: true, head }
+                Outcome::Whole { block: 0, written: true, head, fault: None }
             }
-            Err(e) => Outcome::Fault(format!("{e:#}")),
+            Err(e) => Outcome::Whole { block: 0, written: true, head: None, fault: Some(format!("{e:#}")) },
         }
     }
 
@@ -295,6 +290,12 @@ impl Held {
             }
         }
         Ok(lost)
+    }
+
+    /// A block as it was sealed, if it is what the log says it is.
+    fn sound(&self, job: &Job, block: u32) -> Option<Vec<u8>> {
+        let sealed = self.part.read(&job.geometry, block).ok()?;
+        self.opener.open(block, &mut sealed.clone()).ok().map(|()| sealed)
     }
 
     /// Notes that blocks have to come again.

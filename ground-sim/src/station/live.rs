@@ -22,6 +22,8 @@ use socket2::SockRef;
 const QUEUE_BYTES: usize = 48 << 20;
 /// What is handed over at a time, bytes, about.
 const BATCH_BYTES: usize = 512 << 10;
+/// What the queue holds of a datagram beside its bytes.
+const DATAGRAM_COST: usize = size_of::<(Range<usize>, SocketAddr, SystemTime)>();
 /// Batches whose memory is kept for the next ones: as many as the queue holds.
 const SPARE: usize = QUEUE_BYTES / BATCH_BYTES;
 /// What the kernel is asked to buffer, bytes.
@@ -29,7 +31,7 @@ const SOCKET_BUFFER_BYTES: usize = 32 << 20;
 /// With less than this a busy link loses datagrams here, bytes.
 const SMALL_BUFFER_BYTES: usize = 4 << 20;
 /// How soon a receiving thread notices that it is to stop.
-const STOP_POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+const STOP_POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
 /// Which radio a datagram came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +76,11 @@ impl Batch {
             to: self.to,
             time: *time,
         })
+    }
+
+    /// About what it takes in memory, bytes.
+    fn cost(&self) -> usize {
+        self.bytes.len() + self.datagrams.len() * DATAGRAM_COST
     }
 
     fn add(&mut self, bytes: &[u8], from: SocketAddr, time: SystemTime) {
@@ -157,7 +164,7 @@ impl Listener {
             waiting = wait.unwrap_or_else(PoisonError::into_inner).0;
         }
         let batch = waiting.batches.pop_front()?;
-        waiting.bytes -= batch.bytes.len();
+        waiting.bytes -= batch.cost();
         Some(batch)
     }
 
@@ -165,6 +172,8 @@ impl Listener {
     pub fn recycle(&self, mut batch: Batch) {
         batch.bytes.clear();
         batch.datagrams.clear();
+        batch.bytes.shrink_to(2 * BATCH_BYTES);
+        batch.datagrams.shrink_to(BATCH_BYTES / DATAGRAM_COST);
         let mut waiting = self.queue.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.spare.len() < SPARE {
             waiting.spare.push(batch);
@@ -240,11 +249,12 @@ impl Queue {
         for (buffer, meta) in filled {
             let received = buffer.get(..meta.len).unwrap_or_default();
             for datagram in received.chunks(meta.stride.max(1)) {
-                if waiting.bytes + datagram.len() > QUEUE_BYTES {
+                let cost = datagram.len() + DATAGRAM_COST;
+                if waiting.bytes + cost > QUEUE_BYTES {
                     self.overruns.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }
-                waiting.bytes += datagram.len();
+                waiting.bytes += cost;
                 waiting.batch(radio, to).add(datagram, meta.addr, now);
             }
         }
@@ -256,8 +266,7 @@ impl Queue {
 impl Waiting {
     /// The last batch, if there is room in it, or a new one.
     fn batch(&mut self, radio: Radio, to: SocketAddr) -> &mut Batch {
-        let room =
-            self.batches.back().is_some_and(|last| last.radio == radio && last.bytes.len() < BATCH_BYTES);
+        let room = self.batches.back().is_some_and(|last| last.radio == radio && last.cost() < BATCH_BYTES);
         if !room {
             let new = || Batch { radio, to, bytes: Vec::new(), datagrams: Vec::new() };
             let mut batch = self.spare.pop().unwrap_or_else(new);

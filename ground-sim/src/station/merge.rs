@@ -55,12 +55,17 @@ pub(super) fn symbols(dir: &Path, mut each: impl FnMut(&SymbolHeader, &[u8]) -> 
         open.push((block, records));
     }
     let path = part::path(dir, &about);
-    if let Ok(file) = File::open(&path) {
-        for (block, _) in &whole {
-            if let Some(geometry) = sizes.geometry_around(*block) {
-                of_whole(&file, &path, &about, &geometry, *block, &mut each)?;
+    match File::open(&path) {
+        Ok(file) => {
+            for (block, _) in &whole {
+                if let Some(geometry) = sizes.geometry_around(*block) {
+                    of_whole(&file, &path, &about, &geometry, *block, &mut each)?;
+                }
             }
         }
+        // It was finished meanwhile.
+        Err(_) if sealed.is_file() => return symbols(dir, each),
+        Err(_) => {}
     }
     for (block, mut records) in open {
         let block_bytes = records.block_bytes;

@@ -36,11 +36,11 @@ pub use raw::{RawReport, raw_spools};
 pub use report::BundleReport;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use passband_proto::datagram::{self, Datagram, OVERHEAD_BYTES};
 use passband_proto::ids::BundleId;
 use passband_proto::keyring::KeyRing;
@@ -85,8 +85,14 @@ pub struct Station {
     bundles: BTreeMap<Key, Bundle>,
     weight: usize,
     clock: u64,
+    /// Held as long as the store is in use.
+    _lock: File,
+    /// Whether what could not be finished is to be tried again.
+    try_again: bool,
     /// What is in the store and not in memory.
     shelved: BTreeSet<Key>,
+    /// What is in the store and can't be used.
+    left_alone: BTreeSet<Key>,
     reports: BTreeMap<Key, BundleReport>,
     raw: RawSpool,
     workshop: Workshop,
@@ -106,6 +112,7 @@ impl Station {
         for dir in [store, out] {
             fs::create_dir_all(dir).with_context(|| format!("making the folder {}", dir.display()))?;
         }
+        let lock = lock(store)?;
         let tag_keys = keys.iter().map(|k| ((k.spacecraft(), k.epoch()), k.tag_key())).collect();
         let raw_limit = if keys.is_empty() { RAW_LIMIT_BYTES } else { KEYED_RAW_LIMIT_BYTES };
         let mut station = Self {
@@ -114,7 +121,10 @@ impl Station {
             bundles: BTreeMap::new(),
             weight: 0,
             clock: 0,
+            _lock: lock,
+            try_again: false,
             shelved: BTreeSet::new(),
+            left_alone: BTreeSet::new(),
             reports: BTreeMap::new(),
             raw: RawSpool::open(&store.join("raw"), raw_limit)?,
             workshop: Workshop::start((0..THREADS).map(|_| Finisher::new(keys.clone(), out)))?,
@@ -152,14 +162,19 @@ impl Station {
         raw::replay(&dir.join("raw"), |bytes| self.push(bytes).map(drop))?;
         let mut bytes = vec![0; usize::from(u16::MAX) + OVERHEAD_BYTES];
         for bundle in merge::bundles(dir)? {
+            let mut own = Ok(());
             let taken = merge::symbols(&bundle, |header, symbol| {
                 let Some(key) = self.tag_keys.get(&(header.spacecraft, header.epoch)) else { return Ok(()) };
                 let Ok(length) = datagram::encode(header, symbol, key, &mut bytes) else { return Ok(()) };
                 let datagram = Datagram::parse(bytes.get(..length).unwrap_or_default())?;
-                let verdict = self.take(&datagram)?;
-                self.note(verdict, length)
+                own = self.take(&datagram).and_then(|verdict| self.note(verdict, length));
+                ensure!(own.is_ok(), "the store here failed");
+                Ok(())
             });
-            taken.with_context(|| format!("taking {}", bundle.display()))?;
+            own?;
+            if let Err(e) = taken {
+                tracing::warn!("not all of {} could be taken: {e:#}", bundle.display());
+            }
         }
         self.flush()
     }
@@ -177,7 +192,12 @@ impl Station {
             }
         }
         self.raw.flush()?;
-        self.collect(Duration::ZERO)
+        self.collect(Duration::ZERO)?;
+        if std::mem::take(&mut self.try_again) {
+            let again: Vec<_> = self.bundles.values_mut().filter_map(Bundle::job_if_whole).collect();
+            again.into_iter().try_for_each(|job| self.workshop.give(job))?;
+        }
+        Ok(())
     }
 
     /// Takes note of what was decoded meanwhile; whether more is being decoded or written.
@@ -195,6 +215,7 @@ impl Station {
     /// # Errors
     /// Those of the disk.
     pub fn settle(&mut self) -> Result<()> {
+        self.try_again = true;
         self.flush()?;
         self.wait()?;
         let jobs: Vec<_> = self.bundles.values_mut().filter_map(Bundle::job_partial).collect();
@@ -233,7 +254,7 @@ impl Station {
         let of_old = (spacecraft, epoch, BundleId([0; 12]))..=(spacecraft, epoch, BundleId([u8::MAX; 12]));
         let complete = self.reports.range(of_old).filter(|(_, report)| report.complete);
         let complete = complete.map(|((_, _, id), _)| BundleState { id: *id, blocks: Vec::new() });
-        bundles.into_iter().map(Bundle::state).chain(complete).take(most).collect()
+        bundles.into_iter().filter_map(Bundle::state).chain(complete).take(most).collect()
     }
 
     /// What was heard of the present pass of a spacecraft's link, for a report to it.
@@ -247,9 +268,11 @@ impl Station {
         })
     }
 
-    /// Begins a new pass in what is counted of the link.
+    /// Begins a new pass in what is counted of the link. What could not be finished before, for want of room
+    /// say, is tried again.
     pub fn begin_pass(&mut self) {
         self.counters.begin_pass();
+        self.try_again = true;
     }
 
     /// What was spooled without a key; bundles that can be are put together, unverified.
@@ -305,14 +328,15 @@ impl Station {
         let key = (header.spacecraft, header.epoch, header.bundle);
         self.load(key, datagram)?;
         self.clock += 1;
-        let Some(bundle) = self.bundles.get_mut(&key) else { return Ok(Verdict::Rejected("conflict")) };
+        let Some(bundle) = self.bundles.get_mut(&key) else { return Ok(Verdict::Rejected("store")) };
         bundle.used = self.clock;
         let weight = bundle.weight();
         let taken = bundle.push(datagram)?;
-        self.weight += bundle.weight() - weight;
-        match taken {
-            Taken::Conflict => Ok(Verdict::Rejected("conflict")),
-            Taken::Known => Ok(Verdict::Known),
+        let grown = bundle.weight() > weight;
+        self.weight = self.weight + bundle.weight() - weight;
+        let verdict = match taken {
+            Taken::Conflict => Verdict::Rejected("conflict"),
+            Taken::Known => Verdict::Known,
             Taken::New(bytes) => {
                 self.pending_bytes += bytes;
                 self.dirty.insert((key, header.block));
@@ -321,26 +345,39 @@ impl Station {
                 for job in waiting.into_iter().chain(job) {
                     self.workshop.give(job)?;
                 }
-                Ok(Verdict::New)
+                Verdict::New
             }
+        };
+        if grown && self.weight > MAX_WEIGHT {
+            self.shelve(key)?;
         }
+        Ok(verdict)
     }
 
-    /// Sees to it that a bundle is in memory.
+    /// Sees to it that a bundle is in memory. One whose folder can't be used is left alone: then it isn't.
     fn load(&mut self, key: Key, datagram: &Datagram<'_>) -> Result<()> {
-        if self.bundles.contains_key(&key) {
+        if self.bundles.contains_key(&key) || self.left_alone.contains(&key) {
             return Ok(());
         }
         let mut jobs = Vec::new();
         let dir = bundle::folder(&self.store, &key);
-        let bundle = if self.shelved.remove(&key) {
-            self.reports.remove(&key);
-            let mut bundle = Bundle::resume(&dir)?;
-            jobs = bundle.jobs_to_resume()?;
-            bundle
+        let bundle = if dir.join("about.json").exists() {
+            match Bundle::resume(&dir) {
+                Ok(mut bundle) => {
+                    jobs = bundle.jobs_to_resume()?;
+                    bundle
+                }
+                Err(e) => {
+                    tracing::warn!("{} is left alone: {e:#}", dir.display());
+                    self.left_alone.insert(key);
+                    return Ok(());
+                }
+            }
         } else {
             Bundle::create(&self.store, datagram.header(), datagram.symbol_bytes())?
         };
+        self.shelved.remove(&key);
+        self.reports.remove(&key);
         self.weight += bundle.weight();
         self.bundles.insert(key, bundle);
         jobs.into_iter().try_for_each(|job| self.workshop.give(job))?;
@@ -442,6 +479,21 @@ impl Station {
         self.weight += bundle.weight();
         self.bundles.insert(about.key(), bundle);
         jobs.into_iter().try_for_each(|job| self.workshop.give(job))
+    }
+}
+
+/// Locks a store: two that write the same files would spoil what each of them has.
+fn lock(store: &Path) -> Result<File> {
+    let path = store.join("lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(|| format!("opening {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!("the symbol store {} is in use by another program", store.display())
+        }
+        // A file system that knows no locks.
+        Err(TryLockError::Error(_)) => Ok(file),
     }
 }
 

@@ -55,9 +55,10 @@ impl OpenBlocks {
         let (dir, symbol_bytes) = (&self.dir, self.symbol_bytes);
         let new = || OpenBlock::new(dir, block, block_bytes, symbol_bytes);
         if on_disk {
-            // Its file may have been damaged or put aside since.
-            let opened = OpenBlock::resume(dir, block, symbol_bytes);
-            let opened = opened.ok().filter(|open| open.block_bytes() == block_bytes);
+            let opened = match OpenBlock::resume(dir, block, symbol_bytes) {
+                Err(e) if !is_gone(&e) => return Err(e),
+                opened => opened.ok().filter(|open| open.block_bytes() == block_bytes),
+            };
             self.held.insert(block, (0, opened.unwrap_or_else(new)));
         }
         let (used, open) = self.held.entry(block).or_insert_with(|| (0, new()));
@@ -137,6 +138,11 @@ impl OpenBlocks {
         }
         Ok(())
     }
+}
+
+/// Whether what an error speaks of isn't there, or isn't what it was: nothing is lost by beginning again.
+fn is_gone(e: &anyhow::Error) -> bool {
+    e.downcast_ref::<std::io::Error>().is_none_or(|e| e.kind() == std::io::ErrorKind::NotFound)
 }
 
 fn standing(open: &OpenBlock) -> Standing {

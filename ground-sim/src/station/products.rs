@@ -81,7 +81,8 @@ fn open_checked(path: &Path, keys: &KeyRing, out: &Path) -> Result<OpenedBundle>
         block_count: geometry.block_count,
         class: header.class,
     };
-    write_aside(&output.join("bundle.json"), &serde_json::to_vec_pretty(&describe(&about, &head.manifest))?)?;
+    let name = free_name(&head.manifest, "bundle.json");
+    write_aside(&output.join(name), &serde_json::to_vec_pretty(&describe(&about, &head.manifest))?)?;
     Ok(OpenedBundle { manifest: head.manifest, geometry, output, files })
 }
 
@@ -119,6 +120,17 @@ pub(super) fn folder_name(manifest: &Manifest, id: &BundleId) -> String {
     let name: String = manifest.name.chars().map(plain).collect();
     let name = format!("{}-{short}", name.trim_start_matches('.'));
     if safe_name(&name) { name } else { id }
+}
+
+/// A name for a description beside the bundle's own files: `name`, or if a file is called so, with as many
+/// underscores before it as it takes.
+pub(super) fn free_name(manifest: &Manifest, name: &str) -> String {
+    let taken = |name: &str| manifest.files.iter().chain(&manifest.preview).any(|file| file.name == name);
+    let mut name = name.to_owned();
+    while taken(&name) {
+        name.insert(0, '_');
+    }
+    name
 }
 
 pub(super) fn describe(about: &About, manifest: &Manifest) -> serde_json::Value {

@@ -3,7 +3,8 @@
 //!
 //! Each bundle has a file `raw/<spacecraft>-<epoch>-<id>-<T>-<blocks>.raw` of whole datagrams, all of one
 //! size. Without a key nothing tells a right datagram from one that was forged with a right CRC: both are
-//! kept, and what is claimed of a bundle's shape is part of the name, so that a forger can't get in the way.
+//! kept, and what is claimed of a bundle's shape is part of the name, so that forged ones don't spoil others. What is
+//! spooled is bounded: a forger on the very link can fill it.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -29,8 +30,10 @@ const MAX_SEEN: usize = 4 << 20;
 const MAX_FILES: usize = 10_000;
 /// Datagrams held in memory before they are written, bytes.
 const MAX_PENDING_BYTES: usize = 8 << 20;
-/// Datagrams of a bundle that is put together without a key, at most.
-const MAX_INDEX: usize = 32 << 20;
+/// Datagrams of a bundle that is put together without a key, at most: 22 GB of usual ones.
+const MAX_INDEX: u64 = 16 << 20;
+/// Blocks, and sizes that are claimed of them, of such a bundle.
+const MAX_CLAIMS: usize = 1 << 18;
 
 /// What names a file: spacecraft, epoch, bundle, symbol size, blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,14 +113,15 @@ impl RawSpool {
             return Ok(Verdict::Rejected("spool-full"));
         }
         self.names.insert(name);
-        if self.seen_count >= MAX_SEEN {
-            self.seen.clear();
-            self.seen_count = 0;
-        }
         if !self.seen.contains_key(&name) {
             let seen = self.read_seen(&name)?;
             self.seen_count += seen.len();
             self.seen.insert(name, seen);
+        }
+        if self.seen_count >= MAX_SEEN {
+            // Some may be stored twice from here on, which costs room and nothing else.
+            self.seen.values_mut().for_each(HashSet::clear);
+            self.seen_count = 0;
         }
         let hash = self.hasher.hash_one(bytes);
         if !self.seen.entry(name).or_default().insert(hash) {
@@ -169,7 +173,7 @@ impl RawSpool {
         super::blocks::remove(path)
     }
 
-    /// What is in a file already; a datagram that a crash has torn is cut off.
+    /// What is in a file already, if that isn't very much; a datagram that a crash has torn is cut off.
     fn read_seen(&self, name: &Name) -> Result<HashSet<u64>> {
         let path = self.dir.join(name.file());
         let mut seen = HashSet::new();
@@ -181,10 +185,12 @@ impl RawSpool {
         let file = file.with_context(|| format!("opening {}", path.display()))?;
         let size = file.metadata().with_context(|| format!("reading {}", path.display()))?.len();
         file.set_len(size / each * each).with_context(|| format!("cutting {}", path.display()))?;
-        replay_one(&path, |bytes| {
-            seen.insert(self.hasher.hash_one(bytes));
-            Ok(())
-        })?;
+        if size / each < MAX_SEEN as u64 / 4 {
+            replay_one(&path, |bytes| {
+                seen.insert(self.hasher.hash_one(bytes));
+                Ok(())
+            })?;
+        }
         Ok(seen)
     }
 }
@@ -261,7 +267,7 @@ pub(crate) fn assemble(spool: &Path) -> Result<Option<PathBuf>> {
     if path.is_file() {
         return Ok(Some(path));
     }
-    let Some(index) = Index::of(spool)? else { return Ok(None) };
+    let Some(index) = Index::of(spool, &name)? else { return Ok(None) };
     let Some(geometry) = index.geometry(&name) else { return Ok(None) };
     let file = File::open(spool).with_context(|| format!("opening {}", spool.display()))?;
     let folder = path.parent().context("no folder")?;
@@ -291,19 +297,27 @@ struct Index {
 }
 
 impl Index {
-    fn of(spool: &Path) -> Result<Option<Self>> {
+    /// `None`: it is too large, or too much is claimed of it.
+    fn of(spool: &Path, name: &Name) -> Result<Option<Self>> {
+        let bytes = fs::metadata(spool).with_context(|| format!("reading {}", spool.display()))?.len();
+        if bytes / name.datagram_bytes() as u64 > MAX_INDEX {
+            return Ok(None);
+        }
         let mut this = Self { places: BTreeMap::new(), class: Class::Routine };
         let mut place = 0_u32;
         replay_one(spool, |bytes| {
             if let Ok(datagram) = Datagram::parse(bytes) {
                 let header = datagram.header();
                 this.class = header.class;
-                this.places.entry((header.block, header.block_bytes)).or_default().push(place);
+                let claim = (header.block, header.block_bytes);
+                if this.places.len() < MAX_CLAIMS || this.places.contains_key(&claim) {
+                    this.places.entry(claim).or_default().push(place);
+                }
             }
             place = place.saturating_add(1);
             Ok(())
         })?;
-        Ok((place as usize <= MAX_INDEX).then_some(this))
+        Ok((this.places.len() < MAX_CLAIMS).then_some(this))
     }
 
     /// The size of a block that most of its datagrams name.

@@ -26,6 +26,19 @@ impl Sizes {
         self.known.get_mut(kind).is_some_and(|size| *size.get_or_insert(bytes) == bytes)
     }
 
+    /// Forgets the size of a block, and of its like: it may have been wrong.
+    pub(super) fn forget(&mut self, block: u32) {
+        let kind = self.kind(block);
+        if let Some(size) = self.known.get_mut(kind) {
+            *size = None;
+        }
+    }
+
+    /// Whether two blocks have the same size.
+    pub(super) fn are_alike(&self, a: u32, b: u32) -> bool {
+        self.kind(a) == self.kind(b)
+    }
+
     pub(super) fn size_of(&self, block: u32) -> Option<u32> {
         self.known.get(self.kind(block)).copied().flatten()
     }
