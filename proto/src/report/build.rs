@@ -8,6 +8,8 @@ use crate::transfer::belief::Observation;
 const WHOLE_BYTES: usize = 13;
 /// Bytes of an item about blocks, in front of its codes.
 const BLOCKS_BYTES: usize = 21;
+/// How far the `as_of` of blocks in one item may lie apart.
+const AS_OF_SPREAD: u32 = 64;
 
 /// What a station has of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +31,9 @@ pub struct BundleState {
 
 /// Reports about bundles, the most pressing first, numbered from `first_number` on: each becomes one frame.
 ///
-/// Blocks of one report share one `as_of`, that of the block that was heard of last: for the others the
-/// satellite then assumes a few symbols less than it might.
+/// Blocks of one item share one `as_of`, that of the block that was heard of last: for the others the
+/// satellite then assumes a few symbols less than it might. Blocks that were heard of much less far go into
+/// items of their own.
 #[must_use]
 pub fn build(
     station: u16,
@@ -96,10 +99,26 @@ impl Builder {
     }
 }
 
+/// How many of the first blocks were heard of about equally far, those that are whole not counted; at least
+/// one.
+fn alike(blocks: &[BlockState]) -> usize {
+    let mut range: Option<(u32, u32)> = None;
+    let breaks = |block: &BlockState| {
+        if block.missing == 0 {
+            return false;
+        }
+        let (low, high) = range
+            .map_or((block.as_of, block.as_of), |(low, high)| (low.min(block.as_of), high.max(block.as_of)));
+        range = Some((low, high));
+        high - low > AS_OF_SPREAD
+    };
+    blocks.iter().position(breaks).unwrap_or(blocks.len()).max(1)
+}
+
 /// An item about as many of the blocks as fit into a report of their own: how many, and its bytes.
 fn longest(id: BundleId, first_block: u32, blocks: &[BlockState]) -> (usize, Item, usize) {
     let room = MAX_ITEM_BYTES - BLOCKS_BYTES;
-    let most = blocks.len().min(MAX_REPORT_BLOCKS);
+    let most = alike(blocks).min(MAX_REPORT_BLOCKS);
     // More blocks never take fewer codes, but for a run's end: halving finds a length that fits.
     let (mut low, mut high) = (1, most);
     while low < high {
@@ -113,7 +132,8 @@ fn longest(id: BundleId, first_block: u32, blocks: &[BlockState]) -> (usize, Ite
     }
     let taken: Vec<_> = blocks.iter().take(low).collect();
     let missing: Vec<_> = taken.iter().map(|block| block.missing).collect();
-    let as_of = taken.iter().map(|block| block.as_of).max().unwrap_or_default().min(0xFF_FFFF);
+    let open = taken.iter().filter(|block| block.missing > 0);
+    let as_of = open.map(|block| block.as_of).max().unwrap_or_default().min(0xFF_FFFF);
     let bytes = BLOCKS_BYTES + codes::encode(&missing).len();
     (low, Item::Blocks { id, first_block, as_of, missing }, bytes)
 }

@@ -66,12 +66,16 @@ fn bodies_that_this_version_does_not_know_are_refused_without_a_panic() {
     assert_eq!(with(&[1; 12]), Err(ReportError::Shape("bundle id")));
 }
 
+fn gibibyte_of(blocks: &[BlockState]) -> BundleState {
+    BundleState { id: A, blocks: blocks.to_vec() }
+}
+
 #[test]
 fn a_gibibyte_is_reported_in_one_short_frame_and_more_in_frames_that_stand_by_themselves() {
     let blocks = |count: u32, spread: u32| -> Vec<BlockState> {
         (0..count).map(|i| BlockState { missing: 1 + (i * 7919) % spread, as_of: 9_000 + i % 5 }).collect()
     };
-    let gibibyte = BundleState { id: A, blocks: blocks(78, 9000) };
+    let gibibyte = gibibyte_of(&blocks(78, 9000));
     let reports = build(1, 100, report(1).link, std::slice::from_ref(&gibibyte));
     assert_eq!(reports.len(), 1);
     let frame = seal_report(&key(), [0; 12], &reports[0]).unwrap();
@@ -98,6 +102,21 @@ fn a_gibibyte_is_reported_in_one_short_frame_and_more_in_frames_that_stand_by_th
         }
     }
     assert_eq!(next, 4900);
+
+    // The head was heard of less far, and the last blocks not at all: as much as there was is taken into account.
+    let mut apart = gibibyte_of(&blocks(78, 9000));
+    apart.blocks[0] = BlockState { missing: 3, as_of: 40 };
+    apart.blocks[1].missing = 0;
+    apart.blocks[70..].fill(BlockState { missing: 10_001, as_of: 0 });
+    let reports = build(1, 100, report(1).link, &[apart]);
+    let items: Vec<_> = reports.iter().flat_map(|report| &report.items).collect();
+    let of = |item: &&Item| match item {
+        Item::Blocks { first_block, as_of, missing, .. } => (*first_block, *as_of, missing.len()),
+        Item::Whole(_) => (0, 0, 0),
+    };
+    assert_eq!(items.iter().map(of).collect::<Vec<_>>(), [(0, 40, 2), (2, 9004, 68), (70, 0, 8)]);
+    let bytes: usize = reports.iter().map(|r| seal_report(&key(), [0; 12], r).unwrap().len()).sum();
+    assert!(bytes <= 300, "{bytes}");
     assert!(build(1, 1, None, &[]).is_empty());
     assert_eq!(build(1, 1, report(1).link, &[]).len(), 1, "the link alone");
 }

@@ -22,6 +22,7 @@ pub struct Effect {
 
 pub(super) fn hear(planner: &mut Planner, report: &Report) -> Effect {
     let mut effect = Effect::default();
+    planner.heard_from(report.station);
     for item in &report.items {
         let id = match item {
             Item::Whole(id) | Item::Blocks { id, .. } => *id,

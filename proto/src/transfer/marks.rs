@@ -1,9 +1,10 @@
 //! Marks: what of each block survives a crash.
 //!
 //! Ids are reserved durably before they are used, some way ahead and for many blocks in one go, so that
-//! the store is written a few times a second at most. What was *sent* is credited one write later: a crash
-//! then never credits symbols that were encoded but had not left yet. So it costs the knowledge of the
-//! symbols of two writes at most, and never an id that is used twice.
+//! the store is written a few times a second at most. What was *sent* is credited later, once so many symbols
+//! more have been encoded as may wait between encoder and radio: a crash then never credits symbols that had
+//! not left yet. So it costs the knowledge of what was sent within two such spans at most, and never an id that
+//! is used twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,12 +22,12 @@ pub struct BlockMark {
     pub sent: u32,
 }
 
-/// A block's mark as stored, and how much had been sent of it at the last write.
+/// A block's mark as stored, and how much had been encoded of it when credit was given last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Stored {
     esi: u32,
     sent: u32,
-    sent_at_write: u32,
+    encoded: u32,
 }
 
 /// The marks of all bundles that are offered.
@@ -37,6 +38,10 @@ pub(super) struct Marks {
     dirty: BTreeSet<(BundleId, u32)>,
     /// Symbols since the last write.
     pub(super) since_write: u32,
+    /// Symbols since credit was given last, before those of the present run.
+    since_credit: u32,
+    /// Those of the present run.
+    present: u32,
 }
 
 impl Marks {
@@ -45,7 +50,7 @@ impl Marks {
         let mut stored = vec![Stored::default(); blocks as usize];
         for mark in marks {
             if let Some(place) = stored.get_mut(mark.block as usize) {
-                *place = Stored { esi: mark.esi, sent: mark.sent, sent_at_write: mark.sent };
+                *place = Stored { esi: mark.esi, sent: mark.sent, encoded: mark.sent };
             }
         }
         self.bundles.insert(id, stored);
@@ -64,18 +69,26 @@ impl Marks {
     /// Notes that symbols of a block are being sent; whether the ids below `end` are reserved.
     pub(super) fn uses(&mut self, id: BundleId, block: u32, end: u32, count: u32) -> bool {
         self.since_write = self.since_write.saturating_add(count);
+        self.since_credit = self.since_credit.saturating_add(self.present);
+        self.present = count;
         self.dirty.insert((id, block));
         self.get(&id, block).is_some_and(|stored| stored.esi >= end)
     }
 
     /// The marks to write: of the blocks in `ahead`, `(bundle, block, ids to reserve from the next on)`, and
-    /// of all that was sent since it was written last. `at` gives `(next esi, sent)` of a block.
+    /// of all that was sent since it was written last. `waiting` symbols may not have left yet. `at` gives
+    /// `(next esi, sent)` of a block.
     pub(super) fn write(
         &mut self,
         ahead: &[(BundleId, u32, u32)],
+        waiting: u32,
         at: impl Fn(&BundleId, u32) -> Option<(u32, u32)>,
     ) -> Vec<(BundleId, BlockMark)> {
         self.since_write = 0;
+        let credit = self.since_credit >= waiting;
+        if credit {
+            self.since_credit = 0;
+        }
         for &(id, block, count) in ahead {
             let Some((next_esi, _)) = at(&id, block) else { continue };
             if let Some(stored) = self.bundles.get_mut(&id).and_then(|b| b.get_mut(block as usize)) {
@@ -86,13 +99,17 @@ impl Marks {
         let mut marks = Vec::new();
         let mut clean = Vec::new();
         for &(id, block) in &self.dirty {
-            let (Some((_, sent)), Some(stored)) =
+            let (Some((next_esi, sent)), Some(stored)) =
                 (at(&id, block), self.bundles.get_mut(&id).and_then(|b| b.get_mut(block as usize)))
             else {
                 clean.push((id, block));
                 continue;
             };
-            (stored.sent, stored.sent_at_write) = (stored.sent_at_write, sent);
+            if credit {
+                (stored.sent, stored.encoded) = (stored.encoded, sent);
+            }
+            // After a write that failed: never less than what may have been used.
+            stored.esi = stored.esi.max(next_esi);
             marks.push((id, BlockMark { block, esi: stored.esi, sent: stored.sent }));
             if stored.sent == sent {
                 clean.push((id, block));
@@ -109,7 +126,7 @@ impl Marks {
         &mut self,
         at: impl Fn(&BundleId, u32) -> Option<(u32, u32)>,
     ) -> Vec<(BundleId, BlockMark)> {
-        self.since_write = 0;
+        (self.since_write, self.since_credit, self.present) = (0, 0, 0);
         self.dirty.clear();
         let mut marks = Vec::new();
         for (id, blocks) in &mut self.bundles {
@@ -118,7 +135,7 @@ impl Marks {
                 if (stored.esi, stored.sent) != (esi, sent) {
                     marks.push((*id, BlockMark { block, esi, sent }));
                 }
-                *stored = Stored { esi, sent, sent_at_write: sent };
+                *stored = Stored { esi, sent, encoded: sent };
             }
         }
         marks
@@ -128,7 +145,7 @@ impl Marks {
     pub(super) fn failed(&mut self, marks: &[(BundleId, BlockMark)]) {
         for (id, mark) in marks {
             if let Some(stored) = self.bundles.get_mut(id).and_then(|b| b.get_mut(mark.block as usize)) {
-                (stored.esi, stored.sent) = (0, 0);
+                stored.esi = 0;
                 self.dirty.insert((*id, mark.block));
             }
         }

@@ -41,6 +41,14 @@ pub(super) fn value(class: Class) -> f64 {
     }
 }
 
+/// While a bundle's own symbols are sent once, its head is sent this often beyond what it wants …
+const HEAD_AGAIN: u64 = 2;
+/// … but with one symbol in so many of the content at most.
+const HEAD_MOST: u64 = 200;
+
+/// On a link that is always open a block that has had its share gets this part of the ids left in a pass.
+const ALWAYS_SHARE: u32 = 4096;
+
 /// Most symbols of a block of K source symbols in one pass: enough to outlast the longest burst of losses.
 pub(super) fn pass_limit(k: u32) -> u32 {
     k.saturating_mul(4).saturating_add(4096)
@@ -58,6 +66,14 @@ pub(super) struct Heard {
     pub(super) need: u32,
 }
 
+/// What the ground said last of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Word {
+    heard: Heard,
+    /// Of the symbols that had been sent when it was heard, those that were taken into account.
+    accounted: u32,
+}
+
 /// One block's progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Block {
@@ -70,29 +86,52 @@ pub(super) struct Block {
     /// Symbols it is to have, of those that count towards its need.
     wanted: u32,
     /// What the ground said last, if anything.
-    pub(super) heard: Option<Heard>,
+    word: Option<Word>,
+    /// The next id when this session began, and how many below it were never sent.
+    resumed: (u32, u32),
     /// K.
     k: u32,
+    /// Whether the link is always open.
+    always_open: bool,
 }
 
 impl Block {
     /// Symbols it needs from here on; 0: it is known to be whole.
-    fn need(&self) -> u32 {
-        self.heard.map_or(self.k + DECODE_OVERHEAD, |heard| heard.need)
+    pub(super) fn need(&self) -> u32 {
+        self.word.map_or(self.k + DECODE_OVERHEAD, |word| word.heard.need)
     }
 
-    /// Symbols known to have been sent that count towards that need. Ids that a crash left unused count
-    /// as sent before the report: at worst a few symbols too many are sent.
-    fn counted(&self) -> u32 {
-        self.heard.map_or(self.sent, |heard| self.sent.saturating_sub(heard.as_of))
+    /// Symbols known to have been sent that count towards that need.
+    pub(super) fn counted(&self) -> u32 {
+        self.word.map_or(self.sent, |word| self.sent.saturating_sub(word.accounted))
+    }
+
+    /// Symbols known to have been sent with ids from `as_of` on. Those that a crash left unused lay just below
+    /// where it resumed, as far as is known.
+    fn sent_since(&self, as_of: u32) -> u32 {
+        let (resumed, unused) = self.resumed;
+        let before = resumed.saturating_sub(as_of).saturating_sub(unused);
+        (self.next_esi - resumed.max(as_of).min(self.next_esi) + before).min(self.sent)
     }
 
     /// Symbols still to send in this pass to have `wanted`.
     fn room(&self, wanted: u32) -> u32 {
         wanted
             .saturating_sub(self.counted())
-            .min(pass_limit(self.k).saturating_sub(self.in_pass))
+            .min(self.pass_limit().saturating_sub(self.in_pass))
             .min(ESI_LIMIT.saturating_sub(self.next_esi))
+    }
+}
+
+impl Block {
+    /// Symbols of a pass at most.
+    fn pass_limit(&self) -> u32 {
+        let usual = pass_limit(self.k);
+        if self.always_open && self.sent >= usual {
+            // Nobody knows when somebody will listen: there have to be ids left then.
+            return ESI_LIMIT.saturating_sub(self.next_esi) / ALWAYS_SHARE;
+        }
+        usual
     }
 }
 
@@ -109,6 +148,12 @@ pub(super) struct Plan {
     generation: u64,
     /// Symbols that the head gets by dripping.
     head_wanted: u32,
+    /// What the head gets beyond that for each content symbol that is sent, in parts of 2³².
+    head_share: u64,
+    /// Content symbols sent.
+    content_sent: u64,
+    /// Whether it waits for its turn to drip.
+    pub(super) drips: bool,
     /// What the next rung gains for each symbol it costs; `None` when it has to be worked out.
     pub(super) density: Option<f64>,
     seed: u64,
@@ -119,10 +164,10 @@ pub(super) struct Plan {
 
 impl Plan {
     /// A bundle of which nothing was sent.
-    pub(super) fn new(class: Class, rank: u64, geometry: Geometry, seed: u64) -> Self {
+    pub(super) fn new(class: Class, rank: u64, geometry: Geometry, seed: u64, always_open: bool) -> Self {
         let block = |block| {
             let k = geometry.source_symbols(block).unwrap_or(1);
-            Block { next_esi: 0, sent: 0, in_pass: 0, wanted: 0, heard: None, k }
+            Block { next_esi: 0, sent: 0, in_pass: 0, wanted: 0, word: None, resumed: (0, 0), k, always_open }
         };
         Self {
             class,
@@ -133,6 +178,9 @@ impl Plan {
             aim: Aim::default(),
             generation: 0,
             head_wanted: 0,
+            head_share: 0,
+            content_sent: 0,
+            drips: false,
             density: None,
             seed,
             rounds: 0,
@@ -145,6 +193,8 @@ impl Plan {
     pub(super) fn resume(&mut self, block: u32, next_esi: u32, sent: u32) {
         if let Some(b) = self.blocks.get_mut(block as usize) {
             (b.next_esi, b.sent) = (next_esi.min(ESI_LIMIT), sent.min(next_esi));
+            self.content_sent += if block > 0 { u64::from(b.sent) } else { 0 };
+            b.resumed = (b.next_esi, b.next_esi - b.sent.min(b.next_esi));
         }
     }
 
@@ -189,19 +239,20 @@ impl Plan {
         self.density = None;
     }
 
-    /// Takes what a station says of blocks; whether any of it is news.
-    pub(super) fn hear(&mut self, block: u32, heard: Heard) -> bool {
+    /// Takes what a station says of a block; whether it is news. `is_silent` says of a station whether nothing
+    /// has come from it lately: what it said last then stands for nobody who listens.
+    pub(super) fn hear(&mut self, block: u32, heard: Heard, is_silent: impl Fn(u16) -> bool) -> bool {
         let Some(b) = self.blocks.get_mut(block as usize) else { return false };
-        let heard = Heard { as_of: heard.as_of.min(b.next_esi), ..heard };
-        let left = |h: &Heard| u64::from(h.need) + u64::from(h.as_of);
-        let better = match &b.heard {
+        let better = match b.word.map(|word| word.heard) {
             None => true,
             Some(old) if old.station == heard.station => heard.number > old.number,
-            // Of two stations' words the one that leaves less to send counts.
-            Some(old) => left(&heard) < left(old) || (heard.need == 0 && old.need > 0),
+            // What one station has as a whole is down, whatever others lack.
+            Some(old) if old.need == 0 => false,
+            // Otherwise it matters what who listens lacks; of several the one that lacks least.
+            Some(old) => heard.need < old.need || is_silent(old.station),
         };
         if better {
-            b.heard = Some(heard);
+            b.word = Some(Word { heard, accounted: b.sent - b.sent_since(heard.as_of) });
         }
         better
     }
@@ -229,11 +280,16 @@ impl Plan {
         self.generation = generation;
         self.density = None;
         self.take_aim(belief.aim(&self.needs(), self.target));
-        self.head_wanted = self.blocks.first().map_or(0, |b| {
-            // A head goes out in one go before its content, and one burst may take all of that.
-            let first_turn = if self.geometry.block_count > 1 { b.wanted } else { 0 };
-            head_target(b.need()).saturating_add(first_turn)
-        });
+        let Some(head) = self.blocks.first() else { return };
+        let target = head_target(head.need());
+        // A head goes out in one go before its content, and one burst may take all of that.
+        let first_turn = if self.geometry.block_count > 1 { head.wanted } else { 0 };
+        self.head_wanted = target.saturating_add(first_turn);
+        // Whoever begins to listen later gets it too, from what is sent of it as long as there is content.
+        let content: u64 = self.blocks.iter().skip(1).map(|b| u64::from(b.k)).sum();
+        let share = if head.need() == 0 { 0 } else { HEAD_AGAIN * u64::from(target) };
+        let most = (1 << 32) / HEAD_MOST;
+        self.head_share = (share << 32).checked_div(content).map_or(0, |share| share.min(most));
     }
 
     /// The next symbols: `(block, first esi, count)`; `None` when the target is reached.
@@ -262,7 +318,9 @@ impl Plan {
 
     /// Symbols of the head that may still be dripped in this pass.
     pub(super) fn drip_room(&self) -> u32 {
-        self.blocks.first().map_or(0, |b| b.room(b.wanted.max(self.head_wanted)))
+        let again = (u128::from(self.content_sent) * u128::from(self.head_share)) >> 32;
+        let again = u32::try_from(again).unwrap_or(u32::MAX);
+        self.blocks.first().map_or(0, |b| b.room(b.wanted.max(self.head_wanted).saturating_add(again)))
     }
 
     /// Whether the head wants no more symbols for the bundle's target.
@@ -388,18 +446,24 @@ impl Plan {
         b.next_esi += count;
         b.sent = b.sent.saturating_add(count);
         b.in_pass = b.in_pass.saturating_add(count);
+        self.content_sent += if block > 0 { u64::from(count) } else { 0 };
         Some(first)
     }
 }
 
-/// Fisher–Yates with SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+/// Fisher–Yates with [`split_mix`].
 pub(super) fn shuffle<T>(items: &mut [T], state: &mut u64) {
     for i in (1..items.len()).rev() {
-        *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = *state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let j = usize::try_from((z ^ (z >> 31)) % (i as u64 + 1)).unwrap_or(i);
+        let j = usize::try_from(split_mix(state) % (i as u64 + 1)).unwrap_or(i);
         items.swap(i, j);
     }
+}
+
+/// The next number of `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014).
+pub(super) fn split_mix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
 }

@@ -11,19 +11,21 @@
 //!
 //! A head, and so a small bundle as a whole, is short enough to vanish in a single burst of losses. Its
 //! extra redundancy is therefore not sent at once but dripped: a few symbols now and then between those
-//! of other blocks, until it is down with [`HEAD_TARGET`].
+//! of other blocks, until it is down with [`HEAD_TARGET`]; and some more as long as content is sent, for who
+//! begins to listen later.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::belief::{LossBelief, Observation};
-use super::plan::{Heard, Plan, shuffle};
+use super::plan::{Heard, Plan, shuffle, split_mix};
 use crate::bundle::Geometry;
 use crate::ids::{BundleId, Class};
 
 /// The probability of being down that every head is brought to, whatever its bundle's class.
 pub const HEAD_TARGET: f64 = 0.9999;
-/// After so many other symbols some may be dripped.
-const DRIP_AFTER_SYMBOLS: u32 = 60;
+/// After so many other symbols some may be dripped, and up to as many more at random: drips in step with
+/// periodic losses would all be lost.
+const DRIP_AFTER_SYMBOLS: u32 = 30;
 /// Most symbols of a drip.
 const DRIP_SYMBOLS: u32 = 4;
 
@@ -33,6 +35,9 @@ const GROUP_SYMBOLS: u64 = 8192;
 const BAND_SHIFT: u32 = 60;
 /// Most bundles that are sent interleaved.
 const GROUP_BUNDLES: usize = 256;
+
+/// A station of which none of so many last reports came is silent.
+const LATELY: usize = 16;
 
 /// Symbols to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +67,13 @@ pub(super) struct Planner {
     /// Bundles whose heads want more symbols, now and then.
     dripping: VecDeque<BundleId>,
     since_drip: u32,
+    drip_after: u32,
+    drip_state: u64,
     /// Symbols that a head of so great a need is brought to, under the present belief.
     head_targets: BTreeMap<u32, u32>,
+    /// The stations of the last reports.
+    stations: VecDeque<u16>,
+    always_open: bool,
 }
 
 impl Planner {
@@ -81,8 +91,23 @@ impl Planner {
             climbing: None,
             dripping: VecDeque::new(),
             since_drip: 0,
+            drip_after: DRIP_AFTER_SYMBOLS,
+            drip_state: !seed,
             head_targets: BTreeMap::new(),
+            stations: VecDeque::new(),
+            always_open: false,
         }
+    }
+
+    /// Whether the link is always open.
+    pub(super) fn always_open(self, always_open: bool) -> Self {
+        Self { always_open, ..self }
+    }
+
+    /// A report of a station came.
+    pub(super) fn heard_from(&mut self, station: u16) {
+        self.stations.truncate(LATELY - 1);
+        self.stations.push_front(station);
     }
 
     /// Adds a bundle; `marks` are `(block, next esi, sent)` of earlier sessions.
@@ -96,11 +121,12 @@ impl Planner {
     ) {
         self.remove(&id);
         let of_id = id.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        let mut plan = Plan::new(class, rank, geometry, self.seed ^ of_id);
+        let mut plan = Plan::new(class, rank, geometry, self.seed ^ of_id, self.always_open);
         marks.iter().for_each(|&(block, next_esi, sent)| plan.resume(block, next_esi, sent));
         self.first_tier.insert((rank, id));
         self.regroup();
         self.dripping.push_back(id);
+        plan.drips = true;
         self.plans.insert(id, plan);
     }
 
@@ -145,7 +171,8 @@ impl Planner {
             if plan.is_at_base() && !plan.is_whole() {
                 self.first_tier.insert((plan.rank, *id));
             }
-            if !plan.is_whole() {
+            plan.drips = !plan.is_whole();
+            if plan.drips {
                 drips.push((plan.rank, *id));
             }
         }
@@ -166,7 +193,7 @@ impl Planner {
         let Some(plan) = self.plans.get_mut(id) else { return false };
         let mut news = false;
         for (block, heard) in words {
-            news |= plan.hear(block, heard);
+            news |= plan.hear(block, heard, |station| !self.stations.contains(&station));
         }
         if news {
             plan.reconsider();
@@ -189,8 +216,10 @@ impl Planner {
     }
 
     fn choose(&mut self) -> Option<PlannedRun> {
-        if self.since_drip >= DRIP_AFTER_SYMBOLS {
+        if self.since_drip >= self.drip_after {
             self.since_drip = 0;
+            let random = u32::try_from(split_mix(&mut self.drip_state) >> 32).unwrap_or_default();
+            self.drip_after = DRIP_AFTER_SYMBOLS + random % DRIP_AFTER_SYMBOLS;
             if let Some(run) = self.drip() {
                 return Some(run);
             }
@@ -276,12 +305,19 @@ impl Planner {
                 self.dripping.push_back(id);
                 return Some(PlannedRun { id, block: 0, first_esi, count });
             }
+            plan.drips = false;
         }
         None
     }
 
     fn run_of(&mut self, id: BundleId) -> Option<PlannedRun> {
-        let (block, first_esi, count) = self.refreshed(id)?.next_run()?;
+        let plan = self.refreshed(id)?;
+        let (block, first_esi, count) = plan.next_run()?;
+        // While content goes out the head is due again now and then.
+        if block > 0 && !plan.drips && plan.drip_room() > 0 {
+            plan.drips = true;
+            self.dripping.push_back(id);
+        }
         Some(PlannedRun { id, block, first_esi, count })
     }
 

@@ -30,13 +30,16 @@ pub struct SenderConfig {
     /// Keys the order in which blocks are sent: any number, best a random one.
     pub seed: u64,
     /// After so many datagrams the marks are written, and so many ids are reserved ahead: a crash costs the
-    /// knowledge of what was sent in twice that many at most. An eighth of a second of the link is a good
-    /// measure.
+    /// knowledge of what was sent in twice that many at most. No more than so many may wait for the radio once
+    /// they were encoded: an eighth of a second of the link is a good measure.
     pub reserve_symbols: u32,
     /// Memory for symbols at hand.
     pub pool: PoolLimits,
     /// Encoding ahead is left to the caller, by [`Sender::poll_encode`]; else it is done between bursts.
     pub encode_elsewhere: bool,
+    /// The link is always open: once a block has had many times what it needs, it gets but a few symbols more
+    /// in each of the sender's passes, so that its ids last for months.
+    pub always_open: bool,
 }
 
 impl Default for SenderConfig {
@@ -48,6 +51,7 @@ impl Default for SenderConfig {
             reserve_symbols: 1024,
             pool: PoolLimits::default(),
             encode_elsewhere: false,
+            always_open: false,
         }
     }
 }
@@ -210,7 +214,8 @@ impl Sender {
     #[must_use]
     pub fn new(config: &SenderConfig, keys: KeyRing) -> Self {
         Self {
-            planner: Planner::new(LossBelief::expecting(config.expected_loss), config.seed),
+            planner: Planner::new(LossBelief::expecting(config.expected_loss), config.seed)
+                .always_open(config.always_open),
             keys,
             tag_keys: BTreeMap::new(),
             identities: BTreeMap::new(),
@@ -414,7 +419,7 @@ impl Sender {
         }
         let ahead = self.ids_ahead(run);
         let planner = &self.planner;
-        let marks = self.marks.write(&ahead, |id, block| at(planner, id, block));
+        let marks = self.marks.write(&ahead, self.config.reserve_symbols, |id, block| at(planner, id, block));
         store.reserve(&marks).map_err(|e| {
             self.marks.failed(&marks);
             SendFault::Store(e)

@@ -24,8 +24,9 @@ use crate::queue::rank;
 use crate::store::{BundleRecord, StoreError};
 use crate::telemetry::Report;
 
-/// How far the encoder may be ahead of the link, ns of the link's time; at least one burst.
-const AHEAD_NS: u64 = 150_000_000;
+/// How far the encoder may be ahead of the link, ns of the link's time; at least one burst. With the burst that
+/// is being made it has to stay below [`WRITE_NS`]: what waits longer could be credited before it has left.
+const AHEAD_NS: u64 = 120_000_000;
 /// A burst has so much of the link's time, ns; at least one datagram.
 const BURST_NS: u64 = 20_000_000;
 /// Most datagrams of a burst.
@@ -36,6 +37,8 @@ const WRITE_NS: u64 = 150_000_000;
 const PROGRESS_MS: u64 = 1_000;
 /// A link that is always open begins a new pass in so long, ms.
 const ALWAYS_PASS_MS: u64 = 60_000;
+/// Reports that are taken at a time: each is a write to the disk, and the link must not wait for many.
+const REPORTS_AT_A_TIME: usize = 2;
 /// The longest sleep: how soon the thread sees that the daemon stops.
 const NAP: Duration = Duration::from_millis(100);
 
@@ -77,8 +80,15 @@ impl Encoder {
     ) -> Self {
         let session = u32::try_from(shared.boot_count & 0xFF_FFFF).unwrap_or_default();
         let expected_loss = shared.config.downlink.expected_loss;
-        let config =
-            SenderConfig { session, expected_loss, seed, encode_elsewhere: true, ..SenderConfig::default() };
+        let always_open = shared.config.downlink.transmit == TransmitMode::Always;
+        let config = SenderConfig {
+            session,
+            expected_loss,
+            seed,
+            encode_elsewhere: true,
+            always_open,
+            ..SenderConfig::default()
+        };
         let sender = Sender::new(&config, shared.keys().as_ref().clone());
         let key_file = FileState::of(&shared.config.paths.keys);
         let blocks = Blocks { shared: Arc::clone(&shared), known: BTreeMap::new(), open: None };
@@ -118,15 +128,20 @@ impl Encoder {
         self.checkpoint();
     }
 
-    /// Takes what changed in the queue; `false` once there is nobody to change it.
+    /// Takes what changed in the queue, but only so many reports; `false` once there is nobody to change it.
     fn take_changes(&mut self) -> bool {
-        loop {
+        let mut reports = 0;
+        while reports < REPORTS_AT_A_TIME {
             match self.changes.try_recv() {
-                Ok(change) => self.apply(change),
+                Ok(change) => {
+                    reports += usize::from(matches!(change, QueueChange::Heard(_)));
+                    self.apply(change);
+                }
                 Err(TryRecvError::Empty) => return true,
                 Err(TryRecvError::Disconnected) => return false,
             }
         }
+        true
     }
 
     fn wait_for_change(&mut self) {
@@ -172,15 +187,17 @@ impl Encoder {
         }
     }
 
+    /// Offers a bundle to the sender; one that can't be now is offered again at the next pass.
     fn offer(&mut self, record: &BundleRecord) {
+        self.blocks.known.insert(record.id, record.clone());
         let marks = match self.shared.catalogue.marks(&record.id) {
             Ok(marks) => marks,
             Err(e) => {
                 self.shared.store_failed("reading send marks", &e);
+                self.faulty.push(record.id);
                 return;
             }
         };
-        self.blocks.known.insert(record.id, record.clone());
         let offer = Offer {
             id: record.id,
             spacecraft: record.spacecraft,
@@ -193,6 +210,8 @@ impl Encoder {
         if let Err(e) = self.sender.offer(&offer) {
             let text = format!("bundle {} ({:?}) can't be sent: {e}", record.id, record.name);
             self.shared.throttled(&format!("offer {}", record.id), &Report::error("bundle-unsendable", text));
+            self.faulty.push(record.id);
+            return;
         }
         self.recall(&record.id);
         self.shared.set_progress(record.id, self.sender.progress(&record.id));

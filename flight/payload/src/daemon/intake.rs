@@ -108,7 +108,17 @@ impl Intake<'_> {
         let result = self.seal_and_record(&frame, &hashes, &products, drafts, &mut sealed, unix_ms, at);
         match result {
             Ok((bundles, alert)) => {
-                self.clear_spool(&hashes.frame, &frame.identities, at)?;
+                // It is accepted whatever becomes of the spool's copy, which is removed another time then.
+                match self.clear_spool(&hashes.frame, &frame.identities, at) {
+                    Err(IntakeError::Stopping) => return Err(IntakeError::Stopping),
+                    Err(IntakeError::Later(e) | IntakeError::Malformed(e)) => {
+                        let text =
+                            format!("frame {:?} was taken, but stays in the spool: {e}", frame.files.name);
+                        // Should that fail too, the next attempt tells.
+                        let _ = self.catalogue.add_event(unix_ms, &Report::warning("spool-stuck", text));
+                    }
+                    Ok(()) => {}
+                }
                 Ok(Taken::Accepted { class: products.class, bundles, alert })
             }
             Err(IntakeError::Stopping) => Err(IntakeError::Stopping),

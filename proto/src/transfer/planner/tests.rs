@@ -186,6 +186,7 @@ fn presumed_rises_with_what_is_sent() {
 
 fn say(p: &mut Planner, number: u64, need: &[u32], as_of: u32) -> bool {
     let words = (0..).zip(need.iter().map(|need| Heard { station: 1, number, as_of, need: *need }));
+    p.heard_from(1);
     p.hear(&A, words)
 }
 
@@ -226,6 +227,98 @@ fn an_older_report_and_a_worse_one_of_another_station_change_nothing() {
     assert!(!p.hear(&A, other(9, 20)));
     assert!(p.hear(&A, other(1, 20)));
     assert!(!p.hear(&B, other(1, 20)), "not in the plan");
+}
+
+#[test]
+fn a_station_that_hands_over_does_not_leave_its_wants_behind() {
+    let mut p = planner();
+    p.insert(A, Class::Routine, 1, Geometry { head_bytes: 6400, ..geometry(1) }, &[]);
+    while p.next_run().is_some() {}
+    let block = |p: &Planner| p.get(&A).unwrap().blocks()[0];
+    let word = |station, number, need, as_of| (0, Heard { station, number, as_of, need });
+    let tell = |p: &mut Planner, word: (u32, Heard)| {
+        p.heard_from(word.1.station);
+        p.hear(&A, std::iter::once(word))
+    };
+    // Station 2 heard little and sets; station 1 rises later, lacks five as of now, and goes on listening.
+    assert!(tell(&mut p, word(2, 1, 87, 13)));
+    let now = block(&p).next_esi;
+    assert!(tell(&mut p, word(1, 1, 5, now)), "it lacks less");
+    assert_eq!((block(&p).need(), block(&p).counted()), (5, 0));
+    assert!(!p.first_tier.is_empty(), "and gets it");
+    // One that has just risen lacks all, which changes nothing while the other is heard.
+    assert!(!tell(&mut p, word(3, 1, 101, 0)));
+    // The other falls silent: now it does.
+    for number in 2..30 {
+        tell(&mut p, word(3, number, 101, 0));
+    }
+    assert_eq!(block(&p).need(), 101);
+    assert_eq!(block(&p).counted(), block(&p).sent, "all that was sent since the first id");
+    // Whole at one is down, whatever others say, until that one takes it back.
+    assert!(tell(&mut p, word(2, 2, 0, 13)));
+    assert!(!tell(&mut p, word(3, 40, 101, 0)) && p.get(&A).unwrap().is_whole());
+    assert!(tell(&mut p, word(2, 3, 9, now)) && !p.get(&A).unwrap().is_whole());
+}
+
+#[test]
+fn who_begins_to_listen_in_the_middle_gets_the_head_too() {
+    for percent_late in [2, 30, 50] {
+        let mut p = planner();
+        let g =
+            Geometry { head_bytes: 64 * 25, segment_bytes: 64 * 1000, tail_bytes: 64 * 1000, ..geometry(12) };
+        p.insert(A, Class::Routine, 1, g, &[]);
+        let mut order = Vec::new();
+        while !p.first_tier.is_empty() {
+            if let Some(run) = p.next_run() {
+                order.extend(std::iter::repeat_n(run.block, run.count as usize));
+            }
+        }
+        let heads = order.iter().filter(|block| **block == 0).count();
+        assert!(heads < 150 + order.len() / 180, "{heads} of {}", order.len());
+        let from = order.len() * percent_late / 100;
+        // Also where losses are periodic.
+        for (period, phase) in (5..70).flat_map(|period| (0..period).map(move |phase| (period, phase))) {
+            let heard = |(i, block): &(usize, &u32)| **block == 0 && i % period != phase;
+            let heard = order[from..].iter().enumerate().filter(heard).count();
+            assert!(heard >= 25, "{heard} from {percent_late} % on, {phase} of {period} lost");
+        }
+    }
+}
+
+#[test]
+fn ids_that_a_crash_left_unused_are_not_taken_for_sent_ones() {
+    let mut p = planner();
+    // 1,000 ids reserved, 600 known to have been sent.
+    p.insert(A, Class::Routine, 1, Geometry { head_bytes: 6400, ..geometry(1) }, &[(0, 1000, 600)]);
+    let counted_as_of = |p: &mut Planner, number, as_of| {
+        assert!(say(p, number, &[90], as_of));
+        p.get(&A).unwrap().blocks()[0].counted()
+    };
+    assert_eq!(counted_as_of(&mut p, 1, 600), 0);
+    assert_eq!(counted_as_of(&mut p, 2, 200), 400);
+    p.begin_pass();
+    let mut after = 0;
+    while after < 50 {
+        after += p.next_run().unwrap().count;
+    }
+    assert_eq!(p.get(&A).unwrap().blocks()[0].counted(), 400 + after, "what is sent since counts");
+    assert_eq!(counted_as_of(&mut p, 3, 1000), after);
+    assert_eq!(counted_as_of(&mut p, 4, 1000 + after), 0);
+}
+
+#[test]
+fn on_a_link_that_is_always_open_ids_last_for_months() {
+    let mut p = planner().always_open(true);
+    p.insert(A, Class::Routine, 1, geometry(1), &[]);
+    let mut sent = 0;
+    // A pass a minute: two weeks.
+    for _ in 0..14 * 24 * 60 {
+        p.begin_pass();
+        while let Some(run) = p.next_run() {
+            sent += run.count;
+        }
+    }
+    assert!((ESI_LIMIT / 2..ESI_LIMIT - 100_000).contains(&sent), "{sent}");
 }
 
 #[test]
@@ -296,7 +389,7 @@ mod properties {
                         let Some(run) = p.next_run() else {
                             for plan in p.plans.values() {
                                 let open = (0..).zip(plan.blocks()).any(|(block, b)| {
-                                    b.heard.is_none_or(|h| h.need > 0)
+                                    b.need() > 0
                                         && b.in_pass < pass_limit(k(&plan.geometry, block))
                                 });
                                 prop_assert!(!open, "idle with room left");
@@ -308,7 +401,7 @@ mod properties {
                         prop_assert!(run.count > 0);
                         *at += run.count;
                         let b = p.get(&run.id).unwrap().blocks()[run.block as usize];
-                        prop_assert!(b.heard.is_none_or(|h| h.need > 0), "sent though it is whole");
+                        prop_assert!(b.need() > 0, "sent though it is whole");
                     },
                     Step::Offer(id, blocks, class) => {
                         let id = BundleId([id; 12]);

@@ -167,6 +167,20 @@ fn the_same_frame_again_is_removed_with_an_event() {
 }
 
 #[test]
+fn a_spool_that_can_not_be_cleared_keeps_no_alert_back() {
+    let dir = tempfile::tempdir().unwrap();
+    put_frame(dir.path());
+    let world = World::open(dir.path());
+    let files = FrameFiles { name: "a".into(), header: "a.hdr".into(), data: "a.bil".into() };
+    let taken = world.intake().take(files, 123, &mut |step| match step {
+        Step::Removed(1) => Err(IntakeError::Later("read-only".into())),
+        _ => Ok(()),
+    });
+    assert!(matches!(taken, Ok(Taken::Accepted { .. })), "{taken:?}");
+    assert!(world.codes().contains(&"spool-stuck".to_owned()));
+}
+
+#[test]
 fn a_frame_that_can_not_be_stored_leaves_nothing_behind_and_stays_in_the_spool() {
     let dir = tempfile::tempdir().unwrap();
     put_frame(dir.path());
