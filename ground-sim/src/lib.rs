@@ -17,6 +17,14 @@
 //! | [`mod@bench`] | every target measured beside its peers |
 //! | [`commands`] | the subcommands of `passband-ground` |
 
+/// Prints a line. Nobody may read it any more: whoever receives goes on.
+macro_rules! say {
+    ($($what:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($what)*);
+    }};
+}
+
 pub mod batch;
 pub mod bench;
 pub mod capture;

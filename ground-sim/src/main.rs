@@ -1,5 +1,6 @@
 //! `passband-ground`: the ground side of Passband.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -51,7 +52,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
     };
     done.unwrap_or_else(|e| {
-        eprintln!("passband-ground: {e:#}");
+        let _ = writeln!(std::io::stderr(), "passband-ground: {e:#}");
         ExitCode::from(2)
     })
 }

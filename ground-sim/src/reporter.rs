@@ -55,7 +55,7 @@ impl Reporter {
             if bundles.is_empty() {
                 continue;
             }
-            let link = station.observation(self.station);
+            let link = station.observation(key.spacecraft(), self.station);
             let reports = build(self.station, self.next, link, &bundles);
             self.next += reports.len() as u64;
             self.keep()?;

@@ -2,13 +2,16 @@
 //!
 //! Each capture is read by a thread that, at its end, waits for more instead of giving up: so a record that is
 //! half written is taken once it is whole. A capture that hasn't grown for a while is taken to be at its end;
-//! should it grow after all it is read again from its beginning, and what is known already counts once.
+//! should it grow after all it is read again from its beginning, and what is known already counts once. One
+//! that is renamed is still the same; one that is written anew, as in a ring of files, is another: what had not
+//! been read of the old one by then is gone.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -30,28 +33,39 @@ const MAX_READERS: usize = 16;
 const BATCH: usize = 64;
 const WAITING: usize = 64;
 
+/// Bytes at the beginning of a capture by which it is known again: its header and its first record's.
+const FIRST_BYTES: usize = 64;
+
+/// Device and inode: what a file is, whatever it is called.
+type Identity = (u64, u64);
+
 /// Follows the captures of a folder.
 #[derive(Debug)]
 pub struct Watch {
     folder: PathBuf,
     looked: Option<Instant>,
-    files: BTreeMap<PathBuf, Followed>,
+    files: BTreeMap<Identity, Followed>,
     sender: SyncSender<Vec<Vec<u8>>>,
     candidates: Receiver<Vec<Vec<u8>>>,
     stop: Arc<AtomicBool>,
 }
 
 /// A capture that is being read, or was.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Followed {
+    path: PathBuf,
     reader: Option<JoinHandle<Outcome>>,
     outcome: Outcome,
-    /// Its size when it was taken to be at its end.
-    size: u64,
 }
 
 /// What came of reading a capture.
-type Outcome = (CaptureStats, Option<String>);
+#[derive(Debug, Default)]
+struct Outcome {
+    stats: CaptureStats,
+    error: Option<String>,
+    /// How far it was read, bytes; `None`: it was written anew.
+    end: Option<u64>,
+}
 
 impl Watch {
     /// Begins to watch a folder.
@@ -96,11 +110,12 @@ impl Watch {
             each(&candidate)?;
         }
         let mut out = Vec::new();
-        for (path, mut followed) in files {
+        for mut followed in files.into_values() {
             followed.join();
-            let (stats, error) = followed.outcome;
-            out.push((path, stats, error));
+            let Outcome { stats, error, .. } = followed.outcome;
+            out.push((followed.path, stats, error));
         }
+        out.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(out)
     }
 
@@ -108,20 +123,27 @@ impl Watch {
     fn look(&mut self) {
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         for entry in entries.flatten() {
-            let (path, Ok(about)) = (entry.path(), entry.metadata()) else { continue };
+            let path = entry.path();
+            // Of a link, what it leads to.
+            let Ok(about) = fs::metadata(&path) else { continue };
             let hidden = entry.file_name().to_string_lossy().starts_with('.');
             if !about.is_file() || hidden || about.len() == 0 {
                 continue;
             }
             let reading = self.files.values().filter(|f| f.is_reading()).count();
-            let followed = self.files.entry(path.clone()).or_default();
-            if followed.is_reading() || reading >= MAX_READERS || followed.size == about.len() {
+            let new = || Followed { path: path.clone(), reader: None, outcome: Outcome::default() };
+            let followed = self.files.entry((about.dev(), about.ino())).or_insert_with(new);
+            followed.path.clone_from(&path);
+            if followed.is_reading() || reading >= MAX_READERS {
                 continue;
             }
             followed.join();
-            followed.size = about.len();
+            if followed.outcome.end == Some(about.len()) {
+                continue;
+            }
             let (sender, stop) = (self.sender.clone(), Arc::clone(&self.stop));
-            followed.reader = Some(thread::spawn(move || read(&path, &sender, &stop)));
+            // Should there be no thread for it now, there is one later.
+            followed.reader = thread::Builder::new().spawn(move || read(&path, &sender, &stop)).ok();
         }
     }
 }
@@ -134,36 +156,66 @@ impl Followed {
 
     fn join(&mut self) {
         if let Some(reader) = self.reader.take() {
-            self.outcome = reader.join().unwrap_or_else(|_| {
-                (CaptureStats::default(), Some("reading it came to an unexpected end".to_owned()))
-            });
+            self.outcome = reader.join().unwrap_or_else(|_| failed("reading it came to an unexpected end"));
         }
     }
+}
+
+fn failed(error: impl Into<String>) -> Outcome {
+    Outcome { error: Some(error.into()), ..Outcome::default() }
 }
 
 /// Reads a capture to its end, or until told to stop.
 fn read(path: &Path, out: &SyncSender<Vec<Vec<u8>>>, stop: &Arc<AtomicBool>) -> Outcome {
     let name = path.display().to_string();
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) => return (CaptureStats::default(), Some(format!("{name}: {e}"))),
+    let opened = File::open(path).and_then(|file| Ok((file.metadata()?, first_bytes(&file)?, file)));
+    let (about, first, file) = match opened {
+        Ok(opened) => opened,
+        Err(e) => return failed(format!("{name}: {e}")),
     };
     let hand_over = Arc::new(HandOver { batch: Mutex::default(), out: out.clone() });
-    let (stop, grown) = (Arc::clone(stop), Instant::now());
-    let tail = Tail { file, stop, grown, hand_over: Arc::clone(&hand_over) };
+    // It may not have grown for long when it is found.
+    let age = about.modified().ok().and_then(|time| time.elapsed().ok()).unwrap_or_default();
+    let grown = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
+    let end = Arc::new(AtomicU64::new(0));
+    let tail = Tail {
+        file,
+        first,
+        stop: Arc::clone(stop),
+        grown,
+        hand_over: Arc::clone(&hand_over),
+        end: Arc::clone(&end),
+    };
     let mut reader = match CaptureReader::from_reader(name, tail) {
         Ok(reader) => reader,
-        Err(e) => return (CaptureStats::default(), Some(e.to_string())),
+        Err(e) => {
+            return Outcome {
+                end: Some(end.load(Ordering::Relaxed)),
+                ..failed(format!("{:#}", anyhow::Error::new(e)))
+            };
+        }
     };
     let error = loop {
         match reader.next_candidate() {
             Ok(Some(candidate)) => hand_over.add(candidate.bytes),
             Ok(None) => break None,
-            Err(e) => break Some(e.to_string()),
+            Err(e) => break Some(format!("{:#}", anyhow::Error::new(e))),
         }
     };
     hand_over.all();
-    (reader.stats().clone(), error)
+    let end = Some(end.load(Ordering::Relaxed)).filter(|end| *end != REWRITTEN);
+    Outcome { stats: reader.stats().clone(), error, end }
+}
+
+/// What is noted in place of an end of a file that was written anew.
+const REWRITTEN: u64 = u64::MAX;
+
+/// The first bytes of a file, as many as there are of [`FIRST_BYTES`].
+fn first_bytes(file: &File) -> io::Result<Vec<u8>> {
+    let mut first = vec![0; FIRST_BYTES];
+    let bytes = file.read_at(&mut first, 0)?;
+    first.truncate(bytes);
+    Ok(first)
 }
 
 /// Candidates on their way to whoever watches.
@@ -196,17 +248,38 @@ impl HandOver {
 /// A file that is still growing: its end is waited at.
 struct Tail {
     file: File,
+    first: Vec<u8>,
     stop: Arc<AtomicBool>,
     grown: Instant,
     hand_over: Arc<HandOver>,
+    /// How far it was read.
+    end: Arc<AtomicU64>,
+}
+
+impl Tail {
+    /// Whether it is another capture by now than when it was opened.
+    fn is_rewritten(&mut self) -> io::Result<bool> {
+        let now = first_bytes(&self.file)?;
+        if !now.starts_with(&self.first) {
+            return Ok(true);
+        }
+        // It may have been shorter than what is compared.
+        self.first = now;
+        Ok(self.file.metadata()?.len() < self.end.load(Ordering::Relaxed))
+    }
 }
 
 impl Read for Tail {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
+            if self.is_rewritten()? {
+                self.end.store(REWRITTEN, Ordering::Relaxed);
+                return Ok(0);
+            }
             let bytes = self.file.read(buf)?;
             if bytes > 0 || buf.is_empty() {
                 self.grown = Instant::now();
+                self.end.fetch_add(bytes as u64, Ordering::Relaxed);
                 return Ok(bytes);
             }
             self.hand_over.all();
@@ -266,5 +339,56 @@ mod tests {
         assert_eq!(got.iter().map(|d| d[2]).collect::<Vec<_>>(), (0..40).collect::<Vec<_>>());
         assert!(finished[0].2.is_none() && finished[0].1.udp == 40, "{finished:?}");
         assert!(Watch::start(&dir.path().join("nowhere")).is_err());
+    }
+
+    /// A capture of datagrams that say their number.
+    fn capture(dir: &Path, numbers: std::ops::Range<u8>) -> Vec<u8> {
+        let path = dir.join("scratch.pcap");
+        let from = SocketAddr::from(([10, 0, 0, 1], 1));
+        let mut writer = CaptureWriter::create(&path).unwrap();
+        for i in numbers {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(i));
+            writer.write(time, from, from, &[b'P', b'B', i]).unwrap();
+        }
+        writer.flush().unwrap();
+        drop(writer);
+        let bytes = fs::read(&path).unwrap();
+        fs::remove_file(path).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn captures_that_are_renamed_replaced_and_written_anew_are_all_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("captures");
+        fs::create_dir(&folder).unwrap();
+        let mut watch = Watch::start(&folder).unwrap();
+        let mut got = std::collections::BTreeSet::new();
+        let mut wait_for = |watch: &mut Watch, numbers: std::ops::Range<u8>| {
+            let patience = Instant::now();
+            while !numbers.clone().all(|i| got.contains(&i)) {
+                assert!(patience.elapsed() < Duration::from_secs(20), "{numbers:?} of {got:?}");
+                got.extend(watch.next(Duration::from_millis(50)).iter().map(|d| d[2]));
+            }
+        };
+        // The last of a capture is only taken once it is known that it ends there.
+        let ring = folder.join("ring");
+        fs::write(&ring, capture(dir.path(), 0..11)).unwrap();
+        wait_for(&mut watch, 0..10);
+        // The ring comes round: written anew, shorter, and longer than before.
+        fs::write(&ring, capture(dir.path(), 20..26)).unwrap();
+        wait_for(&mut watch, 20..25);
+        fs::write(&ring, capture(dir.path(), 30..61)).unwrap();
+        wait_for(&mut watch, 30..60);
+        // Rotated: the old one is renamed, and a new one takes its name.
+        fs::rename(&ring, folder.join("ring.1")).unwrap();
+        fs::write(&ring, capture(dir.path(), 70..81)).unwrap();
+        wait_for(&mut watch, 70..80);
+        // Reached by a link.
+        let elsewhere = dir.path().join("elsewhere");
+        fs::write(&elsewhere, capture(dir.path(), 90..101)).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, folder.join("link")).unwrap();
+        wait_for(&mut watch, 90..100);
+        assert_eq!(watch.files(), 3);
     }
 }

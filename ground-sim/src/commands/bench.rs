@@ -75,7 +75,7 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
         print(&row, args.json)
     })?;
     if !args.json {
-        println!("{rows} rows, {missed} missed");
+        say!("{rows} rows, {missed} missed");
     }
     Ok(ExitCode::from(u8::from(missed > 0)))
 }

@@ -1,9 +1,10 @@
 //! `passband-ground dissector`: the Wireshark dissector, made from the codec's own table of fields.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use passband_proto::datagram::{
     CRC_BYTES, FIELDS, HEADER_BYTES, MAX_SYMBOL_BYTES, MIN_SYMBOL_BYTES, OVERHEAD_BYTES, TAG_BYTES,
@@ -25,7 +26,7 @@ pub struct DissectorArgs {}
 /// # Errors
 /// None.
 pub fn run(_args: &DissectorArgs) -> Result<ExitCode> {
-    print!("{}", lua());
+    std::io::stdout().write_all(lua().as_bytes()).context("writing to standard output")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -105,7 +105,7 @@ fn new(spacecraft: u16, epoch: u16, out: &Path) -> Result<()> {
     file.write_all(text.as_bytes())
         .and_then(|()| file.sync_all())
         .with_context(|| format!("writing {}", out.display()))?;
-    println!("{}: a new key for spacecraft {spacecraft}, epoch {epoch}", out.display());
+    say!("{}: a new key for spacecraft {spacecraft}, epoch {epoch}", out.display());
     Ok(())
 }
 
@@ -126,8 +126,8 @@ fn rotate(path: &Path, spacecraft: Option<u16>) -> Result<()> {
     text = longer;
     fresh_line(spacecraft, epoch, &mut text)?;
     write(path, &text)?;
-    println!("{}: a new key for spacecraft {spacecraft}, epoch {epoch}", path.display());
-    println!("next: give this file to every station of the ground, and to the satellite last");
+    say!("{}: a new key for spacecraft {spacecraft}, epoch {epoch}", path.display());
+    say!("next: give this file to every station of the ground, and to the satellite last");
     Ok(())
 }
 
@@ -156,7 +156,7 @@ fn retire(path: &Path, epoch: u16, spacecraft: Option<u16>, yes: bool) -> Result
         }
     }
     write(path, &left)?;
-    println!("{}: {count} keys of spacecraft {spacecraft} retired, up to epoch {epoch}", path.display());
+    say!("{}: {count} keys of spacecraft {spacecraft} retired, up to epoch {epoch}", path.display());
     Ok(())
 }
 
@@ -173,13 +173,13 @@ fn show(path: &Path, json: bool) -> Result<()> {
         let list: Vec<_> = keys.iter().map(row).collect();
         return print_json(&serde_json::json!({ "schema": 1, "keys": list, "exposed": is_exposed(path)? }));
     }
-    println!("spacecraft  epoch  fingerprint");
+    say!("spacecraft  epoch  fingerprint");
     for key in keys.iter() {
         let note = if newest(key) { "  seals what is new" } else { "" };
-        println!("{:>10}  {:>5}  {:<11}{note}", key.spacecraft(), key.epoch(), hex(&key.fingerprint()));
+        say!("{:>10}  {:>5}  {:<11}{note}", key.spacecraft(), key.epoch(), hex(&key.fingerprint()));
     }
     if is_exposed(path)? {
-        println!("warning: others than its owner can read {}: chmod 600", path.display());
+        say!("warning: others than its owner can read {}: chmod 600", path.display());
     }
     Ok(())
 }

@@ -45,7 +45,7 @@ pub fn run(args: &OpenArgs) -> Result<ExitCode> {
             Ok(opened) => {
                 let m = &opened.manifest;
                 if !args.json {
-                    println!(
+                    say!(
                         "{}: {} ({}, {}) → {}",
                         path.display(),
                         m.name,
@@ -53,7 +53,7 @@ pub fn run(args: &OpenArgs) -> Result<ExitCode> {
                         m.class,
                         opened.output.display()
                     );
-                    opened.files.iter().for_each(|f| println!("  {:>12}  {}  {}", f.bytes, f.sha256, f.name));
+                    opened.files.iter().for_each(|f| say!("  {:>12}  {}  {}", f.bytes, f.sha256, f.name));
                 }
                 list.push(serde_json::json!({
                     "bundle": path, "name": m.name, "product": m.product, "class": m.class,

@@ -35,7 +35,7 @@ const PASS_GAP: Duration = Duration::from_mins(10);
 /// isn't whole yet is in OUT/partial. Runs until it is interrupted (Ctrl-C), or as --for, --idle or --bundles say.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  passband-ground receive --keys keys.txt --listen 0.0.0.0:47000 --alerts 0.0.0.0:47001 \\\n      --out products --capture pass-0412.pcap\n\nExit status: 0 every bundle heard of is whole, 1 some are not, 2 bad usage or input."
+    after_help = "Example:\n  passband-ground receive --keys keys.txt --listen 0.0.0.0:47000 --alerts 0.0.0.0:47001 \\\n      --out products --capture pass-0412.pcap\n\nExit status: 0 every bundle heard of is whole (without keys: put together), 1 some are not,\n2 bad usage or input."
 )]
 pub struct ReceiveArgs {
     /// The key file; without it datagrams are only spooled, for somebody who has keys.
@@ -71,7 +71,7 @@ pub struct ReceiveArgs {
     /// Stop when nothing has come for this many seconds, once something has.
     #[arg(long, value_name = "SECONDS")]
     idle: Option<f64>,
-    /// Stop when this many bundles are whole.
+    /// Stop when this many bundles are whole; takes keys.
     #[arg(long, value_name = "N")]
     bundles: Option<usize>,
     /// Print JSON at the end.
@@ -215,7 +215,7 @@ impl Reception {
         self.screen.clear();
         let spooled = self.station.assemble()?;
         let bundles = self.station.report();
-        let complete = bundles.iter().all(|b| b.complete);
+        let complete = all_there(&bundles, &spooled);
         let counters = self.station.counters();
         if args.json {
             print_json(&serde_json::json!({
@@ -226,26 +226,46 @@ impl Reception {
             }))?;
         } else {
             print_summary(&bundles, counters);
+            print_alerts(self.new_alerts.len(), &self.alerts);
             print_raw(&spooled, self.alerts.spooled());
         }
         Ok(ExitCode::from(u8::from(!complete)))
     }
 }
 
+/// Whether all bundles are whole, and those without a key put together.
+#[must_use]
+pub fn all_there(bundles: &[BundleReport], spooled: &[RawReport]) -> bool {
+    bundles.iter().all(|b| b.complete) && spooled.iter().all(|raw| raw.unverified.is_some())
+}
+
+/// A line about the alerts that came, if any did.
+pub fn print_alerts(new: usize, alerts: &AlertBook) {
+    if new > 0 || alerts.repeats > 0 || alerts.rejected > 0 {
+        say!("alerts: {new} new, {} repeated, {} refused", alerts.repeats, alerts.rejected);
+    }
+}
+
+/// Bundles without a key that are listed.
+const MOST_LINES: usize = 50;
+
 /// A line for each bundle that is spooled for want of a key, and one for such alerts.
 pub fn print_raw(spooled: &[RawReport], alerts: usize) {
     if alerts > 0 {
-        println!("{alerts} alerts kept for want of a key");
+        say!("{alerts} alerts kept for want of a key");
     }
-    for raw in spooled {
+    for raw in spooled.iter().take(MOST_LINES) {
         let RawReport { spacecraft, epoch, id, datagrams, spool, unverified } = raw;
-        println!(
+        say!(
             "{id}: no key for spacecraft {spacecraft}, epoch {epoch}; {datagrams} datagrams in {}",
             spool.display()
         );
         if let Some(sealed) = unverified {
-            println!("    put together, not verified: {}", sealed.display());
+            say!("    put together, not verified: {}", sealed.display());
         }
+    }
+    if spooled.len() > MOST_LINES {
+        say!("and {} bundles more", spooled.len() - MOST_LINES);
     }
 }
 
@@ -282,21 +302,23 @@ pub fn describe_alert(report: &AlertReport) -> String {
 
 /// A table of bundles and what was counted, for people.
 pub fn print_summary(bundles: &[BundleReport], counters: &crate::station::Counters) {
-    println!("{:<24}  {:<17}  {:>12}  {:>7}  name", "bundle", "class", "bytes", "here");
+    say!("{:<24}  {:<17}  {:>12}  {:>7}  name", "bundle", "class", "bytes", "here");
     for b in bundles {
         let bytes = b.bytes.map_or_else(|| "?".to_owned(), |n| n.to_string());
         let name = b.name.as_deref().unwrap_or("(head not whole yet)");
-        println!("{:<24}  {:<17}  {bytes:>12}  {:>5.1} %  {name}", b.id, b.class, b.percent);
-        b.faults.iter().for_each(|f| println!("    fault: {f}"));
+        say!("{:<24}  {:<17}  {bytes:>12}  {:>5.1} %  {name}", b.id, b.class, b.percent);
+        b.faults.iter().for_each(|f| say!("    fault: {f}"));
     }
     let rejected: Vec<_> = counters.rejected.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
     let rejected = if rejected.is_empty() { "none".to_owned() } else { rejected.join(", ") };
-    println!(
+    say!(
         "{} datagrams: {} new, {} known before, rejected: {rejected}",
-        counters.datagrams, counters.new, counters.known
+        counters.datagrams,
+        counters.new,
+        counters.known
     );
     if let Some(loss) = counters.link_loss() {
-        println!("link: {} of {} datagrams heard, {:.1} % lost", loss.heard, loss.sent, loss.loss * 100.0);
+        say!("link: {} of {} datagrams heard, {:.1} % lost", loss.heard, loss.sent, loss.loss * 100.0);
     }
 }
 
@@ -318,7 +340,7 @@ impl Screen {
 
     fn say(&self, line: &str) {
         if !self.quiet {
-            self.bars.suspend(|| println!("{line}"));
+            self.bars.suspend(|| say!("{line}"));
         }
     }
 

@@ -11,7 +11,7 @@ use passband_proto::ids::BundleId;
 use passband_proto::keyring::KeyRing;
 use serde::Serialize;
 
-use super::receive::{describe_alert, print_raw, print_summary};
+use super::receive::{all_there, describe_alert, print_raw, print_summary};
 use super::{optional_keys, print_json, stop_on_signals};
 use crate::capture::{CaptureReader, CaptureStats};
 use crate::station::{AlertBook, AlertReport, BundleReport, Counters, LinkLoss, RawReport, Station};
@@ -29,7 +29,7 @@ use crate::watch::Watch;
 /// that nobody has verified yet.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  tcpdump -i any -w pass1.pcap udp port 47000\n  passband-ground recover --keys keys.txt --out products pass1.pcap pass2.pcap.gz\n  passband-ground recover --keys keys.txt --out products --watch /captures --for 600\n  passband-ground recover --keys keys.txt --out products antenna/store\n\nExit status: 0 all bundles heard of (or asked for) are whole, 1 some are not or nothing was\nfound, 2 bad usage or input."
+    after_help = "Examples:\n  tcpdump -i any -w pass1.pcap udp port 47000\n  passband-ground recover --keys keys.txt --out products pass1.pcap pass2.pcap.gz\n  passband-ground recover --keys keys.txt --out products --watch /captures --for 600\n  passband-ground recover --keys keys.txt --out products antenna/store\n\nExit status: 0 all bundles heard of (or asked for) are whole (those without a key: put\ntogether), 1 some are not or nothing was found, 2 bad usage or input."
 )]
 pub struct RecoverArgs {
     /// The captures, and stores of other stations (folders).
@@ -88,6 +88,8 @@ pub struct Recovery {
     pub alerts: Vec<AlertReport>,
     /// Alerts that are kept for want of a key.
     pub alerts_spooled: usize,
+    /// Messages that were no alert under any key held.
+    pub alerts_rejected: u64,
 }
 
 /// Runs `passband-ground recover`.
@@ -104,9 +106,15 @@ pub fn run(args: &RecoverArgs) -> Result<ExitCode> {
         recoverer.watch(folder, args)?;
     }
     let recovery = recoverer.finish()?;
-    let asked = |id: &BundleId| recovery.bundles.iter().any(|b| b.complete && b.id == id.to_string());
+    let put_together = |id: &str| recovery.spooled.iter().any(|raw| raw.id == id && raw.unverified.is_some());
+    let asked = |id: &BundleId| {
+        let id = id.to_string();
+        recovery.bundles.iter().any(|b| b.complete && b.id == id) || put_together(&id)
+    };
+    let alerts = !recovery.alerts.is_empty() || recovery.alerts_spooled > 0;
     let complete = if args.bundles.is_empty() {
-        !recovery.bundles.is_empty() && recovery.bundles.iter().all(|b| b.complete)
+        let any = !recovery.bundles.is_empty() || !recovery.spooled.is_empty() || alerts;
+        any && all_there(&recovery.bundles, &recovery.spooled)
     } else {
         args.bundles.iter().all(asked)
     };
@@ -150,7 +158,8 @@ struct Recoverer {
 
 impl Recoverer {
     fn open(keys: &KeyRing, store: &Path, out: &Path) -> Result<Self> {
-        let station = Station::open(keys.clone(), store, out)?;
+        let mut station = Station::open(keys.clone(), store, out)?;
+        station.remake_products();
         let (alerts, new_alerts) = AlertBook::open(keys.clone(), &out.join("alerts"), store)?;
         Ok(Self { station, alerts, new_alerts, reports: Vec::new() })
     }
@@ -159,7 +168,11 @@ impl Recoverer {
         let bar = progress_bar(captures, quiet);
         for path in captures {
             if path.is_dir() {
-                self.store(path)?;
+                // One that can't be taken is told of, the others go on.
+                if let Err(e) = self.store(path) {
+                    let (path, error) = (path.clone(), Some(format!("{e:#}")));
+                    self.reports.push(CaptureReport { path, stats: CaptureStats::default(), error });
+                }
             } else {
                 let report = self.capture(path, &bar)?;
                 self.reports.push(report);
@@ -183,7 +196,7 @@ impl Recoverer {
         let mut reader = match CaptureReader::open(path) {
             Ok(reader) => reader,
             Err(e) => {
-                report.error = Some(e.to_string());
+                report.error = Some(format!("{:#}", anyhow::Error::new(e)));
                 return Ok(report);
             }
         };
@@ -193,7 +206,7 @@ impl Recoverer {
                 Ok(Some(candidate)) => self.take(candidate.bytes)?,
                 Ok(None) => break,
                 Err(e) => {
-                    report.error = Some(e.to_string());
+                    report.error = Some(format!("{:#}", anyhow::Error::new(e)));
                     break;
                 }
             }
@@ -219,7 +232,7 @@ impl Recoverer {
                 self.station.flush()?;
                 for bundle in self.station.take_finished() {
                     if !args.json {
-                        bar.suspend(|| println!("{}", super::receive::describe_bundle(&bundle)));
+                        bar.suspend(|| say!("{}", super::receive::describe_bundle(&bundle)));
                     }
                 }
                 let counters = self.station.counters();
@@ -272,6 +285,7 @@ impl Recoverer {
             packets: counters,
             alerts: self.new_alerts,
             alerts_spooled: self.alerts.spooled(),
+            alerts_rejected: self.alerts.rejected,
         })
     }
 }
@@ -318,14 +332,19 @@ fn print_people(recovery: &Recovery) {
         notes.extend(s.truncated.then(|| "cut off at its end".to_owned()));
         notes.extend((s.salvaged > 0).then(|| format!("{} datagrams salvaged", s.salvaged)));
         notes.extend(s.damaged_compression.clone());
-        println!("{}: {}", c.path.display(), c.error.clone().unwrap_or_else(|| notes.join(", ")));
+        // An error names the capture itself.
+        let line = format!("{}: {}", c.path.display(), notes.join(", "));
+        say!("{}", c.error.as_ref().unwrap_or(&line));
     }
-    recovery.alerts.iter().for_each(|a| println!("{}", describe_alert(a)));
+    recovery.alerts.iter().for_each(|a| say!("{}", describe_alert(a)));
     print_summary(&recovery.bundles, &recovery.packets);
+    if recovery.alerts_rejected > 0 {
+        say!("{} messages refused as alerts", recovery.alerts_rejected);
+    }
     print_raw(&recovery.spooled, recovery.alerts_spooled);
     for b in &recovery.bundles {
         if let Some(output) = b.output.as_ref().or(b.partial.as_ref()) {
-            println!("{} → {}", b.id, output.display());
+            say!("{} → {}", b.id, output.display());
         }
     }
 }

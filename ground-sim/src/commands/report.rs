@@ -67,7 +67,7 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
         let hex: Vec<_> = frames.iter().map(|frame| hex(frame)).collect();
         print_json(&serde_json::json!({ "schema": 1, "frames": hex, "bytes": bytes }))?;
     } else {
-        println!("{} frames of {bytes} bytes in all", frames.len());
+        say!("{} frames of {bytes} bytes in all", frames.len());
     }
     Ok(ExitCode::from(u8::from(frames.is_empty())))
 }

@@ -78,7 +78,7 @@ pub fn run(args: &SceneArgs) -> Result<ExitCode> {
         let header = args.out.join(format!("{name}.hdr"));
         if !args.json {
             let h = &scene.header;
-            println!("{}: {} lines, {} samples, {} bands", header.display(), h.lines, h.samples, h.bands);
+            say!("{}: {} lines, {} samples, {} bands", header.display(), h.lines, h.samples, h.bands);
         }
         made.push(header);
     }

@@ -21,11 +21,18 @@ use crate::station::hex;
 /// The probability of being down at which a bundle has been sent enough.
 const ENOUGH: f64 = 0.99;
 
+/// The largest loss that can be expected.
+const MAX_LOSS: f64 = 0.85;
+/// A burst has so much of the link's time, s; at least one datagram.
+const BURST_S: f64 = 0.02;
+/// Most datagrams of a burst.
+const MAX_BURST: u64 = 64;
+
 /// Seal plain files and send them as the satellite does: a test of a link, its far end and its keys.
 ///
 /// Each file becomes a bundle of its own. Sending needs no answer: it ends when every bundle is presumed
-/// down with a probability of 99 % at the loss expected, or after --for seconds, or when --factor times the
-/// bundles' symbols have been sent.
+/// down with a probability of 99 % at the loss expected; with --for it goes on for so long, as in a pass, and
+/// with --factor until so many times the bundles' symbols have been sent.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: to a station on this machine at 50 Mbit/s, made ready for up to 30 % loss\n  passband-ground receive --keys keys.txt --listen 127.0.0.1:47000 --for 20 &\n  passband-ground send --keys keys.txt --to 127.0.0.1:47000 --rate 50M --loss 30% big.bin\n\nExit status: 0 sent, 1 stopped by --for before all was presumed down, 2 bad usage or input."
@@ -46,7 +53,7 @@ pub struct SendArgs {
     /// Rate, bits per second of UDP payload: 9600, 256k, 40M, 1.6G.
     #[arg(long, value_name = "RATE", default_value = "40M", value_parser = parse_rate)]
     rate: u64,
-    /// The loss to expect: 0.2 or 20%.
+    /// The loss to expect, up to 85 %: 0.2 or 20%.
     #[arg(long, value_name = "SHARE", default_value = "20%", value_parser = parse_share)]
     loss: f64,
     /// Class of the bundles: alert, suspect, routine, discard-candidate.
@@ -55,7 +62,7 @@ pub struct SendArgs {
     /// Symbol size, bytes; 64 more make the datagram.
     #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_SYMBOL_BYTES)]
     symbol_bytes: u16,
-    /// Stop after this many seconds.
+    /// Send for this many seconds, whatever is presumed down by then.
     #[arg(long = "for", value_name = "SECONDS")]
     for_s: Option<f64>,
     /// Stop after this many times the bundles' own symbols, such as 2.5; overrides what is presumed.
@@ -80,6 +87,7 @@ pub fn run(args: &SendArgs) -> Result<ExitCode> {
     let key =
         spacecraft.and_then(|s| keys.newest(s)).context("the key file holds no key of that spacecraft")?;
     ensure!(args.for_s.is_none_or(|s| (0.0..1e7).contains(&s)), "--for takes 0 to 10,000,000 seconds");
+    ensure!(args.loss <= MAX_LOSS, "--loss takes up to 85 %: with more lost no plan can be made");
     ensure!(args.factor.is_none_or(|f| (0.0..=1e4).contains(&f)), "--factor takes 0 to 10,000");
     let work = tempfile::tempdir().context("making a folder for the sealed bundles")?;
     let options = SealOptions { symbol_bytes: args.symbol_bytes, ..SealOptions::default() };
@@ -144,6 +152,8 @@ fn transmit(
         if late || enough {
             break;
         }
+        let left = limit.map_or(MAX_BURST, |limit| limit.saturating_sub(sent.datagrams));
+        burst.set_most(burst_datagrams(args, left));
         let Some(_) = sender.poll_transmit(store, &mut burst)? else {
             sender.begin_pass();
             continue;
@@ -158,6 +168,14 @@ fn transmit(
     sent.seconds = start.elapsed().as_secs_f64();
     bar.finish_and_clear();
     Ok(sent)
+}
+
+/// Datagrams of the next burst, if so many are left to be sent.
+fn burst_datagrams(args: &SendArgs, left: u64) -> usize {
+    let bits = (f64::from(args.symbol_bytes) + OVERHEAD_BYTES as f64) * 8.0;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+    let of_rate = (args.rate as f64 * BURST_S / bits).clamp(1.0, MAX_BURST as f64) as u64;
+    usize::try_from(of_rate.min(left).max(1)).unwrap_or(1)
 }
 
 fn all_presumed(sender: &Sender, sealed: &[SealedFile]) -> bool {
@@ -209,12 +227,12 @@ fn report(args: &SendArgs, sender: &Sender, sealed: &[SealedFile], sent: &Sent) 
             "rate_bps": rate_bps, "done": done, "bundles": bundles,
         }))?;
     } else {
-        println!("sent {} datagrams in {:.1} s, {:.1} Mbit/s", sent.datagrams, sent.seconds, rate_bps / 1e6);
+        say!("sent {} datagrams in {:.1} s, {:.1} Mbit/s", sent.datagrams, sent.seconds, rate_bps / 1e6);
         for b in sealed {
             let p = sender.progress(&b.id);
             let (symbols, own, presumed) =
                 p.map_or((0, 0, 0.0), |p| (p.sent_symbols, p.source_symbols, p.presumed));
-            println!(
+            say!(
                 "  {}  {:>12} bytes  {symbols} of {own} symbols  presumed down {:.1} %  {}",
                 b.id,
                 b.source.bytes,

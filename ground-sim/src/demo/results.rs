@@ -46,12 +46,12 @@ pub(super) fn finish(mut demo: Demo, seed: u64) -> Result<bool> {
     };
     write(&demo.out.join("summary.json"), &serde_json::to_vec_pretty(&summary)?)?;
     write(&demo.out.join("report.html"), report::render(&summary, &demo.out).as_bytes())?;
-    println!();
-    println!("report     {}", demo.out.join("report.html").display());
-    println!("summary    {}", demo.out.join("summary.json").display());
-    println!("pictures   {}", demo.out.join("quicklooks").display());
-    println!("cubes      {}", demo.out.join("cubes").display());
-    println!("captures   {}", demo.out.join("captures").display());
+    say!();
+    say!("report     {}", demo.out.join("report.html").display());
+    say!("summary    {}", demo.out.join("summary.json").display());
+    say!("pictures   {}", demo.out.join("quicklooks").display());
+    say!("cubes      {}", demo.out.join("cubes").display());
+    say!("captures   {}", demo.out.join("captures").display());
     Ok(complete && captures_agree)
 }
 

@@ -77,6 +77,6 @@ impl Story {
     }
 
     fn print(&self, line: &str) {
-        self.bars.suspend(|| println!("{line}"));
+        self.bars.suspend(|| say!("{line}"));
     }
 }

@@ -83,7 +83,7 @@ pub fn run(args: LinkArgs) -> Result<ExitCode> {
     ensure!(ordered, "passes must follow one another without overlap");
     let relay = Relay::bind(args.listen, args.forward)?;
     if !args.json {
-        println!("link from {} to {}", relay.address()?, args.forward);
+        say!("link from {} to {}", relay.address()?, args.forward);
     }
     let mut channel = Channel::new(ChannelParams {
         loss: args.loss,
@@ -109,7 +109,7 @@ pub fn run(args: LinkArgs) -> Result<ExitCode> {
     if args.json {
         print_json(&serde_json::json!({ "schema": 1, "passes": stats }))?;
     } else {
-        (1..).zip(&stats).for_each(|(n, s)| println!("{}", line(n, s)));
+        (1..).zip(&stats).for_each(|(n, s)| say!("{}", line(n, s)));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -266,7 +266,9 @@ mod tests {
     fn a_damaged_record_costs_itself_and_none_behind_it() {
         let dir = tempfile::tempdir().unwrap();
         let mut block = OpenBlock::new(dir.path(), 3, 6400, 64);
-        (0..5).for_each(|esi| drop(block.push(esi, &[3; 64])));
+        for esi in 0..5 {
+            block.push(esi, &[3; 64]);
+        }
         block.flush().unwrap();
         let path = symbols_path(dir.path(), 3);
         let mut bytes = fs::read(&path).unwrap();

@@ -4,22 +4,23 @@
 //! blocks, the sealed file as far as it is there (see [`part`]), and once it is complete
 //! `<id>.pbb` and `done.json` in their place.
 
-use std::collections::BTreeSet;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use passband_proto::bundle::{Geometry, Manifest};
+use passband_proto::bundle::{FILE_HEADER_BYTES, FileHeader, Geometry, Manifest};
 use passband_proto::datagram::{Datagram, SymbolHeader};
 use passband_proto::ids::{BundleId, Class};
 use passband_proto::report::{BlockState, BundleState};
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{OpenBlock, remove, source_symbols, symbols_path};
+use super::blocks::{OpenBlock, Records, remove, source_symbols, symbols_path};
 use super::finish::{Job, Outcome, Task};
 use super::open_blocks::OpenBlocks;
 use super::part;
-use super::products::write_aside;
+use super::products::{FileReport, write_aside};
 use super::report::{BundleReport, Tally};
 use super::sizes::Sizes;
 
@@ -377,14 +378,10 @@ impl Bundle {
         let whole: u64 = self.whole.iter().map(|block| known(*block)).sum();
         let open: u64 =
             self.open.standings().map(|(_, open)| u64::from(open.received.min(open.source_symbols))).sum();
-        let count = u64::from(self.about.block_count);
-        let largest = self.sizes.largest().map_or(0, k);
-        let segments = count.saturating_sub(2) * self.sizes.segment().map_or(largest, k);
-        let tail = if count > 1 { self.sizes.tail().map_or(largest, k) } else { 0 };
         let tally = Tally {
             blocks_complete: u32::try_from(self.whole.len()).unwrap_or(u32::MAX),
             received: whole + open,
-            needed: self.sizes.head().map_or(1, k) + segments + tail,
+            needed: self.sizes.source_symbols(),
             complete: false,
         };
         let mut report = BundleReport::new(&self.about, self.manifest.as_ref(), &tally);
@@ -457,22 +454,56 @@ pub(super) fn done_report(dir: &Path) -> Option<BundleReport> {
     serde_json::from_slice(&fs::read(dir.join("done.json")).ok()?).ok()
 }
 
+/// Whether the product of a bundle that was completed before is in the folder `out`.
+pub(super) fn product_is_in(out: &Path, report: &BundleReport) -> bool {
+    let Some(name) = report.output.as_ref().and_then(|output| output.file_name()) else { return false };
+    let folder = out.join(name);
+    let there = |file: &FileReport| {
+        fs::metadata(folder.join(&file.name)).is_ok_and(|about| about.len() == file.bytes)
+    };
+    folder.is_dir() && report.files.iter().all(there)
+}
+
+/// Sees to it that a bundle that was completed before is finished once more, from its sealed file: what of
+/// that is damaged is received again.
+pub(super) fn finish_again(dir: &Path) -> Result<()> {
+    let about = read_about(dir)?;
+    let sealed = dir.join(format!("{}.pbb", about.id));
+    if let Some(geometry) = sealed_geometry(&sealed) {
+        part::note_all(dir, &geometry)?;
+    }
+    remove(&dir.join("done.json"))
+}
+
+/// What the header of a sealed file says, if it can be read.
+fn sealed_geometry(sealed: &Path) -> Option<Geometry> {
+    let mut head = [0; FILE_HEADER_BYTES];
+    File::open(sealed).ok()?.read_exact(&mut head).ok()?;
+    Some(FileHeader::decode(&head).ok()?.geometry)
+}
+
 /// The report of a bundle in the store, without taking it up.
 pub(super) fn glance(dir: &Path) -> Result<BundleReport> {
     let about = read_about(dir)?;
     if let Some(report) = done_report(dir) {
         return Ok(report);
     }
-    let blocks = part::blocks_of(dir)?;
-    let whole: BTreeSet<u32> = blocks.iter().map(|(block, _)| *block).collect();
-    let k = |bytes: u32| u64::from(source_symbols(bytes, about.symbol_bytes));
-    let open = (0..about.block_count).filter(|block| !whole.contains(block));
-    let received: u64 =
-        open.map(|block| super::blocks::symbols_in(&symbols_path(dir, block), about.symbol_bytes)).sum();
-    let of_whole: u64 = blocks.iter().map(|(_, bytes)| k(*bytes)).sum();
-    let largest = blocks.iter().map(|(_, bytes)| k(*bytes)).max().unwrap_or(1);
-    let needed = (largest * u64::from(about.block_count)).max(received + of_whole);
+    let whole: BTreeMap<u32, u32> = part::noted(dir).into_iter().collect();
+    let mut sizes = Sizes::of(&about);
+    let mut received = 0;
+    for (block, bytes) in &whole {
+        sizes.fits(*block, *bytes);
+        received += u64::from(source_symbols(*bytes, about.symbol_bytes));
+    }
+    for block in (0..about.block_count).filter(|block| !whole.contains_key(block)) {
+        let path = symbols_path(dir, block);
+        let Ok(records) = Records::open(&path, about.symbol_bytes) else { continue };
+        sizes.fits(block, records.block_bytes);
+        let k = source_symbols(records.block_bytes, about.symbol_bytes);
+        received += super::blocks::symbols_in(&path, about.symbol_bytes).min(u64::from(k));
+    }
+    let needed = sizes.source_symbols().max(received);
     let blocks_complete = u32::try_from(whole.len()).unwrap_or(u32::MAX);
-    let tally = Tally { blocks_complete, received: received + of_whole, needed, complete: false };
+    let tally = Tally { blocks_complete, received, needed, complete: false };
     Ok(BundleReport::new(&about, None, &tally))
 }

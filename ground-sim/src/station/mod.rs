@@ -81,6 +81,9 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Station {
     tag_keys: BTreeMap<(u16, u16), TagKey>,
+    out: PathBuf,
+    /// Whether products that are gone are made again when something of them comes.
+    remakes: bool,
     store: PathBuf,
     bundles: BTreeMap<Key, Bundle>,
     weight: usize,
@@ -117,6 +120,8 @@ impl Station {
         let raw_limit = if keys.is_empty() { RAW_LIMIT_BYTES } else { KEYED_RAW_LIMIT_BYTES };
         let mut station = Self {
             tag_keys,
+            out: out.to_owned(),
+            remakes: false,
             store: store.to_owned(),
             bundles: BTreeMap::new(),
             weight: 0,
@@ -135,6 +140,12 @@ impl Station {
         };
         station.take_up()?;
         Ok(station)
+    }
+
+    /// From now on a product that isn't in the output folder any more is made again when a datagram of its
+    /// bundle comes. Otherwise it is taken to have been moved on by whoever uses it.
+    pub fn remake_products(&mut self) {
+        self.remakes = true;
     }
 
     /// Takes one datagram. Anything at all may be in it.
@@ -161,7 +172,13 @@ impl Station {
     pub fn take_store(&mut self, dir: &Path) -> Result<()> {
         raw::replay(&dir.join("raw"), |bytes| self.push(bytes).map(drop))?;
         let mut bytes = vec![0; usize::from(u16::MAX) + OVERHEAD_BYTES];
+        let mut without_key = 0_u64;
         for bundle in merge::bundles(dir)? {
+            let known = |about: bundle::About| self.tag_keys.contains_key(&(about.spacecraft, about.epoch));
+            if bundle::read_about(&bundle).is_ok_and(|about| !known(about)) {
+                without_key += 1;
+                continue;
+            }
             let mut own = Ok(());
             let taken = merge::symbols(&bundle, |header, symbol| {
                 let Some(key) = self.tag_keys.get(&(header.spacecraft, header.epoch)) else { return Ok(()) };
@@ -175,6 +192,12 @@ impl Station {
             if let Err(e) = taken {
                 tracing::warn!("not all of {} could be taken: {e:#}", bundle.display());
             }
+        }
+        if without_key > 0 {
+            let store = dir.display();
+            tracing::warn!(
+                "{without_key} bundles of {store} could not be taken: there is no key for them here"
+            );
         }
         self.flush()
     }
@@ -259,8 +282,8 @@ impl Station {
 
     /// What was heard of the present pass of a spacecraft's link, for a report to it.
     #[must_use]
-    pub fn observation(&self, station: u16) -> Option<Observation> {
-        self.counters.present_pass().map(|(first_seq, span, heard)| Observation {
+    pub fn observation(&self, spacecraft: u16, station: u16) -> Option<Observation> {
+        self.counters.present_pass(spacecraft).map(|(first_seq, span, heard)| Observation {
             station,
             first_seq,
             span: u32::try_from(span).unwrap_or(u32::MAX),
@@ -309,7 +332,7 @@ impl Station {
         if !datagram.verify(tag_key) {
             return Ok(Verdict::Rejected("tag"));
         }
-        self.counters.heard(header.link_seq);
+        self.counters.heard(header.spacecraft, header.link_seq);
         self.take(&datagram)
     }
 
@@ -362,6 +385,11 @@ impl Station {
         let mut jobs = Vec::new();
         let dir = bundle::folder(&self.store, &key);
         let bundle = if dir.join("about.json").exists() {
+            if self.remakes
+                && bundle::done_report(&dir).is_some_and(|done| !bundle::product_is_in(&self.out, &done))
+            {
+                bundle::finish_again(&dir)?;
+            }
             match Bundle::resume(&dir) {
                 Ok(mut bundle) => {
                     jobs = bundle.jobs_to_resume()?;
@@ -487,14 +515,11 @@ fn lock(store: &Path) -> Result<File> {
     let path = store.join("lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = file.with_context(|| format!("opening {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            bail!("the symbol store {} is in use by another program", store.display())
-        }
-        // A file system that knows no locks.
-        Err(TryLockError::Error(_)) => Ok(file),
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        bail!("the symbol store {} is in use by another program", store.display());
     }
+    // There are file systems that know no locks.
+    Ok(file)
 }
 
 #[cfg(test)]

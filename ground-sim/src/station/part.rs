@@ -91,6 +91,13 @@ pub(super) fn path(dir: &Path, about: &About) -> PathBuf {
     dir.join(format!("{}.part", about.id))
 }
 
+/// Notes that all blocks are there.
+pub(super) fn note_all(dir: &Path, geometry: &Geometry) -> Result<()> {
+    let blocks = (0..geometry.block_count).filter_map(|block| Some((block, geometry.block_bytes(block)?)));
+    let log: Vec<u8> = blocks.flat_map(|(block, bytes)| record(block, bytes)).collect();
+    super::products::write_aside(&dir.join("blocks.log"), &log)
+}
+
 /// The blocks that the log says are there, with their sealed sizes; cuts off what a crash has torn.
 pub(super) fn blocks_of(dir: &Path) -> Result<Vec<(u32, u32)>> {
     let path = dir.join("blocks.log");

@@ -7,7 +7,7 @@
 //! spooled is bounded: a forger on the very link can fill it.
 
 use std::collections::hash_map::RandomState;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::hash::BuildHasher;
 use std::io::{BufReader, Write};
@@ -28,6 +28,8 @@ use super::blocks::read_exactly;
 const MAX_SEEN: usize = 4 << 20;
 /// Bundles that are spooled at most: without keys anybody can name one.
 const MAX_FILES: usize = 10_000;
+/// A bundle of which no more came makes room for others.
+const SCRAP_DATAGRAMS: u64 = 4;
 /// Datagrams held in memory before they are written, bytes.
 const MAX_PENDING_BYTES: usize = 8 << 20;
 /// Datagrams of a bundle that is put together without a key, at most: 22 GB of usual ones.
@@ -68,7 +70,8 @@ pub(super) struct RawSpool {
     dir: PathBuf,
     limit_bytes: u64,
     bytes: u64,
-    names: BTreeSet<Name>,
+    /// And the bytes that are spooled of each.
+    names: BTreeMap<Name, u64>,
     pending: BTreeMap<Name, Vec<u8>>,
     pending_bytes: usize,
     seen: BTreeMap<Name, HashSet<u64>>,
@@ -80,10 +83,11 @@ impl RawSpool {
     /// A spool in a folder, which is made once it is needed.
     pub(super) fn open(dir: &Path, limit_bytes: u64) -> Result<Self> {
         let mut bytes = 0;
-        let mut names = BTreeSet::new();
+        let mut names = BTreeMap::new();
         for (path, name) in files(dir)? {
-            bytes += fs::metadata(&path).map_or(0, |m| m.len());
-            names.insert(name);
+            let its = fs::metadata(&path).map_or(0, |m| m.len());
+            bytes += its;
+            names.insert(name, its);
         }
         Ok(Self {
             dir: dir.to_owned(),
@@ -108,11 +112,14 @@ impl RawSpool {
             symbol_bytes: datagram.symbol_bytes(),
             block_count: header.block_count,
         };
-        let one_more = self.names.len() >= MAX_FILES && !self.names.contains(&name);
+        if self.names.len() >= MAX_FILES && !self.names.contains_key(&name) {
+            self.drop_scraps()?;
+        }
+        let one_more = self.names.len() >= MAX_FILES && !self.names.contains_key(&name);
         if one_more || self.bytes + bytes.len() as u64 > self.limit_bytes {
             return Ok(Verdict::Rejected("spool-full"));
         }
-        self.names.insert(name);
+        self.names.entry(name).or_default();
         if !self.seen.contains_key(&name) {
             let seen = self.read_seen(&name)?;
             self.seen_count += seen.len();
@@ -129,12 +136,27 @@ impl RawSpool {
         }
         self.seen_count += 1;
         self.bytes += bytes.len() as u64;
+        *self.names.entry(name).or_default() += bytes.len() as u64;
         self.pending.entry(name).or_default().extend_from_slice(bytes);
         self.pending_bytes += bytes.len();
         if self.pending_bytes > MAX_PENDING_BYTES {
             self.flush()?;
         }
         Ok(Verdict::Spooled)
+    }
+
+    /// Makes room for other bundles by dropping those of which hardly anything came: whoever invents bundles
+    /// would shut out all others for good.
+    fn drop_scraps(&mut self) -> Result<()> {
+        let is_scrap = |(name, bytes): (&Name, &u64)| {
+            (*bytes <= SCRAP_DATAGRAMS * name.datagram_bytes() as u64).then_some(*name)
+        };
+        let scraps: Vec<_> = self.names.iter().filter_map(is_scrap).collect();
+        for name in scraps {
+            let path = self.dir.join(name.file());
+            self.remove(&path)?;
+        }
+        Ok(())
     }
 
     /// Appends what is in memory to the files.
@@ -165,9 +187,9 @@ impl RawSpool {
             if let Some(unverified) = unverified_path(path, &name) {
                 super::blocks::remove(&unverified)?;
             }
-            let bytes = fs::metadata(path).map_or(0, |m| m.len());
+            let bytes = self.names.remove(&name).unwrap_or_default();
             self.bytes = self.bytes.saturating_sub(bytes);
-            self.names.remove(&name);
+            self.pending.remove(&name);
             self.seen_count -= self.seen.remove(&name).map_or(0, |seen| seen.len());
         }
         super::blocks::remove(path)
@@ -411,5 +433,36 @@ mod tests {
         spool.flush().unwrap();
         let again = RawSpool::open(&dir.path().join("raw"), 128 * 50).unwrap();
         assert_eq!((again.bytes, again.names.len()), (128 * 50, 7));
+    }
+
+    #[test]
+    fn ten_thousand_invented_bundles_keep_no_real_one_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spool = RawSpool::open(dir.path(), 1 << 30).unwrap();
+        let key = EpochKey::new(1, 1, [1; 32]).tag_key();
+        let mut push = |id: u32, esi: u32| {
+            let mut bundle = [0; 12];
+            bundle[..4].copy_from_slice(&id.to_be_bytes());
+            let header = SymbolHeader {
+                spacecraft: 1,
+                epoch: 1,
+                bundle: BundleId(bundle),
+                block: 0,
+                class: Class::Routine,
+                esi,
+                block_bytes: 6400,
+                block_count: 1,
+                link_seq: 0,
+            };
+            let mut bytes = vec![0; 128];
+            encode(&header, &[0; 64], &key, &mut bytes).unwrap();
+            spool.push(&Datagram::parse(&bytes).unwrap(), &bytes).unwrap()
+        };
+        (0..20).for_each(|esi| assert_eq!(push(0, esi), Verdict::Spooled));
+        for id in 1..2 * u32::try_from(MAX_FILES).unwrap() {
+            push(id, 0);
+        }
+        assert_eq!(push(u32::MAX, 0), Verdict::Spooled);
+        assert_eq!(push(0, 5), Verdict::Known, "nor do they cost what came before");
     }
 }

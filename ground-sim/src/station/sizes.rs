@@ -3,6 +3,7 @@
 
 use passband_proto::bundle::Geometry;
 
+use super::blocks::source_symbols;
 use super::bundle::About;
 
 /// What is known of the sizes of a bundle's blocks.
@@ -43,16 +44,15 @@ impl Sizes {
         self.known.get(self.kind(block)).copied().flatten()
     }
 
-    pub(super) fn head(&self) -> Option<u32> {
-        self.known[0]
-    }
-
-    pub(super) fn segment(&self) -> Option<u32> {
-        self.known[1]
-    }
-
-    pub(super) fn tail(&self) -> Option<u32> {
-        self.known[2]
+    /// Symbols of the bundle, as far as can be said: sizes that aren't known are taken to be the largest of those
+    /// that are, but a head's to be small.
+    pub(super) fn source_symbols(&self) -> u64 {
+        let k = |bytes: u32| u64::from(source_symbols(bytes, self.symbol_bytes));
+        let [head, segment, tail] = self.known;
+        let largest = self.largest().map_or(0, k);
+        let segments = u64::from(self.block_count).saturating_sub(2) * segment.map_or(largest, k);
+        let tail = if self.block_count > 1 { tail.map_or(largest, k) } else { 0 };
+        head.map_or(1, k) + segments + tail
     }
 
     pub(super) fn largest(&self) -> Option<u32> {

@@ -65,10 +65,10 @@ pub struct LossBelief {
 }
 
 impl LossBelief {
-    /// A prior around an expected loss, clamped to 0.01 … 0.6.
+    /// A prior around an expected loss, clamped to 0.01 … 0.85.
     #[must_use]
     pub fn expecting(loss: f64) -> Self {
-        let expected = if loss.is_finite() { loss.clamp(0.01, 0.6) } else { 0.2 };
+        let expected = if loss.is_finite() { loss.clamp(0.01, 0.85) } else { 0.2 };
         let mut belief = Self { expected, evidence: VecDeque::new(), grid: [(0.0, 0.0); GRID] };
         belief.weigh();
         belief

@@ -4,6 +4,7 @@
 //! nothing can be known of symbols that were never sent. Whatever else a report says of its bundle is then
 //! passed over too, and counted.
 
+use super::belief::Observation;
 use super::plan::{Heard, Plan};
 use super::planner::Planner;
 use crate::ids::BundleId;
@@ -20,7 +21,11 @@ pub struct Effect {
     pub contradictory: usize,
 }
 
-pub(super) fn hear(planner: &mut Planner, report: &Report) -> Effect {
+pub(super) fn hear(
+    planner: &mut Planner,
+    report: &Report,
+    may_be: impl FnOnce(&Observation) -> bool,
+) -> Effect {
     let mut effect = Effect::default();
     planner.heard_from(report.station);
     for item in &report.items {
@@ -40,8 +45,10 @@ pub(super) fn hear(planner: &mut Planner, report: &Report) -> Effect {
             effect.news.push(id);
         }
     }
-    if let Some(seen) = &report.link {
-        planner.observe(seen);
+    match &report.link {
+        Some(seen) if may_be(seen) => planner.observe(seen),
+        Some(_) => effect.contradictory += 1,
+        None => {}
     }
     effect
 }

@@ -3,7 +3,7 @@
 use core::fmt;
 use std::collections::BTreeMap;
 
-use super::belief::LossBelief;
+use super::belief::{LossBelief, Observation};
 use super::error::{OfferError, SendError, SendFault};
 use super::hear::Effect;
 use super::marks::{BlockMark, Marks};
@@ -121,6 +121,11 @@ impl Burst {
     #[must_use]
     pub fn of_at_most(datagrams: usize) -> Self {
         Self { bytes: Vec::new(), ends: Vec::new(), bundles: Vec::new(), most: datagrams.max(1) }
+    }
+
+    /// From now on it is full with so many datagrams.
+    pub fn set_most(&mut self, datagrams: usize) {
+        self.most = datagrams.max(1);
     }
 
     /// The datagrams, each ready for the socket.
@@ -280,7 +285,13 @@ impl Sender {
 
     /// Takes a report that was opened and let through by a [`Gate`](crate::report::Gate).
     pub fn hear(&mut self, report: &Report) -> Effect {
-        super::hear::hear(&mut self.planner, report)
+        let (session, next) = (self.link_seq >> 40, self.link_seq);
+        // Nobody can have heard what was not sent yet.
+        let may_be = |seen: &Observation| {
+            let of = seen.first_seq >> 40;
+            of < session || (of == session && seen.first_seq.saturating_add(u64::from(seen.span)) <= next)
+        };
+        super::hear::hear(&mut self.planner, report, may_be)
     }
 
     /// The loss the sender expects, 0 … 1, after all reports so far.
