@@ -17,8 +17,10 @@ pub struct Effect {
     pub news: Vec<BundleId>,
     /// Items about bundles that aren't in the plan.
     pub unknown: usize,
-    /// Items that can't be true.
+    /// What of it can't be true: so many items, and what was heard of the link.
     pub contradictory: usize,
+    /// Which items those are, by their places in the report.
+    pub odd_items: Vec<usize>,
 }
 
 pub(super) fn hear(
@@ -28,7 +30,7 @@ pub(super) fn hear(
 ) -> Effect {
     let mut effect = Effect::default();
     planner.heard_from(report.station);
-    for item in &report.items {
+    for (place, item) in report.items.iter().enumerate() {
         let id = match item {
             Item::Whole(id) | Item::Blocks { id, .. } => *id,
         };
@@ -39,6 +41,7 @@ pub(super) fn hear(
         let odd = contradicts_itself(item, &report.items);
         let Some(words) = words(plan, report, item).filter(|_| !odd) else {
             effect.contradictory += 1;
+            effect.odd_items.push(place);
             continue;
         };
         if planner.hear(&id, words.into_iter()) && !effect.news.contains(&id) {

@@ -171,7 +171,11 @@ impl Encoder {
         if effect.contradictory > 0 {
             self.shared.count(|c| c.reports_odd += effect.contradictory as u64);
         }
-        if let Err(e) = self.shared.catalogue.note_report(report, &effect.news) {
+        // What can't be true is not kept either: by itself it might seem to be after a restart.
+        let items = report.items.iter().enumerate().filter(|(place, _)| !effect.odd_items.contains(place));
+        let items = items.map(|(_, item)| item.clone()).collect();
+        let kept = report::Report { items, ..report.clone() };
+        if let Err(e) = self.shared.catalogue.note_report(&kept, &effect.news) {
             self.shared.store_failed("noting a report", &e);
         }
         for id in effect.news {

@@ -229,6 +229,10 @@ impl Frames {
         drop(self.queue.send(QueueChange::Withdraw(bundle.id)));
         let report = Report::warning("bundle-dropped", text);
         let dropped = shared.catalogue.drop_bundle(&bundle.id, shared.clock.unix_ms(), &report);
+        if dropped.is_err() {
+            // It stays, so it goes on being sent.
+            drop(self.queue.send(QueueChange::Offer(Box::new(bundle.clone()))));
+        }
         match dropped.and_then(|_| shared.vault.remove(&bundle.id)) {
             Ok(()) => {
                 shared.count(|c| c.bundles_dropped += 1);

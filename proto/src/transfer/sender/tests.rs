@@ -316,7 +316,7 @@ fn a_report_that_all_is_there_ends_it_and_later_words_revoke_that() {
     sender.offer(&offer).unwrap();
     send(&mut sender, &mut store, 400, |_| ());
     let effect = sender.hear(&report(1, vec![Item::Whole(ID)]));
-    assert_eq!(effect, Effect { news: vec![ID], unknown: 0, contradictory: 0 });
+    assert_eq!(effect, Effect { news: vec![ID], ..Effect::default() });
     assert!(sender.progress(&ID).unwrap().known);
     assert_eq!(send(&mut sender, &mut store, 10, |_| ()), 0);
     assert!(sender.hear(&report(1, vec![Item::Whole(ID)])).news.is_empty());
@@ -348,10 +348,11 @@ fn reports_that_can_not_be_true_change_nothing() {
         vec![blocks(0, 1, &[])],
     ] {
         let effect = sender.hear(&report(9, items.clone()));
-        assert_eq!(effect, Effect { news: vec![], unknown: 0, contradictory: 1 }, "{items:?}");
+        assert_eq!(effect, Effect { contradictory: 1, odd_items: vec![0], ..Effect::default() }, "{items:?}");
     }
     let effect = sender.hear(&report(9, vec![good.clone(), item(&sender, 80)]));
     assert_eq!(effect.contradictory, 2, "it says two things of one block");
+    assert_eq!(effect.odd_items, [0, 1]);
     let effect = sender.hear(&report(9, vec![Item::Whole(BundleId([3; 12]))]));
     assert_eq!(effect.unknown, 1);
     assert!(!sender.progress(&ID).unwrap().known);
