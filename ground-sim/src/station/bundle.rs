@@ -247,10 +247,16 @@ impl Bundle {
         Ok(jobs)
     }
 
-    /// The job that writes what there is of a bundle that isn't complete, if its head is there.
+    /// The job that writes what there is of a bundle that isn't complete.
     pub(super) fn job_partial(&mut self) -> Option<Job> {
-        if self.complete.is_some() || self.finishing || !self.whole.contains(&0) {
+        if self.complete.is_some() || self.finishing {
             return None;
+        }
+        if !self.whole.contains(&0) {
+            let bytes = self.sizes.size_of(1)?;
+            let nothing =
+                Geometry { symbol_bytes: 0, block_count: 0, head_bytes: 0, segment_bytes: 0, tail_bytes: 0 };
+            return Some(self.job(nothing, Task::Headless { segment_bytes: bytes, open: self.open.files() }));
         }
         let geometry = self.sizes.geometry_around(1)?;
         let whole = self.whole.iter().copied().collect();

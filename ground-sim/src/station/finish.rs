@@ -5,11 +5,12 @@
 //! run in threads of their own: whoever gives the jobs knows what was written.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use passband_proto::bundle::{Geometry, Manifest, Opener};
+use passband_proto::bundle::{Geometry, Manifest, Opener, SEAL_BYTES};
 use passband_proto::fountain::BlockDecoder;
 use passband_proto::keyring::KeyRing;
 
@@ -17,7 +18,7 @@ use super::blocks::{Records, source_symbols};
 use super::bundle::{About, Key};
 use super::draft::{Draft, Range};
 use super::part::PartFile;
-use super::products::{OpenedBundle, open_sealed_file};
+use super::products::{OpenedBundle, open_sealed_file, write_aside};
 use super::subsets;
 
 /// Bundles whose files are held open.
@@ -43,6 +44,9 @@ pub(super) enum Task {
     Head,
     /// All blocks are there: make the sealed file and the product, in which are `written` already.
     Finish { written: BTreeSet<u32> },
+    /// The head isn't there: write what can be opened of the content, whatever it is. A segment has so many
+    /// sealed bytes.
+    Headless { segment_bytes: u32, open: Vec<(u32, PathBuf)> },
     /// Write what there is: of the blocks that are whole, and of those that are not.
     Partial { whole: Vec<u32>, written: BTreeSet<u32>, open: Vec<(u32, PathBuf)> },
 }
@@ -106,6 +110,7 @@ impl Finisher {
                 Ok(outcome) => outcome,
                 Err(e) => Outcome::Fault(format!("{e:#}")),
             },
+            Task::Headless { segment_bytes, open } => self.headless(job, *segment_bytes, open)?,
             Task::Partial { whole, written, open } => self.partial(job, whole, written, open)?,
         };
         Ok(Done { key: job.about.key(), outcome })
@@ -220,10 +225,47 @@ impl Finisher {
         }
         let Some(draft) = &held.draft else { return Ok(Outcome::Fault("no draft".to_owned())) };
         for (block, spool) in open.iter().filter(|(block, _)| *block > 0) {
-            pieces(draft, &held.opener, *block, spool, job.about.symbol_bytes, &mut present)?;
+            let base = draft.content_offset(*block);
+            pieces(&held.opener, *block, spool, job.about.symbol_bytes, &mut |offset, bytes| {
+                present.add(base + offset, bytes.len() as u64);
+                draft.write(base + offset, bytes)
+            })?;
         }
         draft.describe(&present.done())?;
         Ok(Outcome::Partial(draft.folder().to_owned()))
+    }
+
+    /// Writes what can be opened of the content of a bundle without a head.
+    fn headless(&mut self, job: &Job, segment_bytes: u32, open: &[(u32, PathBuf)]) -> Result<Outcome> {
+        let folder = headless_folder(&self.out, &job.about);
+        let opener = &self.hold(job)?.opener;
+        fs::create_dir_all(&folder).with_context(|| format!("making the folder {}", folder.display()))?;
+        let path = folder.join("content.bin");
+        let failed = || format!("writing {}", path.display());
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let file = file.with_context(failed)?;
+        let segment = u64::from(segment_bytes.saturating_sub(SEAL_BYTES));
+        let mut present = Ranges::default();
+        for (block, spool) in open.iter().filter(|(block, _)| *block > 0) {
+            let base = u64::from(block - 1) * segment;
+            let mut write = |offset: u64, bytes: &[u8]| {
+                present.add(base + offset, bytes.len() as u64);
+                file.write_all_at(bytes, base + offset).with_context(failed)
+            };
+            let whole = decode(spool, job.about.symbol_bytes)?;
+            match whole.and_then(|mut sealed| opener.open(*block, &mut sealed).ok().map(|()| sealed)) {
+                Some(plain) => write(0, &plain)?,
+                None => pieces(opener, *block, spool, job.about.symbol_bytes, &mut write)?,
+            }
+        }
+        let About { spacecraft, epoch, id, block_count, class, .. } = &job.about;
+        let document = serde_json::json!({
+            "schema": 1, "id": id.to_string(), "spacecraft": spacecraft, "epoch": epoch, "class": class,
+            "head": false, "block_count": block_count, "segment_bytes": segment,
+            "content": { "name": "content.bin", "present": present.done() },
+        });
+        write_aside(&folder.join("partial.json"), &serde_json::to_vec(&document)?)?;
+        Ok(Outcome::Partial(folder))
     }
 
     /// The open files of a job's bundle.
@@ -253,6 +295,7 @@ impl Finisher {
 impl Held {
     /// The head is there: begins the product.
     fn open_head(&mut self, about: &About, out: &Path, sealed: Vec<u8>) -> Outcome {
+        super::draft::remove_folder(&headless_folder(out, about));
         let draft = self.opener.open_head(sealed).map_err(anyhow::Error::from);
         let draft = draft.and_then(|head| Draft::open(out, about, head));
         match draft.and_then(|draft| draft.describe(&[]).map(|()| draft)) {
@@ -326,30 +369,32 @@ fn decode(spool: &Path, symbol_bytes: u16) -> Result<Option<Vec<u8>>> {
     Ok(decoder.decode(symbols))
 }
 
-/// Opens the source symbols of a block that isn't whole, one by one.
+/// Where what is known of a bundle without a head is written.
+fn headless_folder(out: &Path, about: &About) -> PathBuf {
+    out.join("partial").join(about.id.to_string())
+}
+
+/// Opens the source symbols of a block that isn't whole, one by one, and hands them on with their places in it.
 fn pieces(
-    draft: &Draft,
     opener: &Opener,
     block: u32,
     spool: &Path,
     symbol_bytes: u16,
-    present: &mut Ranges,
+    each: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
 ) -> Result<()> {
     if fs::metadata(spool).is_err() || !symbol_bytes.is_multiple_of(16) {
         return Ok(());
     }
     let mut records = Records::open(spool, symbol_bytes)?;
     let k = source_symbols(records.block_bytes, symbol_bytes);
-    let content = records.block_bytes.saturating_sub(passband_proto::bundle::SEAL_BYTES);
+    let content = records.block_bytes.saturating_sub(SEAL_BYTES);
     while let Some((esi, symbol)) = records.next()? {
         let offset = esi.saturating_mul(u32::from(symbol_bytes));
         if esi >= k || offset >= content || opener.open_piece(block, offset, symbol).is_err() {
             continue;
         }
         let bytes = symbol.len().min((content - offset) as usize);
-        let at = draft.content_offset(block) + u64::from(offset);
-        draft.write(at, symbol.get(..bytes).unwrap_or_default())?;
-        present.add(at, bytes as u64);
+        each(u64::from(offset), symbol.get(..bytes).unwrap_or_default())?;
     }
     Ok(())
 }

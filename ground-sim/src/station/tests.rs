@@ -316,6 +316,43 @@ fn blocks_that_a_crash_of_the_system_has_taken_come_again() {
 }
 
 #[test]
+fn without_a_head_its_content_is_there_as_far_as_it_came() {
+    let dir = tempfile::tempdir().unwrap();
+    let content = content();
+    let all = datagrams(&content, 30);
+    let mut station = station(dir.path());
+    let of = |d: &[u8]| *passband_proto::datagram::Datagram::parse(d).unwrap().header();
+    // No head; block 1 as a whole, the even source symbols of block 2, nothing of the others.
+    let came = |d: &&Vec<u8>| match of(d) {
+        h if h.block == 1 => true,
+        h => h.block == 2 && h.esi < 100 && h.esi % 2 == 0,
+    };
+    for d in all.iter().filter(came) {
+        station.push(d).unwrap();
+    }
+    station.settle().unwrap();
+    let folder = station.report()[0].partial.clone().unwrap();
+    let about: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.join("partial.json")).unwrap()).unwrap();
+    let there = fs::read(folder.join("content.bin")).unwrap();
+    let mut bytes = 0;
+    for range in about["content"]["present"].as_array().unwrap() {
+        let at = |i: usize| usize::try_from(range[i].as_u64().unwrap()).unwrap();
+        assert_eq!(there[at(0)..at(1)], content[at(0)..at(1)]);
+        bytes += at(1) - at(0);
+    }
+    let segment = usize::try_from(about["segment_bytes"].as_u64().unwrap()).unwrap();
+    assert!(bytes > segment + segment / 3 && bytes <= segment * 3 / 2 + 128, "{bytes} of {segment}");
+    for d in &all {
+        station.push(d).unwrap();
+    }
+    station.settle().unwrap();
+    let report = station.report().remove(0);
+    assert!(report.complete && !folder.exists() && !dir.path().join("out/partial").exists());
+    assert_eq!(fs::read(report.output.unwrap().join("cube.bil")).unwrap(), content);
+}
+
+#[test]
 fn a_product_that_is_gone_is_made_again_from_what_is_sound_of_its_sealed_file() {
     let dir = tempfile::tempdir().unwrap();
     let content = content();
