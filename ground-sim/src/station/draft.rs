@@ -67,6 +67,11 @@ impl Draft {
         &self.head
     }
 
+    /// How many files it holds open.
+    pub(super) fn open_files(&self) -> usize {
+        self.files.len()
+    }
+
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }

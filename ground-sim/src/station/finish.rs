@@ -21,8 +21,10 @@ use super::part::PartFile;
 use super::products::{OpenedBundle, open_sealed_file, write_aside};
 use super::subsets;
 
-/// Bundles whose files are held open.
+/// Bundles whose files are held open …
 const MAX_HELD: usize = 8;
+/// … and files of products, before another bundle is opened: of 1,024 that a process usually may have.
+const MAX_FILES: usize = 128;
 /// Symbols beyond K that a decoder is given at most: more add nothing but memory.
 const EXTRA_SYMBOLS: usize = 16;
 
@@ -268,14 +270,19 @@ impl Finisher {
         Ok(Outcome::Partial(folder))
     }
 
+    /// Files of products that are held open.
+    fn open_files(&self) -> usize {
+        self.held.values().filter_map(|held| held.draft.as_ref()).map(Draft::open_files).sum()
+    }
+
     /// The open files of a job's bundle.
     fn hold(&mut self, job: &Job) -> Result<&mut Held> {
         self.clock += 1;
         let key = job.about.key();
         if !self.held.contains_key(&key) {
-            if self.held.len() >= MAX_HELD
-                && let Some(oldest) = self.held.iter().min_by_key(|(_, held)| held.used).map(|(key, _)| *key)
-            {
+            while self.held.len() >= MAX_HELD || self.open_files() > MAX_FILES {
+                let oldest = self.held.iter().min_by_key(|(_, held)| held.used).map(|(key, _)| *key);
+                let Some(oldest) = oldest else { break };
                 self.held.remove(&oldest);
             }
             let (spacecraft, epoch) = (job.about.spacecraft, job.about.epoch);
