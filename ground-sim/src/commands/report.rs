@@ -15,7 +15,8 @@ use crate::station::{Station, hex};
 /// Tell the satellite what is here: sealed reports of what a symbol store has and lacks.
 ///
 /// Each frame has at most 256 bytes and stands by itself. Reports are never needed: any of them, in any
-/// order, any number of times, only saves what need not be sent again.
+/// order, any number of times, only saves what need not be sent again. A store that `receive` is writing is
+/// reported by that: see its --reports.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  passband-ground report --keys keys.txt --store products/store --to 10.1.0.2:47011\n  passband-ground report --keys keys.txt --store products/store --out frames/\n\nExit status: 0 there was something to report, 1 there was not, 2 bad usage or input."

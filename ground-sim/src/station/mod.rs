@@ -516,7 +516,11 @@ fn lock(store: &Path) -> Result<File> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = file.with_context(|| format!("opening {}", path.display()))?;
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        bail!("the symbol store {} is in use by another program", store.display());
+        bail!(
+            "the symbol store {} is in use by another program; with a store of its own (--store, --out) this \
+             one can work beside it, and `recover` merges the two later",
+            store.display()
+        );
     }
     // There are file systems that know no locks.
     Ok(file)
