@@ -56,6 +56,8 @@ struct Followed {
     path: PathBuf,
     reader: Option<JoinHandle<Outcome>>,
     outcome: Outcome,
+    /// How long it was when it was last looked at while it was being read, bytes.
+    size: u64,
 }
 
 /// What came of reading a capture.
@@ -63,8 +65,8 @@ struct Followed {
 struct Outcome {
     stats: CaptureStats,
     error: Option<String>,
-    /// How far it was read, bytes; `None`: it was written anew.
-    end: Option<u64>,
+    /// Whether it was written anew meanwhile.
+    rewritten: bool,
 }
 
 impl Watch {
@@ -131,16 +133,21 @@ impl Watch {
                 continue;
             }
             let reading = self.files.values().filter(|f| f.is_reading()).count();
-            let new = || Followed { path: path.clone(), reader: None, outcome: Outcome::default() };
+            let new = || Followed { path: path.clone(), reader: None, outcome: Outcome::default(), size: 0 };
             let followed = self.files.entry((about.dev(), about.ino())).or_insert_with(new);
             followed.path.clone_from(&path);
-            if followed.is_reading() || reading >= MAX_READERS {
+            if followed.is_reading() {
+                followed.size = about.len();
                 continue;
             }
             followed.join();
-            if followed.outcome.end == Some(about.len()) {
+            // One that was read as far as it can be is left alone until it grows.
+            let done = followed.size == about.len() && !followed.outcome.rewritten;
+            if done || reading >= MAX_READERS {
                 continue;
             }
+            followed.outcome.rewritten = false;
+            followed.size = about.len();
             let (sender, stop) = (self.sender.clone(), Arc::clone(&self.stop));
             // Should there be no thread for it now, there is one later.
             followed.reader = thread::Builder::new().spawn(move || read(&path, &sender, &stop)).ok();
@@ -188,12 +195,7 @@ fn read(path: &Path, out: &SyncSender<Vec<Vec<u8>>>, stop: &Arc<AtomicBool>) -> 
     };
     let mut reader = match CaptureReader::from_reader(name, tail) {
         Ok(reader) => reader,
-        Err(e) => {
-            return Outcome {
-                end: Some(end.load(Ordering::Relaxed)),
-                ..failed(format!("{:#}", anyhow::Error::new(e)))
-            };
-        }
+        Err(e) => return failed(format!("{:#}", anyhow::Error::new(e))),
     };
     let error = loop {
         match reader.next_candidate() {
@@ -203,8 +205,8 @@ fn read(path: &Path, out: &SyncSender<Vec<Vec<u8>>>, stop: &Arc<AtomicBool>) -> 
         }
     };
     hand_over.all();
-    let end = Some(end.load(Ordering::Relaxed)).filter(|end| *end != REWRITTEN);
-    Outcome { stats: reader.stats().clone(), error, end }
+    let rewritten = end.load(Ordering::Relaxed) == REWRITTEN;
+    Outcome { stats: reader.stats().clone(), error, rewritten }
 }
 
 /// What is noted in place of an end of a file that was written anew.

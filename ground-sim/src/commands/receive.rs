@@ -92,9 +92,10 @@ pub fn run(args: &ReceiveArgs) -> Result<ExitCode> {
     ensure!((0.1..1e6).contains(&args.report_every), "--report-every takes 0.1 to 1,000,000 seconds");
     let keys = optional_keys(args.keys.as_deref())?;
     let store = args.store.clone().unwrap_or_else(|| args.out.join("store"));
+    let station = Station::open(keys.clone(), &store, &args.out)?;
     let (alerts, new_alerts) = AlertBook::open(keys.clone(), &args.out.join("alerts"), &store)?;
     let mut reception = Reception {
-        station: Station::open(keys.clone(), &store, &args.out)?,
+        station,
         alerts,
         reporter: args.reports.map(|_| Reporter::open(args.station, &store)).transpose()?,
         keys,
@@ -215,7 +216,10 @@ impl Reception {
         self.screen.clear();
         let spooled = self.station.assemble()?;
         let bundles = self.station.report();
-        let complete = all_there(&bundles, &spooled);
+        let enough = args.bundles.is_none_or(|n| self.station.complete() >= n);
+        let refused = self.station.counters().rejected.values().sum::<u64>() > 0;
+        let nothing_but_refused = bundles.is_empty() && spooled.is_empty() && refused;
+        let complete = all_there(&bundles, &spooled) && enough && !nothing_but_refused;
         let counters = self.station.counters();
         if args.json {
             print_json(&serde_json::json!({

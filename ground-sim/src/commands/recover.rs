@@ -88,6 +88,8 @@ pub struct Recovery {
     pub alerts: Vec<AlertReport>,
     /// Alerts that are kept for want of a key.
     pub alerts_spooled: usize,
+    /// Alerts that had come before.
+    pub alert_repeats: u64,
     /// Messages that were no alert under any key held.
     pub alerts_rejected: u64,
 }
@@ -111,7 +113,7 @@ pub fn run(args: &RecoverArgs) -> Result<ExitCode> {
         let id = id.to_string();
         recovery.bundles.iter().any(|b| b.complete && b.id == id) || put_together(&id)
     };
-    let alerts = !recovery.alerts.is_empty() || recovery.alerts_spooled > 0;
+    let alerts = !recovery.alerts.is_empty() || recovery.alerts_spooled > 0 || recovery.alert_repeats > 0;
     let complete = if args.bundles.is_empty() {
         let any = !recovery.bundles.is_empty() || !recovery.spooled.is_empty() || alerts;
         any && all_there(&recovery.bundles, &recovery.spooled)
@@ -285,6 +287,7 @@ impl Recoverer {
             packets: counters,
             alerts: self.new_alerts,
             alerts_spooled: self.alerts.spooled(),
+            alert_repeats: self.alerts.repeats,
             alerts_rejected: self.alerts.rejected,
         })
     }
@@ -293,7 +296,9 @@ impl Recoverer {
 /// Whether a folder is a symbol store: with bundles of its own, or with what was spooled for want of a key.
 fn is_store(folder: &Path) -> bool {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    folder.join("raw").is_dir() || entries.map(|e| e.path()).any(|path| path.join("about.json").is_file())
+    folder.join("raw").is_dir()
+        || folder.join("lock").is_file()
+        || entries.map(|e| e.path()).any(|path| path.join("about.json").is_file())
 }
 
 fn progress_bar(captures: &[PathBuf], quiet: bool) -> ProgressBar {

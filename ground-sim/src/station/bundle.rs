@@ -112,6 +112,11 @@ impl Bundle {
         // It was as good as done when the station stopped: the last step is taken again.
         let part = part::path(dir, &this.about);
         if this.sealed_path().is_file() && !part.is_file() {
+            if part::noted(dir).is_empty()
+                && let Some(geometry) = sealed_geometry(&this.sealed_path())
+            {
+                part::note_all(dir, &geometry)?;
+            }
             let back = fs::rename(this.sealed_path(), &part);
             back.with_context(|| format!("renaming {}", this.sealed_path().display()))?;
         }
@@ -186,7 +191,7 @@ impl Bundle {
         if !self.sizes.fits(header.block, header.block_bytes) {
             return Ok(Taken::Conflict);
         }
-        let busy = |block| self.decoding.contains(&block) || self.waiting.contains(&block);
+        let busy = |block| self.decoding.contains(&block);
         let open = self.open.open(header.block, header.block_bytes, busy)?;
         Ok(match open.push(header.esi, datagram.symbol()) {
             0 => Taken::Known,
@@ -224,9 +229,15 @@ impl Bundle {
         {
             return Ok(Vec::new());
         }
-        let blocks = std::mem::take(&mut self.waiting);
-        let jobs = blocks.into_iter().filter_map(|block| self.job_for(block).transpose());
-        jobs.collect()
+        let mut jobs = Vec::new();
+        for block in std::mem::take(&mut self.waiting) {
+            // It may have been put to disk meanwhile.
+            if let Some(bytes) = self.sizes.size_of(block) {
+                self.open.open(block, bytes, |block| self.decoding.contains(&block))?;
+            }
+            jobs.extend(self.job_for(block)?);
+        }
+        Ok(jobs)
     }
 
     /// Jobs after a restart: finish what is whole, decode what is ready.
@@ -253,10 +264,15 @@ impl Bundle {
             return None;
         }
         if !self.whole.contains(&0) {
-            let bytes = self.sizes.size_of(1)?;
+            let segment_bytes = self.sizes.size_of(1)?;
             let nothing =
                 Geometry { symbol_bytes: 0, block_count: 0, head_bytes: 0, segment_bytes: 0, tail_bytes: 0 };
-            return Some(self.job(nothing, Task::Headless { segment_bytes: bytes, open: self.open.files() }));
+            // Blocks are in their places as soon as it is known how large the head is.
+            let geometry = self.sizes.geometry_around(1).unwrap_or(nothing);
+            let whole = self.whole.iter().copied().collect();
+            return Some(
+                self.job(geometry, Task::Headless { segment_bytes, whole, open: self.open.files() }),
+            );
         }
         let geometry = self.sizes.geometry_around(1)?;
         let whole = self.whole.iter().copied().collect();
@@ -289,12 +305,17 @@ impl Bundle {
             }
             Outcome::Bad { block, what } => {
                 self.decoding.remove(&block);
+                if let Some(open) = self.open.get_mut(block) {
+                    open.flush()?;
+                }
                 self.open.remove(block);
+                // What came since its symbols were put aside may be enough.
+                let again = symbols_path(&self.dir, block).exists() && self.open.take_up(block).is_ok();
                 if !self.whole.iter().any(|whole| self.sizes.are_alike(*whole, block)) {
                     self.sizes.forget(block);
                 }
                 self.fault(what);
-                Ok(None)
+                if again { self.job_for(block) } else { Ok(None) }
             }
             Outcome::Lost { blocks } => {
                 self.finishing = false;
@@ -306,7 +327,9 @@ impl Bundle {
                     "{}: blocks {blocks:?} were damaged on disk and are received again",
                     self.about.id
                 );
-                Ok(None)
+                // What it is called is known all the same.
+                let head = self.whole.contains(&0).then(|| self.sizes.geometry_around(0)).flatten();
+                Ok(head.map(|geometry| self.job(geometry, Task::Head)))
             }
             Outcome::Complete(opened) => {
                 self.partial = None;
@@ -453,6 +476,20 @@ pub(super) fn read_about(dir: &Path) -> Result<About> {
     ensure!((1..=MAX_BLOCKS).contains(&about.block_count), "{}: no such number of blocks", path.display());
     ensure!(about.symbol_bytes > 0, "{}: no such symbol size", path.display());
     Ok(about)
+}
+
+/// Whether what a folder says of itself is damaged, and not just of another version.
+pub(super) fn is_unreadable(dir: &Path) -> bool {
+    fs::read(dir.join("about.json"))
+        .is_ok_and(|text| serde_json::from_slice::<serde_json::Value>(&text).is_err())
+}
+
+/// Moves a folder out of the way; what is in it stays for whoever wants to look.
+pub(super) fn put_aside(dir: &Path) -> Result<()> {
+    let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or("bundle");
+    let free = (0..1000).map(|n| dir.with_file_name(format!("aside-{n}-{name}"))).find(|path| !path.exists());
+    let aside = free.with_context(|| format!("{} was put aside a thousand times", dir.display()))?;
+    fs::rename(dir, &aside).with_context(|| format!("renaming {}", dir.display()))
 }
 
 /// The report of a bundle that was completed before.

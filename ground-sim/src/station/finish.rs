@@ -48,7 +48,7 @@ pub(super) enum Task {
     Finish { written: BTreeSet<u32> },
     /// The head isn't there: write what can be opened of the content, whatever it is. A segment has so many
     /// sealed bytes.
-    Headless { segment_bytes: u32, open: Vec<(u32, PathBuf)> },
+    Headless { segment_bytes: u32, whole: Vec<u32>, open: Vec<(u32, PathBuf)> },
     /// Write what there is: of the blocks that are whole, and of those that are not.
     Partial { whole: Vec<u32>, written: BTreeSet<u32>, open: Vec<(u32, PathBuf)> },
 }
@@ -108,11 +108,14 @@ impl Finisher {
         let outcome = match &job.task {
             Task::Block { block, spool, head } => self.block(job, *block, spool, *head)?,
             Task::Head => self.head(job)?,
-            Task::Finish { written } => match self.finish(job, written) {
-                Ok(outcome) => outcome,
-                Err(e) => Outcome::Fault(format!("{e:#}")),
-            },
-            Task::Headless { segment_bytes, open } => self.headless(job, *segment_bytes, open)?,
+            Task::Finish { written } => self.finish(job, written).unwrap_or_else(|e| {
+                // The next attempt begins with files that are opened anew.
+                self.held.remove(&job.about.key());
+                Outcome::Fault(format!("{e:#}"))
+            }),
+            Task::Headless { segment_bytes, whole, open } => {
+                self.headless(job, *segment_bytes, whole, open)?
+            }
             Task::Partial { whole, written, open } => self.partial(job, whole, written, open)?,
         };
         Ok(Done { key: job.about.key(), outcome })
@@ -238,9 +241,16 @@ impl Finisher {
     }
 
     /// Writes what can be opened of the content of a bundle without a head.
-    fn headless(&mut self, job: &Job, segment_bytes: u32, open: &[(u32, PathBuf)]) -> Result<Outcome> {
+    fn headless(
+        &mut self,
+        job: &Job,
+        segment_bytes: u32,
+        whole: &[u32],
+        open: &[(u32, PathBuf)],
+    ) -> Result<Outcome> {
         let folder = headless_folder(&self.out, &job.about);
-        let opener = &self.hold(job)?.opener;
+        let held = self.hold(job)?;
+        let opener = &held.opener;
         fs::create_dir_all(&folder).with_context(|| format!("making the folder {}", folder.display()))?;
         let path = folder.join("content.bin");
         let failed = || format!("writing {}", path.display());
@@ -248,6 +258,13 @@ impl Finisher {
         let file = file.with_context(failed)?;
         let segment = u64::from(segment_bytes.saturating_sub(SEAL_BYTES));
         let mut present = Ranges::default();
+        for block in whole.iter().filter(|block| **block > 0) {
+            let Some(mut plain) = held.sound(job, *block) else { continue };
+            opener.open(*block, &mut plain)?;
+            let base = u64::from(block - 1) * segment;
+            present.add(base, plain.len() as u64);
+            file.write_all_at(&plain, base).with_context(failed)?;
+        }
         for (block, spool) in open.iter().filter(|(block, _)| *block > 0) {
             let base = u64::from(block - 1) * segment;
             let mut write = |offset: u64, bytes: &[u8]| {
@@ -317,7 +334,8 @@ impl Held {
 
     /// The draft, begun if the head is there and it isn't.
     fn ready_draft(&mut self, job: &Job, out: &Path) -> Result<&Draft> {
-        let draft = if let Some(draft) = self.draft.take() {
+        // Another thread may have finished it, or somebody removed it, meanwhile.
+        let draft = if let Some(draft) = self.draft.take().filter(|draft| draft.folder().is_dir()) {
             draft
         } else {
             let head = self.opener.open_head(self.part.read(&job.geometry, 0)?)?;

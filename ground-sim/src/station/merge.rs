@@ -52,7 +52,7 @@ pub(super) fn symbols(dir: &Path, mut each: impl FnMut(&SymbolHeader, &[u8]) -> 
         // One that doesn't begin as it should holds nothing that can be used.
         let Ok(records) = Records::open(&path, about.symbol_bytes) else { continue };
         sizes.fits(block, records.block_bytes);
-        open.push((block, records));
+        open.push((block, path));
     }
     let path = part::path(dir, &about);
     match File::open(&path) {
@@ -67,7 +67,9 @@ pub(super) fn symbols(dir: &Path, mut each: impl FnMut(&SymbolHeader, &[u8]) -> 
         Err(_) if sealed.is_file() => return symbols(dir, each),
         Err(_) => {}
     }
-    for (block, mut records) in open {
+    for (block, path) in open {
+        // It may be whole by now: then its symbols come by the next merge.
+        let Ok(mut records) = Records::open(&path, about.symbol_bytes) else { continue };
         let block_bytes = records.block_bytes;
         while let Some((esi, symbol)) = records.next()? {
             each(&header(&about, block, block_bytes, esi), symbol)?;

@@ -89,7 +89,7 @@ pub struct Station {
     weight: usize,
     clock: u64,
     /// Held as long as the store is in use.
-    _lock: File,
+    _locks: [File; 2],
     /// Whether what could not be finished is to be tried again.
     try_again: bool,
     /// What is in the store and not in memory.
@@ -115,7 +115,7 @@ impl Station {
         for dir in [store, out] {
             fs::create_dir_all(dir).with_context(|| format!("making the folder {}", dir.display()))?;
         }
-        let lock = lock(store)?;
+        let locks = lock(store, out)?;
         let tag_keys = keys.iter().map(|k| ((k.spacecraft(), k.epoch()), k.tag_key())).collect();
         let raw_limit = if keys.is_empty() { RAW_LIMIT_BYTES } else { KEYED_RAW_LIMIT_BYTES };
         let mut station = Self {
@@ -126,7 +126,7 @@ impl Station {
             bundles: BTreeMap::new(),
             weight: 0,
             clock: 0,
-            _lock: lock,
+            _locks: locks,
             try_again: false,
             shelved: BTreeSet::new(),
             left_alone: BTreeSet::new(),
@@ -295,6 +295,7 @@ impl Station {
     /// say, is tried again.
     pub fn begin_pass(&mut self) {
         self.counters.begin_pass();
+        self.left_alone.clear();
         self.try_again = true;
     }
 
@@ -385,18 +386,21 @@ impl Station {
         let mut jobs = Vec::new();
         let dir = bundle::folder(&self.store, &key);
         let bundle = if dir.join("about.json").exists() {
-            if self.remakes
-                && bundle::done_report(&dir).is_some_and(|done| !bundle::product_is_in(&self.out, &done))
-            {
-                bundle::finish_again(&dir)?;
-            }
-            match Bundle::resume(&dir) {
+            let gone = |done| !bundle::product_is_in(&self.out, &done);
+            let again = self.remakes && bundle::done_report(&dir).is_some_and(gone);
+            let ready = if again { bundle::finish_again(&dir) } else { Ok(()) };
+            match ready.and_then(|()| Bundle::resume(&dir)) {
                 Ok(mut bundle) => {
                     jobs = bundle.jobs_to_resume()?;
                     bundle
                 }
+                Err(e) if bundle::is_unreadable(&dir) => {
+                    tracing::warn!("{} is put aside: {e:#}", dir.display());
+                    bundle::put_aside(&dir)?;
+                    Bundle::create(&self.store, datagram.header(), datagram.symbol_bytes())?
+                }
                 Err(e) => {
-                    tracing::warn!("{} is left alone: {e:#}", dir.display());
+                    tracing::warn!("{} is left alone until the next pass: {e:#}", dir.display());
                     self.left_alone.insert(key);
                     return Ok(());
                 }
@@ -486,9 +490,15 @@ impl Station {
         let tag_keys = &self.tag_keys;
         let known = self.raw.take_known(|spacecraft, epoch| tag_keys.contains_key(&(spacecraft, epoch)))?;
         for spool in known {
-            raw::replay_one(&spool, |bytes| self.push(bytes).map(drop))?;
+            let mut all_taken = true;
+            raw::replay_one(&spool, |bytes| {
+                all_taken &= self.push(bytes)? != Verdict::Rejected("store");
+                Ok(())
+            })?;
             self.flush()?;
-            self.raw.remove(&spool)?;
+            if all_taken {
+                self.raw.remove(&spool)?;
+            }
         }
         Ok(())
     }
@@ -498,7 +508,14 @@ impl Station {
         let known = self.tag_keys.contains_key(&(about.spacecraft, about.epoch));
         let done = bundle::done_report(dir).is_some();
         if done || !known || self.weight > MAX_WEIGHT / 2 {
-            let report = bundle::glance(dir)?;
+            let mut report = bundle::glance(dir)?;
+            // The folders may have been moved since.
+            if let Some(name) = report.output.as_ref().and_then(|output| output.file_name())
+                && bundle::product_is_in(&self.out, &report)
+            {
+                report.output = Some(self.out.join(name));
+                report.sealed = Some(dir.join(format!("{}.pbb", about.id)));
+            }
             self.remember(about.key(), report);
             return Ok(());
         }
@@ -510,20 +527,23 @@ impl Station {
     }
 }
 
-/// Locks a store: two that write the same files would spoil what each of them has.
-fn lock(store: &Path) -> Result<File> {
+/// Locks a store and an output folder: two that write the same files would spoil what each of them has.
+fn lock(store: &Path, out: &Path) -> Result<[File; 2]> {
     let path = store.join("lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = file.with_context(|| format!("opening {}", path.display()))?;
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        bail!(
-            "the symbol store {} is in use by another program; with a store of its own (--store, --out) this \
-             one can work beside it, and `recover` merges the two later",
-            store.display()
-        );
+    let folder = File::open(out).with_context(|| format!("opening the folder {}", out.display()))?;
+    for (file, what, place) in [(&file, "the symbol store", store), (&folder, "the output folder", out)] {
+        // There are file systems that know no locks.
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            bail!(
+                "{what} {} is in use by another program; with a folder of its own (--out) this one can work \
+                 beside it, and `recover` merges their stores later",
+                place.display()
+            );
+        }
     }
-    // There are file systems that know no locks.
-    Ok(file)
+    Ok([file, folder])
 }
 
 #[cfg(test)]

@@ -76,6 +76,8 @@ pub(super) struct RawSpool {
     pending_bytes: usize,
     seen: BTreeMap<Name, HashSet<u64>>,
     seen_count: usize,
+    /// Datagrams of other bundles until room is looked for again.
+    wait: usize,
     hasher: RandomState,
 }
 
@@ -98,6 +100,7 @@ impl RawSpool {
             pending_bytes: 0,
             seen: BTreeMap::new(),
             seen_count: 0,
+            wait: 0,
             hasher: RandomState::new(),
         })
     }
@@ -113,7 +116,11 @@ impl RawSpool {
             block_count: header.block_count,
         };
         if self.names.len() >= MAX_FILES && !self.names.contains_key(&name) {
-            self.drop_scraps()?;
+            // Not for each where that is of no use: it takes a look at all of them.
+            self.wait = self.wait.saturating_sub(1);
+            if self.wait == 0 && self.drop_scraps()? < MAX_FILES / 100 {
+                self.wait = MAX_FILES;
+            }
         }
         let one_more = self.names.len() >= MAX_FILES && !self.names.contains_key(&name);
         if one_more || self.bytes + bytes.len() as u64 > self.limit_bytes {
@@ -127,7 +134,7 @@ impl RawSpool {
         }
         if self.seen_count >= MAX_SEEN {
             // Some may be stored twice from here on, which costs room and nothing else.
-            self.seen.values_mut().for_each(HashSet::clear);
+            self.seen.values_mut().for_each(|seen| *seen = HashSet::new());
             self.seen_count = 0;
         }
         let hash = self.hasher.hash_one(bytes);
@@ -146,17 +153,17 @@ impl RawSpool {
     }
 
     /// Makes room for other bundles by dropping those of which hardly anything came: whoever invents bundles
-    /// would shut out all others for good.
-    fn drop_scraps(&mut self) -> Result<()> {
+    /// would shut out all others for good. How many those were.
+    fn drop_scraps(&mut self) -> Result<usize> {
         let is_scrap = |(name, bytes): (&Name, &u64)| {
             (*bytes <= SCRAP_DATAGRAMS * name.datagram_bytes() as u64).then_some(*name)
         };
         let scraps: Vec<_> = self.names.iter().filter_map(is_scrap).collect();
-        for name in scraps {
+        for name in &scraps {
             let path = self.dir.join(name.file());
             self.remove(&path)?;
         }
-        Ok(())
+        Ok(scraps.len())
     }
 
     /// Appends what is in memory to the files.
@@ -195,7 +202,7 @@ impl RawSpool {
         super::blocks::remove(path)
     }
 
-    /// What is in a file already, if that isn't very much; a datagram that a crash has torn is cut off.
+    /// What is in a file already, as far as that is remembered; a datagram that a crash has torn is cut off.
     fn read_seen(&self, name: &Name) -> Result<HashSet<u64>> {
         let path = self.dir.join(name.file());
         let mut seen = HashSet::new();
@@ -207,12 +214,12 @@ impl RawSpool {
         let file = file.with_context(|| format!("opening {}", path.display()))?;
         let size = file.metadata().with_context(|| format!("reading {}", path.display()))?.len();
         file.set_len(size / each * each).with_context(|| format!("cutting {}", path.display()))?;
-        if size / each < MAX_SEEN as u64 / 4 {
-            replay_one(&path, |bytes| {
+        replay_one(&path, |bytes| {
+            if seen.len() < MAX_SEEN {
                 seen.insert(self.hasher.hash_one(bytes));
-                Ok(())
-            })?;
-        }
+            }
+            Ok(())
+        })?;
         Ok(seen)
     }
 }

@@ -31,15 +31,24 @@ fn content() -> Vec<u8> {
 
 /// The datagrams of a bundle of one file, `extra` repair symbols a block.
 fn datagrams(content: &[u8], extra: u32) -> Vec<Vec<u8>> {
+    datagrams_of(content, extra, &[])
+}
+
+/// With a preview in the head.
+fn datagrams_of(content: &[u8], extra: u32, preview: &[u8]) -> Vec<Vec<u8>> {
     let mut m = Manifest::new("frame 1", "cube", Class::Suspect, 5);
     m.files = vec![FileEntry {
         name: "cube.bil".into(),
         bytes: content.len() as u64,
         sha256: Sha256::digest(content).into(),
     }];
+    if !preview.is_empty() {
+        let (bytes, sha256) = (preview.len() as u64, Sha256::digest(preview).into());
+        m.preview = Some(FileEntry { name: "quicklook.png".into(), bytes, sha256 });
+    }
     let options = SealOptions { symbol_bytes: 128, segment_symbols: 100 };
     let mut sealed = Vec::new();
-    let g = seal_bundle(&key(), ID, &m, &[], &mut &*content, &mut sealed, &options).unwrap();
+    let g = seal_bundle(&key(), ID, &m, preview, &mut &*content, &mut sealed, &options).unwrap();
     assert_eq!(FileHeader::decode(sealed.first_chunk().unwrap()).unwrap().geometry, g);
     let mut out = Vec::new();
     for block in 0..g.block_count {
@@ -317,13 +326,19 @@ fn blocks_that_a_crash_of_the_system_has_taken_come_again() {
 
 #[test]
 fn without_a_head_its_content_is_there_as_far_as_it_came() {
+    [false, true].into_iter().for_each(without_a_head);
+}
+
+/// `head`: it is known how large the head is, so that blocks can be put in their places.
+fn without_a_head(head: bool) {
     let dir = tempfile::tempdir().unwrap();
     let content = content();
-    let all = datagrams(&content, 30);
+    let all = datagrams_of(&content, 30, &[7; 1000]);
     let mut station = station(dir.path());
     let of = |d: &[u8]| *passband_proto::datagram::Datagram::parse(d).unwrap().header();
-    // No head; block 1 as a whole, the even source symbols of block 2, nothing of the others.
+    // One symbol of the head; block 1 as a whole, the even source symbols of block 2, nothing of the others.
     let came = |d: &&Vec<u8>| match of(d) {
+        h if h.block == 0 => head && h.esi == 0,
         h if h.block == 1 => true,
         h => h.block == 2 && h.esi < 100 && h.esi % 2 == 0,
     };
@@ -350,6 +365,36 @@ fn without_a_head_its_content_is_there_as_far_as_it_came() {
     let report = station.report().remove(0);
     assert!(report.complete && !folder.exists() && !dir.path().join("out/partial").exists());
     assert_eq!(fs::read(report.output.unwrap().join("cube.bil")).unwrap(), content);
+}
+
+#[test]
+fn a_bundle_whose_description_is_damaged_begins_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let content = content();
+    let all = datagrams(&content, 30);
+    let push = |all: &[Vec<u8>]| {
+        let mut station = station(dir.path());
+        for d in all {
+            station.push(d).unwrap();
+        }
+        station.settle().unwrap();
+        station.report()
+    };
+    push(&all[..300]);
+    let folder = bundle::folder(&dir.path().join("store"), &(1, 1, ID));
+    fs::write(folder.join("about.json"), "").unwrap();
+    let report = push(&all).remove(0);
+    assert!(report.complete, "{report:?}");
+    // Of a version to come: that is left alone.
+    let text = fs::read_to_string(folder.join("about.json")).unwrap();
+    fs::write(folder.join("about.json"), text.replace("\"schema\":2", "\"schema\":9")).unwrap();
+    fs::remove_file(folder.join("done.json")).unwrap();
+    assert!(push(&all).is_empty() && folder.join(format!("{ID}.pbb")).exists());
+    // And nobody else writes there meanwhile.
+    let held = station(dir.path());
+    let other = Station::open(keys(), &dir.path().join("other"), &dir.path().join("out"));
+    assert!(other.unwrap_err().to_string().contains("in use"));
+    drop(held);
 }
 
 #[test]

@@ -8,8 +8,10 @@ use crate::transfer::belief::Observation;
 const WHOLE_BYTES: usize = 13;
 /// Bytes of an item about blocks, in front of its codes.
 const BLOCKS_BYTES: usize = 21;
-/// How far the `as_of` of blocks in one item may lie apart.
+/// How far the `as_of` of blocks in one item may lie apart, if that takes no more than [`ALIKE_ITEMS`] items.
 const AS_OF_SPREAD: u32 = 64;
+/// Items of a bundle for the sake of their `as_of`.
+const ALIKE_ITEMS: usize = 6;
 
 /// What a station has of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,9 +91,10 @@ impl Builder {
     /// All blocks in one item if they fit into one report, or else in as few as it takes.
     fn add_blocks(&mut self, bundle: &BundleState) {
         let mut rest = bundle.blocks.as_slice();
+        let spread = spread(rest);
         let mut first_block = 0_u32;
         while !rest.is_empty() {
-            let (taken, item, bytes) = longest(bundle.id, first_block, rest);
+            let (taken, item, bytes) = longest(bundle.id, first_block, rest, spread);
             self.add(item, bytes, taken);
             first_block = first_block.saturating_add(u32::try_from(taken).unwrap_or(u32::MAX));
             rest = rest.get(taken..).unwrap_or_default();
@@ -99,9 +102,26 @@ impl Builder {
     }
 }
 
+/// How far apart the `as_of` of blocks in an item may lie for this bundle: as little as few items allow.
+fn spread(blocks: &[BlockState]) -> u32 {
+    let items = |spread: u32| {
+        let (mut rest, mut items) = (blocks, 0);
+        while !rest.is_empty() && items <= ALIKE_ITEMS {
+            rest = rest.get(alike(rest, spread)..).unwrap_or_default();
+            items += 1;
+        }
+        items
+    };
+    let mut spread = AS_OF_SPREAD;
+    while items(spread) > ALIKE_ITEMS && spread < 1 << 24 {
+        spread *= 2;
+    }
+    spread
+}
+
 /// How many of the first blocks were heard of about equally far, those that are whole not counted; at least
 /// one.
-fn alike(blocks: &[BlockState]) -> usize {
+fn alike(blocks: &[BlockState], spread: u32) -> usize {
     let mut range: Option<(u32, u32)> = None;
     let breaks = |block: &BlockState| {
         if block.missing == 0 {
@@ -110,15 +130,15 @@ fn alike(blocks: &[BlockState]) -> usize {
         let (low, high) = range
             .map_or((block.as_of, block.as_of), |(low, high)| (low.min(block.as_of), high.max(block.as_of)));
         range = Some((low, high));
-        high - low > AS_OF_SPREAD
+        high - low > spread
     };
     blocks.iter().position(breaks).unwrap_or(blocks.len()).max(1)
 }
 
 /// An item about as many of the blocks as fit into a report of their own: how many, and its bytes.
-fn longest(id: BundleId, first_block: u32, blocks: &[BlockState]) -> (usize, Item, usize) {
+fn longest(id: BundleId, first_block: u32, blocks: &[BlockState], spread: u32) -> (usize, Item, usize) {
     let room = MAX_ITEM_BYTES - BLOCKS_BYTES;
-    let most = alike(blocks).min(MAX_REPORT_BLOCKS);
+    let most = alike(blocks, spread).min(MAX_REPORT_BLOCKS);
     // More blocks never take fewer codes, but for a run's end: halving finds a length that fits.
     let (mut low, mut high) = (1, most);
     while low < high {

@@ -117,6 +117,12 @@ fn a_gibibyte_is_reported_in_one_short_frame_and_more_in_frames_that_stand_by_th
     assert_eq!(items.iter().map(of).collect::<Vec<_>>(), [(0, 40, 2), (2, 9004, 68), (70, 0, 8)]);
     let bytes: usize = reports.iter().map(|r| seal_report(&key(), [0; 12], r).unwrap().len()).sum();
     assert!(bytes <= 300, "{bytes}");
+
+    // Blocks that were sent by their needs end anywhere: that makes no more items than a few.
+    let scattered = |i: u32| BlockState { missing: 1 + i, as_of: 9_000 + i * 7919 % 3000 };
+    let reports = build(1, 100, report(1).link, &[gibibyte_of(&(0..78).map(scattered).collect::<Vec<_>>())]);
+    let bytes: usize = reports.iter().map(|r| seal_report(&key(), [0; 12], r).unwrap().len()).sum();
+    assert!(bytes <= 300, "{bytes}");
     assert!(build(1, 1, None, &[]).is_empty());
     assert_eq!(build(1, 1, report(1).link, &[]).len(), 1, "the link alone");
 }

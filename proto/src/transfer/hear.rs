@@ -29,7 +29,6 @@ pub(super) fn hear(
     may_be: impl FnOnce(&Observation) -> bool,
 ) -> Effect {
     let mut effect = Effect::default();
-    planner.heard_from(report.station);
     for (place, item) in report.items.iter().enumerate() {
         let id = match item {
             Item::Whole(id) | Item::Blocks { id, .. } => *id,

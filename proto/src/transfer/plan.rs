@@ -72,7 +72,12 @@ pub(super) struct Word {
     heard: Heard,
     /// Of the symbols that had been sent when it was heard, those that were taken into account.
     accounted: u32,
+    /// How often other stations have said that they lack more since.
+    passed_over: u8,
 }
+
+/// A station's word stands no more once others have spoken so often and it has not.
+const SILENT_AFTER: u8 = 8;
 
 /// One block's progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -239,20 +244,24 @@ impl Plan {
         self.density = None;
     }
 
-    /// Takes what a station says of a block; whether it is news. `is_silent` says of a station whether nothing
-    /// has come from it lately: what it said last then stands for nobody who listens.
-    pub(super) fn hear(&mut self, block: u32, heard: Heard, is_silent: impl Fn(u16) -> bool) -> bool {
+    /// Takes what a station says of a block; whether it is news.
+    pub(super) fn hear(&mut self, block: u32, heard: Heard) -> bool {
         let Some(b) = self.blocks.get_mut(block as usize) else { return false };
-        let better = match b.word.map(|word| word.heard) {
+        let better = match b.word.as_mut() {
             None => true,
-            Some(old) if old.station == heard.station => heard.number > old.number,
+            Some(old) if old.heard.station == heard.station => heard.number > old.heard.number,
             // What one station has as a whole is down, whatever others lack.
-            Some(old) if old.need == 0 => false,
-            // Otherwise it matters what who listens lacks; of several the one that lacks least.
-            Some(old) => heard.need < old.need || is_silent(old.station),
+            Some(old) if old.heard.need == 0 => false,
+            // Otherwise it matters what who listens lacks; of several the one that lacks least. What one said
+            // that has fallen silent stands for nobody.
+            Some(old) => {
+                old.passed_over = old.passed_over.saturating_add(1);
+                heard.need < old.heard.need || old.passed_over >= SILENT_AFTER
+            }
         };
         if better {
-            b.word = Some(Word { heard, accounted: b.sent - b.sent_since(heard.as_of) });
+            let accounted = b.sent - b.sent_since(heard.as_of);
+            b.word = Some(Word { heard, accounted, passed_over: 0 });
         }
         better
     }

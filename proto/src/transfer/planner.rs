@@ -36,9 +36,6 @@ const BAND_SHIFT: u32 = 60;
 /// Most bundles that are sent interleaved.
 const GROUP_BUNDLES: usize = 256;
 
-/// A station of which none of so many last reports came is silent.
-const LATELY: usize = 16;
-
 /// Symbols to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PlannedRun {
@@ -71,8 +68,6 @@ pub(super) struct Planner {
     drip_state: u64,
     /// Symbols that a head of so great a need is brought to, under the present belief.
     head_targets: BTreeMap<u32, u32>,
-    /// The stations of the last reports.
-    stations: VecDeque<u16>,
     always_open: bool,
 }
 
@@ -94,7 +89,6 @@ impl Planner {
             drip_after: DRIP_AFTER_SYMBOLS,
             drip_state: !seed,
             head_targets: BTreeMap::new(),
-            stations: VecDeque::new(),
             always_open: false,
         }
     }
@@ -102,12 +96,6 @@ impl Planner {
     /// Whether the link is always open.
     pub(super) fn always_open(self, always_open: bool) -> Self {
         Self { always_open, ..self }
-    }
-
-    /// A report of a station came.
-    pub(super) fn heard_from(&mut self, station: u16) {
-        self.stations.truncate(LATELY - 1);
-        self.stations.push_front(station);
     }
 
     /// Adds a bundle; `marks` are `(block, next esi, sent)` of earlier sessions.
@@ -193,7 +181,7 @@ impl Planner {
         let Some(plan) = self.plans.get_mut(id) else { return false };
         let mut news = false;
         for (block, heard) in words {
-            news |= plan.hear(block, heard, |station| !self.stations.contains(&station));
+            news |= plan.hear(block, heard);
         }
         if news {
             plan.reconsider();

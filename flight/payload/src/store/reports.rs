@@ -41,9 +41,15 @@ impl Catalogue {
                     continue;
                 }
                 let station = report.station;
-                if matches!(item, Item::Whole(_)) {
-                    reports.retain_in((id.0, station, 0)..=(id.0, station, u32::MAX), |_, _| false)?;
-                }
+                // What it speaks of replaces what was said of that before.
+                let last = match item {
+                    Item::Whole(_) => u32::MAX,
+                    Item::Blocks { missing, .. } => {
+                        let more = u32::try_from(missing.len()).unwrap_or(u32::MAX).saturating_sub(1);
+                        first_block.saturating_add(more)
+                    }
+                };
+                reports.retain_in((id.0, station, first_block)..=(id.0, station, last), |_, _| false)?;
                 reports.insert((id.0, station, first_block), (report.number, encode(item).as_slice()))?;
             }
             Ok(())

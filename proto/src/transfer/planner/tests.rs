@@ -186,7 +186,6 @@ fn presumed_rises_with_what_is_sent() {
 
 fn say(p: &mut Planner, number: u64, need: &[u32], as_of: u32) -> bool {
     let words = (0..).zip(need.iter().map(|need| Heard { station: 1, number, as_of, need: *need }));
-    p.heard_from(1);
     p.hear(&A, words)
 }
 
@@ -236,10 +235,7 @@ fn a_station_that_hands_over_does_not_leave_its_wants_behind() {
     while p.next_run().is_some() {}
     let block = |p: &Planner| p.get(&A).unwrap().blocks()[0];
     let word = |station, number, need, as_of| (0, Heard { station, number, as_of, need });
-    let tell = |p: &mut Planner, word: (u32, Heard)| {
-        p.heard_from(word.1.station);
-        p.hear(&A, std::iter::once(word))
-    };
+    let tell = |p: &mut Planner, word: (u32, Heard)| p.hear(&A, std::iter::once(word));
     // Station 2 heard little and sets; station 1 rises later, lacks five as of now, and goes on listening.
     assert!(tell(&mut p, word(2, 1, 87, 13)));
     let now = block(&p).next_esi;
