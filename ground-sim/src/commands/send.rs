@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use passband_proto::bundle::SealOptions;
 use passband_proto::datagram::{DEFAULT_SYMBOL_BYTES, OVERHEAD_BYTES};
 use passband_proto::ids::Class;
-use passband_proto::transfer::{Burst, Offer, Sender, SenderConfig, Worker};
+use passband_proto::transfer::{Burst, Offer, Sender, SenderConfig, Worker, burst_datagrams};
 
 use super::{parse_rate, parse_share, print_json, read_keys};
 use crate::batch::BatchSender;
@@ -23,10 +23,6 @@ const ENOUGH: f64 = 0.99;
 
 /// The largest loss that can be expected.
 const MAX_LOSS: f64 = 0.85;
-/// A burst has so much of the link's time, s; at least one datagram.
-const BURST_S: f64 = 0.02;
-/// Most datagrams of a burst.
-const MAX_BURST: u64 = 64;
 
 /// Seal plain files and send them as the satellite does: a test of a link, its far end and its keys.
 ///
@@ -152,8 +148,10 @@ fn transmit(
         if late || enough {
             break;
         }
-        let left = limit.map_or(MAX_BURST, |limit| limit.saturating_sub(sent.datagrams));
-        burst.set_most(burst_datagrams(args, left));
+        let left = limit.map_or(usize::MAX, |limit| {
+            usize::try_from(limit.saturating_sub(sent.datagrams)).unwrap_or(usize::MAX)
+        });
+        burst.set_most(burst_datagrams(args.rate, args.symbol_bytes).min(left));
         let Some(_) = sender.poll_transmit(store, &mut burst)? else {
             sender.begin_pass();
             continue;
@@ -168,14 +166,6 @@ fn transmit(
     sent.seconds = start.elapsed().as_secs_f64();
     bar.finish_and_clear();
     Ok(sent)
-}
-
-/// Datagrams of the next burst, if so many are left to be sent.
-fn burst_datagrams(args: &SendArgs, left: u64) -> usize {
-    let bits = (f64::from(args.symbol_bytes) + OVERHEAD_BYTES as f64) * 8.0;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
-    let of_rate = (args.rate as f64 * BURST_S / bits).clamp(1.0, MAX_BURST as f64) as u64;
-    usize::try_from(of_rate.min(left).max(1)).unwrap_or(1)
 }
 
 fn all_presumed(sender: &Sender, sealed: &[SealedFile]) -> bool {

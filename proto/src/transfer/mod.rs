@@ -24,5 +24,5 @@ pub use marks::BlockMark;
 pub use plan::{WINDOW_BLOCKS, base_target};
 pub use planner::HEAD_TARGET;
 pub use pool::{EncodeJob, Encoded, PoolLimits};
-pub use sender::{BlockStore, Burst, Offer, Progress, Sender, SenderConfig};
+pub use sender::{BlockStore, Burst, Offer, Progress, Sender, SenderConfig, burst_datagrams, datagrams_in};
 pub use worker::Worker;

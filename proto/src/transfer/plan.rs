@@ -119,16 +119,6 @@ impl Block {
         (self.next_esi - resumed.max(as_of).min(self.next_esi) + before).min(self.sent)
     }
 
-    /// Symbols still to send in this pass to have `wanted`.
-    fn room(&self, wanted: u32) -> u32 {
-        wanted
-            .saturating_sub(self.counted())
-            .min(self.pass_limit().saturating_sub(self.in_pass))
-            .min(ESI_LIMIT.saturating_sub(self.next_esi))
-    }
-}
-
-impl Block {
     /// Symbols of a pass at most.
     fn pass_limit(&self) -> u32 {
         let usual = pass_limit(self.k);
@@ -137,6 +127,14 @@ impl Block {
             return ESI_LIMIT.saturating_sub(self.next_esi) / ALWAYS_SHARE;
         }
         usual
+    }
+
+    /// Symbols still to send in this pass to have `wanted`.
+    fn room(&self, wanted: u32) -> u32 {
+        wanted
+            .saturating_sub(self.counted())
+            .min(self.pass_limit().saturating_sub(self.in_pass))
+            .min(ESI_LIMIT.saturating_sub(self.next_esi))
     }
 }
 

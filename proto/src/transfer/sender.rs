@@ -116,6 +116,26 @@ impl Default for Burst {
     }
 }
 
+/// How many whole datagrams with symbols of this size a link carries in so long.
+#[must_use]
+pub fn datagrams_in(rate_bps: u64, ns: u64, symbol_bytes: u16) -> u64 {
+    let datagram_bits = (u128::from(symbol_bytes) + OVERHEAD_BYTES as u128) * 8;
+    let bits = u128::from(rate_bps) * u128::from(ns) / 1_000_000_000;
+    u64::try_from(bits / datagram_bits).unwrap_or(u64::MAX)
+}
+
+/// How many datagrams a burst is to have on a link of this rate: 20 ms of it, one at least and 64 at most.
+#[must_use]
+pub fn burst_datagrams(rate_bps: u64, symbol_bytes: u16) -> usize {
+    let datagrams = datagrams_in(rate_bps, BURST_NS, symbol_bytes).clamp(1, MAX_BURST);
+    usize::try_from(datagrams).unwrap_or(1)
+}
+
+/// A burst has so much of the link's time, ns; at least one datagram.
+const BURST_NS: u64 = 20_000_000;
+/// Most datagrams of such a burst.
+const MAX_BURST: u64 = 64;
+
 impl Burst {
     /// A burst that is full with so many datagrams (at least one), give or take a few.
     #[must_use]

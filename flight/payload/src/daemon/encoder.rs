@@ -9,11 +9,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
 use passband_proto::bundle::Geometry;
-use passband_proto::datagram::OVERHEAD_BYTES;
 use passband_proto::ids::BundleId;
 use passband_proto::keys::EpochKey;
 use passband_proto::report;
-use passband_proto::transfer::{BlockMark, BlockStore, Burst, Offer, Sender, SenderConfig, Worker};
+use passband_proto::transfer::{
+    BlockMark, BlockStore, Burst, Offer, Sender, SenderConfig, Worker, burst_datagrams, datagrams_in,
+};
 
 use super::bursts::Bursts;
 use super::keys_for;
@@ -27,10 +28,6 @@ use crate::telemetry::Report;
 /// How far the encoder may be ahead of the link, ns of the link's time; at least one burst. With the burst that
 /// is being made it has to stay below [`WRITE_NS`]: what waits longer could be credited before it has left.
 const AHEAD_NS: u64 = 120_000_000;
-/// A burst has so much of the link's time, ns; at least one datagram.
-const BURST_NS: u64 = 20_000_000;
-/// Most datagrams of a burst.
-const MAX_BURST: u64 = 64;
 /// The marks are written once in so much of the link's time, ns.
 const WRITE_NS: u64 = 150_000_000;
 /// How often it is noted how far bundles have got, ms.
@@ -279,7 +276,8 @@ impl Encoder {
 
     fn encode(&mut self, rate_bps: u64) {
         self.follow_rate(rate_bps);
-        let mut burst = Burst::of_at_most(self.burst_datagrams());
+        let mut burst =
+            Burst::of_at_most(burst_datagrams(self.rate_bps, self.shared.config.downlink.symbol_bytes));
         let polled = self.sender.poll_transmit(&mut self.blocks, &mut burst);
         self.moved.extend(burst.bundles());
         if !burst.is_empty() {
@@ -305,23 +303,12 @@ impl Encoder {
         }
     }
 
-    /// How many datagrams a burst has at the present rate.
-    fn burst_datagrams(&self) -> usize {
-        usize::try_from(self.datagrams_in(BURST_NS).clamp(1, MAX_BURST)).unwrap_or(1)
-    }
-
-    /// How many datagrams the link carries in so long.
-    fn datagrams_in(&self, ns: u64) -> u64 {
-        let bytes = u64::from(self.shared.config.downlink.symbol_bytes) + OVERHEAD_BYTES as u64;
-        let bits = u128::from(self.rate_bps) * u128::from(ns) / 1_000_000_000;
-        u64::try_from(bits / (u128::from(bytes) * 8)).unwrap_or(u64::MAX)
-    }
-
     /// Fits the writing of marks to the rate of the link.
     fn follow_rate(&mut self, rate_bps: u64) {
         if rate_bps != self.rate_bps {
             self.rate_bps = rate_bps;
-            let symbols = self.datagrams_in(WRITE_NS).clamp(64, 1 << 20);
+            let symbol_bytes = self.shared.config.downlink.symbol_bytes;
+            let symbols = datagrams_in(rate_bps, WRITE_NS, symbol_bytes).clamp(64, 1 << 20);
             self.sender.set_reserve_symbols(u32::try_from(symbols).unwrap_or(u32::MAX));
         }
     }
