@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -184,14 +184,15 @@ fn read(path: &Path, out: &SyncSender<Vec<Vec<u8>>>, stop: &Arc<AtomicBool>) -> 
     // It may not have grown for long when it is found.
     let age = about.modified().ok().and_then(|time| time.elapsed().ok()).unwrap_or_default();
     let grown = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
-    let end = Arc::new(AtomicU64::new(0));
+    let rewritten = Arc::new(AtomicBool::new(false));
     let tail = Tail {
         file,
         first,
         stop: Arc::clone(stop),
         grown,
         hand_over: Arc::clone(&hand_over),
-        end: Arc::clone(&end),
+        end: 0,
+        rewritten: Arc::clone(&rewritten),
     };
     let mut reader = match CaptureReader::from_reader(name, tail) {
         Ok(reader) => reader,
@@ -205,12 +206,8 @@ fn read(path: &Path, out: &SyncSender<Vec<Vec<u8>>>, stop: &Arc<AtomicBool>) -> 
         }
     };
     hand_over.all();
-    let rewritten = end.load(Ordering::Relaxed) == REWRITTEN;
-    Outcome { stats: reader.stats().clone(), error, rewritten }
+    Outcome { stats: reader.stats().clone(), error, rewritten: rewritten.load(Ordering::Relaxed) }
 }
-
-/// What is noted in place of an end of a file that was written anew.
-const REWRITTEN: u64 = u64::MAX;
 
 /// The first bytes of a file, as many as there are of [`FIRST_BYTES`].
 fn first_bytes(file: &File) -> io::Result<Vec<u8>> {
@@ -255,7 +252,8 @@ struct Tail {
     grown: Instant,
     hand_over: Arc<HandOver>,
     /// How far it was read.
-    end: Arc<AtomicU64>,
+    end: u64,
+    rewritten: Arc<AtomicBool>,
 }
 
 impl Tail {
@@ -267,7 +265,7 @@ impl Tail {
         }
         // It may have been shorter than what is compared.
         self.first = now;
-        Ok(self.file.metadata()?.len() < self.end.load(Ordering::Relaxed))
+        Ok(self.file.metadata()?.len() < self.end)
     }
 }
 
@@ -275,13 +273,13 @@ impl Read for Tail {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
             if self.is_rewritten()? {
-                self.end.store(REWRITTEN, Ordering::Relaxed);
+                self.rewritten.store(true, Ordering::Relaxed);
                 return Ok(0);
             }
             let bytes = self.file.read(buf)?;
             if bytes > 0 || buf.is_empty() {
                 self.grown = Instant::now();
-                self.end.fetch_add(bytes as u64, Ordering::Relaxed);
+                self.end += bytes as u64;
                 return Ok(bytes);
             }
             self.hand_over.all();

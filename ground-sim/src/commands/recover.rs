@@ -14,7 +14,9 @@ use serde::Serialize;
 use super::receive::{all_there, describe_alert, print_raw, print_summary};
 use super::{optional_keys, print_json, stop_on_signals};
 use crate::capture::{CaptureReader, CaptureStats};
-use crate::station::{AlertBook, AlertReport, BundleReport, Counters, LinkLoss, RawReport, Station};
+use crate::station::{
+    AlertBook, AlertReport, BundleReport, Counters, LinkLoss, RawReport, Station, is_store,
+};
 use crate::watch::Watch;
 
 /// Recover bundles from captures: pcap or pcapng files in, products out.
@@ -291,14 +293,6 @@ impl Recoverer {
             alerts_rejected: self.alerts.rejected,
         })
     }
-}
-
-/// Whether a folder is a symbol store: with bundles of its own, or with what was spooled for want of a key.
-fn is_store(folder: &Path) -> bool {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    folder.join("raw").is_dir()
-        || folder.join("lock").is_file()
-        || entries.map(|e| e.path()).any(|path| path.join("about.json").is_file())
 }
 
 fn progress_bar(captures: &[PathBuf], quiet: bool) -> ProgressBar {

@@ -4,51 +4,23 @@
 //! blocks, the sealed file as far as it is there (see [`part`]), and once it is complete
 //! `<id>.pbb` and `done.json` in their place.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::Read;
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
-use passband_proto::bundle::{FILE_HEADER_BYTES, FileHeader, Geometry, Manifest};
+use anyhow::{Context, Result, bail};
+use passband_proto::bundle::{Geometry, Manifest};
 use passband_proto::datagram::{Datagram, SymbolHeader};
-use passband_proto::ids::{BundleId, Class};
 use passband_proto::report::{BlockState, BundleState};
-use serde::{Deserialize, Serialize};
 
-use super::blocks::{OpenBlock, Records, remove, source_symbols, symbols_path};
+use super::blocks::{OpenBlock, remove, source_symbols, symbols_path};
 use super::finish::{Job, Outcome, Task};
+use super::folder::{self, About, Key, MAX_BLOCKS, SCHEMA};
 use super::open_blocks::OpenBlocks;
 use super::part;
-use super::products::{FileReport, write_aside};
+use super::products::write_aside;
 use super::report::{BundleReport, Tally};
 use super::sizes::Sizes;
-
-/// Blocks a bundle may have: 64 GiB in blocks of 64 KiB.
-const MAX_BLOCKS: u32 = 1 << 20;
-/// The layout of a bundle's folder.
-const SCHEMA: u32 = 2;
-
-/// Spacecraft, key epoch, id.
-pub(super) type Key = (u16, u16, BundleId);
-
-/// What identifies a bundle and never changes, and its class as last sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct About {
-    pub(super) schema: u32,
-    pub(super) spacecraft: u16,
-    pub(super) epoch: u16,
-    pub(super) id: BundleId,
-    pub(super) symbol_bytes: u16,
-    pub(super) block_count: u32,
-    pub(super) class: Class,
-}
-
-impl About {
-    pub(super) fn key(&self) -> Key {
-        (self.spacecraft, self.epoch, self.id)
-    }
-}
 
 /// What became of a symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +67,7 @@ impl Bundle {
             block_count: header.block_count,
             class: header.class,
         };
-        let dir = folder(store, &about.key());
+        let dir = folder::of(store, &about.key());
         fs::create_dir_all(&dir).with_context(|| format!("making the folder {}", dir.display()))?;
         write_aside(&dir.join("about.json"), &serde_json::to_vec(&about)?)?;
         Ok(Self::new(about, dir))
@@ -103,9 +75,9 @@ impl Bundle {
 
     /// Takes up a folder of the store.
     pub(super) fn resume(dir: &Path) -> Result<Self> {
-        let about = read_about(dir)?;
+        let about = folder::read_about(dir)?;
         let mut this = Self::new(about, dir.to_owned());
-        if let Some(report) = done_report(dir) {
+        if let Some(report) = folder::done_report(dir) {
             this.complete = Some(report);
             return Ok(this);
         }
@@ -113,7 +85,7 @@ impl Bundle {
         let part = part::path(dir, &this.about);
         if this.sealed_path().is_file() && !part.is_file() {
             if part::noted(dir).is_empty()
-                && let Some(geometry) = sealed_geometry(&this.sealed_path())
+                && let Some(geometry) = folder::sealed_geometry(&this.sealed_path())
             {
                 part::note_all(dir, &geometry)?;
             }
@@ -125,12 +97,8 @@ impl Bundle {
                 this.whole.insert(block);
             }
         }
-        let entries = fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))?;
-        for entry in entries {
-            let path = entry.with_context(|| format!("reading {}", dir.display()))?.path();
-            if path.extension().is_some_and(|e| e == "sym")
-                && let Err(e) = this.resume_block(&path)
-            {
+        for (block, path) in folder::symbol_files(dir)? {
+            if let Err(e) = this.resume_block(block, &path) {
                 this.faults.push(format!("{e:#}"));
             }
         }
@@ -157,9 +125,10 @@ impl Bundle {
         }
     }
 
-    fn resume_block(&mut self, path: &Path) -> Result<()> {
-        let number = path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse().ok());
-        let Some(block) = number.filter(|block| *block < self.about.block_count) else { return Ok(()) };
+    fn resume_block(&mut self, block: u32, path: &Path) -> Result<()> {
+        if block >= self.about.block_count {
+            return Ok(());
+        }
         if self.whole.contains(&block) {
             return remove(path);
         }
@@ -304,18 +273,8 @@ impl Bundle {
                 self.job_for(block)
             }
             Outcome::Bad { block, what } => {
-                self.decoding.remove(&block);
-                if let Some(open) = self.open.get_mut(block) {
-                    open.flush()?;
-                }
-                self.open.remove(block);
-                // What came since its symbols were put aside may be enough.
-                let again = symbols_path(&self.dir, block).exists() && self.open.take_up(block).is_ok();
-                if !self.whole.iter().any(|whole| self.sizes.are_alike(*whole, block)) {
-                    self.sizes.forget(block);
-                }
                 self.fault(what);
-                if again { self.job_for(block) } else { Ok(None) }
+                self.begin_again(block)
             }
             Outcome::Lost { blocks } => {
                 self.finishing = false;
@@ -355,6 +314,21 @@ impl Bundle {
                 Ok(None)
             }
         }
+    }
+
+    /// The symbols of a block were put aside; the job it is ready for all the same, if it is.
+    fn begin_again(&mut self, block: u32) -> Result<Option<Job>> {
+        self.decoding.remove(&block);
+        if let Some(open) = self.open.get_mut(block) {
+            open.flush()?;
+        }
+        self.open.remove(block);
+        // What came since may be enough.
+        let again = symbols_path(&self.dir, block).exists() && self.open.take_up(block).is_ok();
+        if !self.whole.iter().any(|whole| self.sizes.are_alike(*whole, block)) {
+            self.sizes.forget(block);
+        }
+        if again { self.job_for(block) } else { Ok(None) }
     }
 
     /// Whether it is complete, and its product there.
@@ -454,99 +428,6 @@ impl Bundle {
     }
 
     fn sealed_path(&self) -> PathBuf {
-        self.dir.join(format!("{}.pbb", self.about.id))
+        folder::sealed_path(&self.dir, &self.about.id)
     }
-}
-
-/// Where a bundle is in the store.
-pub(super) fn folder(store: &Path, (spacecraft, epoch, id): &Key) -> PathBuf {
-    store.join(format!("{spacecraft}-{epoch}-{id}"))
-}
-
-/// What a folder of the store says of itself.
-pub(super) fn read_about(dir: &Path) -> Result<About> {
-    let path = dir.join("about.json");
-    let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-    let about: About = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
-    ensure!(
-        about.schema == SCHEMA,
-        "a symbol store of schema {} (this version knows {SCHEMA})",
-        about.schema
-    );
-    ensure!((1..=MAX_BLOCKS).contains(&about.block_count), "{}: no such number of blocks", path.display());
-    ensure!(about.symbol_bytes > 0, "{}: no such symbol size", path.display());
-    Ok(about)
-}
-
-/// Whether what a folder says of itself is damaged, and not just of another version.
-pub(super) fn is_unreadable(dir: &Path) -> bool {
-    fs::read(dir.join("about.json"))
-        .is_ok_and(|text| serde_json::from_slice::<serde_json::Value>(&text).is_err())
-}
-
-/// Moves a folder out of the way; what is in it stays for whoever wants to look.
-pub(super) fn put_aside(dir: &Path) -> Result<()> {
-    let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or("bundle");
-    let free = (0..1000).map(|n| dir.with_file_name(format!("aside-{n}-{name}"))).find(|path| !path.exists());
-    let aside = free.with_context(|| format!("{} was put aside a thousand times", dir.display()))?;
-    fs::rename(dir, &aside).with_context(|| format!("renaming {}", dir.display()))
-}
-
-/// The report of a bundle that was completed before.
-pub(super) fn done_report(dir: &Path) -> Option<BundleReport> {
-    serde_json::from_slice(&fs::read(dir.join("done.json")).ok()?).ok()
-}
-
-/// Whether the product of a bundle that was completed before is in the folder `out`.
-pub(super) fn product_is_in(out: &Path, report: &BundleReport) -> bool {
-    let Some(name) = report.output.as_ref().and_then(|output| output.file_name()) else { return false };
-    let folder = out.join(name);
-    let there = |file: &FileReport| {
-        fs::metadata(folder.join(&file.name)).is_ok_and(|about| about.len() == file.bytes)
-    };
-    folder.is_dir() && report.files.iter().all(there)
-}
-
-/// Sees to it that a bundle that was completed before is finished once more, from its sealed file: what of
-/// that is damaged is received again.
-pub(super) fn finish_again(dir: &Path) -> Result<()> {
-    let about = read_about(dir)?;
-    let sealed = dir.join(format!("{}.pbb", about.id));
-    if let Some(geometry) = sealed_geometry(&sealed) {
-        part::note_all(dir, &geometry)?;
-    }
-    remove(&dir.join("done.json"))
-}
-
-/// What the header of a sealed file says, if it can be read.
-fn sealed_geometry(sealed: &Path) -> Option<Geometry> {
-    let mut head = [0; FILE_HEADER_BYTES];
-    File::open(sealed).ok()?.read_exact(&mut head).ok()?;
-    Some(FileHeader::decode(&head).ok()?.geometry)
-}
-
-/// The report of a bundle in the store, without taking it up.
-pub(super) fn glance(dir: &Path) -> Result<BundleReport> {
-    let about = read_about(dir)?;
-    if let Some(report) = done_report(dir) {
-        return Ok(report);
-    }
-    let whole: BTreeMap<u32, u32> = part::noted(dir).into_iter().collect();
-    let mut sizes = Sizes::of(&about);
-    let mut received = 0;
-    for (block, bytes) in &whole {
-        sizes.fits(*block, *bytes);
-        received += u64::from(source_symbols(*bytes, about.symbol_bytes));
-    }
-    for block in (0..about.block_count).filter(|block| !whole.contains_key(block)) {
-        let path = symbols_path(dir, block);
-        let Ok(records) = Records::open(&path, about.symbol_bytes) else { continue };
-        sizes.fits(block, records.block_bytes);
-        let k = source_symbols(records.block_bytes, about.symbol_bytes);
-        received += super::blocks::symbols_in(&path, about.symbol_bytes).min(u64::from(k));
-    }
-    let needed = sizes.source_symbols().max(received);
-    let blocks_complete = u32::try_from(whole.len()).unwrap_or(u32::MAX);
-    let tally = Tally { blocks_complete, received, needed, complete: false };
-    Ok(BundleReport::new(&about, None, &tally))
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Verdict;
+use super::symbols::{PAGE, Pages};
 
 /// Counts of datagrams.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -45,22 +46,18 @@ const MAX_PAGES: usize = 4096;
 
 /// Which datagrams were heard: one that comes twice, from two captures say, was heard once.
 #[derive(Debug, Clone, Default)]
-struct Seen(BTreeMap<(u16, u64), Box<[u64; 64]>>);
+struct Seen(Pages<(u16, u64)>);
 
 impl Seen {
     /// Adds one; whether it is new.
     fn insert(&mut self, spacecraft: u16, link_seq: u64) -> bool {
-        let page = (spacecraft, link_seq / 4096);
-        if self.0.len() >= MAX_PAGES && !self.0.contains_key(&page) {
+        let page = (spacecraft, link_seq / u64::from(PAGE));
+        let Pages(pages) = &mut self.0;
+        if pages.len() >= MAX_PAGES && !pages.contains_key(&page) {
             // The earliest are least likely to come again.
-            self.0.pop_first();
+            pages.pop_first();
         }
-        let words = self.0.entry(page).or_insert_with(|| Box::new([0; 64]));
-        let (word, bit) = ((link_seq % 4096 / 64) as usize, 1_u64 << (link_seq % 64));
-        let Some(word) = words.get_mut(word) else { return true };
-        let new = *word & bit == 0;
-        *word |= bit;
-        new
+        self.0.insert(page, u32::try_from(link_seq % u64::from(PAGE)).unwrap_or_default())
     }
 }
 
@@ -160,6 +157,6 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let mut c = Counters::default();
         (0..3 * MAX_PAGES as u64).for_each(|page| c.heard(1, page * 4096));
-        assert_eq!(c.seen.0.len(), MAX_PAGES);
+        assert_eq!(c.seen.0.0.len(), MAX_PAGES);
     }
 }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use passband_proto::bundle::Head;
 use serde::Serialize;
 
-use super::bundle::About;
+use super::folder::About;
 use super::products::{FileReport, describe, folder_name, free_name, hex, sha256_file, write_aside};
 
 /// The product of a bundle that isn't whole.

@@ -15,8 +15,8 @@ use passband_proto::fountain::BlockDecoder;
 use passband_proto::keyring::KeyRing;
 
 use super::blocks::{Records, source_symbols};
-use super::bundle::{About, Key};
 use super::draft::{Draft, Range};
+use super::folder::{self, About, Key};
 use super::part::PartFile;
 use super::products::{OpenedBundle, open_sealed_file, write_aside};
 use super::subsets;
@@ -156,18 +156,19 @@ impl Finisher {
     fn head(&mut self, job: &Job) -> Result<Outcome> {
         let out = self.out.clone();
         let held = self.hold(job)?;
-        match held.sound(job, 0) {
-            Some(sealed) => Ok(held.open_head(&job.about, &out, sealed)),
-            None => held.lose(vec![0]),
+        if held.opened(job, 0).is_none() {
+            return held.lose(vec![0]);
         }
+        let sealed = held.part.read(&job.geometry, 0)?;
+        Ok(held.open_head(&job.about, &out, sealed))
     }
 
     /// Makes the sealed file, and the product.
     fn finish(&mut self, job: &Job, written: &BTreeSet<u32>) -> Result<Outcome> {
-        let sealed = job.dir.join(format!("{}.pbb", job.about.id));
+        let sealed = folder::sealed_path(&job.dir, &job.about.id);
         let out = self.out.clone();
         let held = self.hold(job)?;
-        if held.sound(job, 0).is_none() {
+        if held.opened(job, 0).is_none() {
             return held.lose(vec![0]);
         }
         if held.ready_draft(job, &out)?.head().content.is_some() {
@@ -182,15 +183,18 @@ impl Finisher {
             super::draft::remove_folder(&out.join("partial").join(name));
             return Ok(Outcome::Complete(Box::new(opened)));
         }
-        let mut lost = held.fill(job, |block| !written.contains(&block))?;
-        let mut files = held.ready_draft(job, &out)?.check()?;
-        if lost.is_empty() && files.is_err() {
-            // What was written in between isn't what was opened: once more, all of it.
-            lost = held.fill(job, |_| true)?;
-            files = held.ready_draft(job, &out)?.check()?;
-        }
+        let lost = held.fill(job, |block| !written.contains(&block))?;
         if !lost.is_empty() {
             return held.lose(lost);
+        }
+        let mut files = held.ready_draft(job, &out)?.check()?;
+        if files.is_err() {
+            // What was written in between isn't what was opened: once more, all of it.
+            let lost = held.fill(job, |_| true)?;
+            if !lost.is_empty() {
+                return held.lose(lost);
+            }
+            files = held.ready_draft(job, &out)?.check()?;
         }
         let files = match files {
             Ok(files) => files,
@@ -221,8 +225,7 @@ impl Finisher {
         for &block in whole.iter().filter(|block| **block > 0) {
             if !written.contains(&block) {
                 // What a crash has taken is found out, and asked for again, when the bundle is finished.
-                let Some(mut plain) = held.sound(job, block) else { continue };
-                held.opener.open(block, &mut plain)?;
+                let Some(plain) = held.opened(job, block) else { continue };
                 held.put(block, &plain)?;
             }
             let Some(draft) = &held.draft else { continue };
@@ -259,8 +262,7 @@ impl Finisher {
         let segment = u64::from(segment_bytes.saturating_sub(SEAL_BYTES));
         let mut present = Ranges::default();
         for block in whole.iter().filter(|block| **block > 0) {
-            let Some(mut plain) = held.sound(job, *block) else { continue };
-            opener.open(*block, &mut plain)?;
+            let Some(plain) = held.opened(job, *block) else { continue };
             let base = u64::from(block - 1) * segment;
             present.add(base, plain.len() as u64);
             file.write_all_at(&plain, base).with_context(failed)?;
@@ -348,22 +350,18 @@ impl Held {
     fn fill(&mut self, job: &Job, which: impl Fn(u32) -> bool) -> Result<Vec<u32>> {
         let mut lost = Vec::new();
         for block in (1..job.geometry.block_count).filter(|block| which(*block)) {
-            let opened = self.part.read(&job.geometry, block).and_then(|mut plain| {
-                self.opener.open(block, &mut plain)?;
-                Ok(plain)
-            });
-            match opened {
-                Ok(plain) => drop(self.put(block, &plain)?),
-                Err(_) => lost.push(block),
+            match self.opened(job, block) {
+                Some(plain) => drop(self.put(block, &plain)?),
+                None => lost.push(block),
             }
         }
         Ok(lost)
     }
 
-    /// A block as it was sealed, if it is what the log says it is.
-    fn sound(&self, job: &Job, block: u32) -> Option<Vec<u8>> {
-        let sealed = self.part.read(&job.geometry, block).ok()?;
-        self.opener.open(block, &mut sealed.clone()).ok().map(|()| sealed)
+    /// What is in a block, if that is what the log says it is.
+    fn opened(&self, job: &Job, block: u32) -> Option<Vec<u8>> {
+        let mut plain = self.part.read(&job.geometry, block).ok()?;
+        self.opener.open(block, &mut plain).ok().map(|()| plain)
     }
 
     /// Notes that blocks have to come again.

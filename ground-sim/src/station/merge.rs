@@ -1,37 +1,23 @@
 //! The symbols that another station's store holds: those of open blocks, and the source symbols of blocks that
 //! are whole. Its files are read and never changed: that station may be at work.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use passband_proto::bundle::{FILE_HEADER_BYTES, FileHeader, Geometry};
 use passband_proto::datagram::SymbolHeader;
 
 use super::blocks::Records;
-use super::bundle::{About, read_about};
+use super::folder::{About, read_about, sealed_path, symbol_files};
 use super::part;
 use super::sizes::Sizes;
-
-/// The folders of a store's bundles.
-pub(super) fn bundles(store: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(store).with_context(|| format!("reading {}", store.display()))?;
-    let mut dirs = Vec::new();
-    for entry in entries {
-        let dir = entry.with_context(|| format!("reading {}", store.display()))?.path();
-        if dir.join("about.json").is_file() {
-            dirs.push(dir);
-        }
-    }
-    dirs.sort();
-    Ok(dirs)
-}
 
 /// Hands on the symbols of a bundle's folder.
 pub(super) fn symbols(dir: &Path, mut each: impl FnMut(&SymbolHeader, &[u8]) -> Result<()>) -> Result<()> {
     let about = read_about(dir)?;
-    let sealed = dir.join(format!("{}.pbb", about.id));
+    let sealed = sealed_path(dir, &about.id);
     if let Ok(file) = File::open(&sealed) {
         let mut head = [0; FILE_HEADER_BYTES];
         file.read_exact_at(&mut head, 0).with_context(|| format!("reading {}", sealed.display()))?;
@@ -45,10 +31,7 @@ pub(super) fn symbols(dir: &Path, mut each: impl FnMut(&SymbolHeader, &[u8]) -> 
         sizes.fits(*block, *bytes);
     }
     let mut open = Vec::new();
-    for entry in fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
-        let path = entry.with_context(|| format!("reading {}", dir.display()))?.path();
-        let number = path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse::<u32>().ok());
-        let Some(block) = number.filter(|_| path.extension().is_some_and(|e| e == "sym")) else { continue };
+    for (block, path) in symbol_files(dir)? {
         // One that doesn't begin as it should holds nothing that can be used.
         let Ok(records) = Records::open(&path, about.symbol_bytes) else { continue };
         sizes.fits(block, records.block_bytes);

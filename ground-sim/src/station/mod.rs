@@ -16,6 +16,7 @@ mod bundle;
 mod counters;
 mod draft;
 mod finish;
+mod folder;
 pub mod live;
 mod merge;
 mod open_blocks;
@@ -30,17 +31,18 @@ mod workshop;
 
 pub use alerts::{AlertBook, AlertReport};
 pub use counters::{Counters, LinkLoss};
+pub use folder::is_store;
 pub(crate) use products::hex;
 pub use products::{FileReport, OpenedBundle, open_sealed_file, sha256_file, sha256_hex};
 pub use raw::{RawReport, raw_spools};
 pub use report::BundleReport;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use passband_proto::datagram::{self, Datagram, OVERHEAD_BYTES};
 use passband_proto::ids::BundleId;
 use passband_proto::keyring::KeyRing;
@@ -48,8 +50,9 @@ use passband_proto::keys::TagKey;
 use passband_proto::report::BundleState;
 use passband_proto::transfer::belief::Observation;
 
-use bundle::{Bundle, Key, Taken};
+use bundle::{Bundle, Taken};
 use finish::{Finisher, Job};
+use folder::Key;
 use raw::RawSpool;
 use workshop::{THREADS, Workshop};
 
@@ -115,7 +118,7 @@ impl Station {
         for dir in [store, out] {
             fs::create_dir_all(dir).with_context(|| format!("making the folder {}", dir.display()))?;
         }
-        let locks = lock(store, out)?;
+        let locks = folder::lock(store, out)?;
         let tag_keys = keys.iter().map(|k| ((k.spacecraft(), k.epoch()), k.tag_key())).collect();
         let raw_limit = if keys.is_empty() { RAW_LIMIT_BYTES } else { KEYED_RAW_LIMIT_BYTES };
         let mut station = Self {
@@ -173,9 +176,9 @@ impl Station {
         raw::replay(&dir.join("raw"), |bytes| self.push(bytes).map(drop))?;
         let mut bytes = vec![0; usize::from(u16::MAX) + OVERHEAD_BYTES];
         let mut without_key = 0_u64;
-        for bundle in merge::bundles(dir)? {
-            let known = |about: bundle::About| self.tag_keys.contains_key(&(about.spacecraft, about.epoch));
-            if bundle::read_about(&bundle).is_ok_and(|about| !known(about)) {
+        for bundle in folder::bundles(dir)? {
+            let known = |about: folder::About| self.tag_keys.contains_key(&(about.spacecraft, about.epoch));
+            if folder::read_about(&bundle).is_ok_and(|about| !known(about)) {
                 without_key += 1;
                 continue;
             }
@@ -384,19 +387,19 @@ impl Station {
             return Ok(());
         }
         let mut jobs = Vec::new();
-        let dir = bundle::folder(&self.store, &key);
+        let dir = folder::of(&self.store, &key);
         let bundle = if dir.join("about.json").exists() {
-            let gone = |done| !bundle::product_is_in(&self.out, &done);
-            let again = self.remakes && bundle::done_report(&dir).is_some_and(gone);
-            let ready = if again { bundle::finish_again(&dir) } else { Ok(()) };
+            let gone = |done| !folder::product_is_in(&self.out, &done);
+            let again = self.remakes && folder::done_report(&dir).is_some_and(gone);
+            let ready = if again { blocks::remove(&dir.join("done.json")) } else { Ok(()) };
             match ready.and_then(|()| Bundle::resume(&dir)) {
                 Ok(mut bundle) => {
                     jobs = bundle.jobs_to_resume()?;
                     bundle
                 }
-                Err(e) if bundle::is_unreadable(&dir) => {
+                Err(e) if folder::is_unreadable(&dir) => {
                     tracing::warn!("{} is put aside: {e:#}", dir.display());
-                    bundle::put_aside(&dir)?;
+                    folder::put_aside(&dir)?;
                     Bundle::create(&self.store, datagram.header(), datagram.symbol_bytes())?
                 }
                 Err(e) => {
@@ -476,13 +479,7 @@ impl Station {
     /// Takes note of the bundles of the store, goes on with those that are not complete, and takes in what
     /// was spooled without the keys that are there now.
     fn take_up(&mut self) -> Result<()> {
-        let entries = fs::read_dir(&self.store)
-            .with_context(|| format!("reading the symbol store {}", self.store.display()))?;
-        for entry in entries {
-            let path = entry.context("reading the symbol store")?.path();
-            if !path.join("about.json").is_file() {
-                continue;
-            }
+        for path in folder::bundles(&self.store)? {
             if let Err(e) = self.take_up_bundle(&path) {
                 tracing::warn!("{} is left alone: {e:#}", path.display());
             }
@@ -504,19 +501,21 @@ impl Station {
     }
 
     fn take_up_bundle(&mut self, dir: &Path) -> Result<()> {
-        let about = bundle::read_about(dir)?;
+        let about = folder::read_about(dir)?;
         let known = self.tag_keys.contains_key(&(about.spacecraft, about.epoch));
-        let done = bundle::done_report(dir).is_some();
-        if done || !known || self.weight > MAX_WEIGHT / 2 {
-            let mut report = bundle::glance(dir)?;
+        if let Some(mut report) = folder::done_report(dir) {
             // The folders may have been moved since.
             if let Some(name) = report.output.as_ref().and_then(|output| output.file_name())
-                && bundle::product_is_in(&self.out, &report)
+                && folder::product_is_in(&self.out, &report)
             {
                 report.output = Some(self.out.join(name));
-                report.sealed = Some(dir.join(format!("{}.pbb", about.id)));
+                report.sealed = Some(folder::sealed_path(dir, &about.id));
             }
             self.remember(about.key(), report);
+            return Ok(());
+        }
+        if !known || self.weight > MAX_WEIGHT / 2 {
+            self.remember(about.key(), folder::glance(dir, &about)?);
             return Ok(());
         }
         let mut bundle = Bundle::resume(dir)?;
@@ -525,25 +524,6 @@ impl Station {
         self.bundles.insert(about.key(), bundle);
         jobs.into_iter().try_for_each(|job| self.workshop.give(job))
     }
-}
-
-/// Locks a store and an output folder: two that write the same files would spoil what each of them has.
-fn lock(store: &Path, out: &Path) -> Result<[File; 2]> {
-    let path = store.join("lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = file.with_context(|| format!("opening {}", path.display()))?;
-    let folder = File::open(out).with_context(|| format!("opening the folder {}", out.display()))?;
-    for (file, what, place) in [(&file, "the symbol store", store), (&folder, "the output folder", out)] {
-        // There are file systems that know no locks.
-        if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            bail!(
-                "{what} {} is in use by another program; with a folder of its own (--out) this one can work \
-                 beside it, and `recover` merges their stores later",
-                place.display()
-            );
-        }
-    }
-    Ok([file, folder])
 }
 
 #[cfg(test)]

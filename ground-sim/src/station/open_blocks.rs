@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::blocks::{OpenBlock, source_symbols, symbols_path};
 
@@ -50,20 +50,24 @@ impl OpenBlocks {
         self.clock += 1;
         if !self.held.contains_key(&block) {
             self.make_room(busy)?;
+            let open = self.begin(block, block_bytes)?;
+            self.held.insert(block, (0, open));
         }
-        let on_disk = self.on_disk.remove(&block).is_some();
-        let (dir, symbol_bytes) = (&self.dir, self.symbol_bytes);
-        let new = || OpenBlock::new(dir, block, block_bytes, symbol_bytes);
-        if on_disk {
-            let opened = match OpenBlock::resume(dir, block, symbol_bytes) {
-                Err(e) if !is_gone(&e) => return Err(e),
-                opened => opened.ok().filter(|open| open.block_bytes() == block_bytes),
-            };
-            self.held.insert(block, (0, opened.unwrap_or_else(new)));
-        }
-        let (used, open) = self.held.entry(block).or_insert_with(|| (0, new()));
+        let (used, open) = self.held.get_mut(&block).context("a block was put to disk in between")?;
         *used = self.clock;
         Ok(open)
+    }
+
+    /// A block as it is on disk, or a new one.
+    fn begin(&mut self, block: u32, block_bytes: u32) -> Result<OpenBlock> {
+        if self.on_disk.remove(&block).is_some() {
+            match OpenBlock::resume(&self.dir, block, self.symbol_bytes) {
+                Ok(open) if open.block_bytes() == block_bytes => return Ok(open),
+                Err(e) if !is_gone(&e) => return Err(e),
+                _ => {}
+            }
+        }
+        Ok(OpenBlock::new(&self.dir, block, block_bytes, self.symbol_bytes))
     }
 
     /// Takes up a block that is on disk; its sealed size.

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use passband_proto::bundle::{FileHeader, Geometry};
 use passband_proto::crc32c;
 
-use super::bundle::About;
+use super::folder::About;
 
 const RECORD_BYTES: usize = 12;
 

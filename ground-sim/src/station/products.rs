@@ -14,7 +14,7 @@ use passband_proto::keyring::KeyRing;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::bundle::About;
+use super::folder::About;
 
 /// A file that was written out.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use passband_proto::bundle::{Geometry, Manifest};
 use passband_proto::ids::Class;
 use serde::{Deserialize, Serialize};
 
-use super::bundle::About;
+use super::folder::About;
 use super::products::FileReport;
 
 /// What the station knows of a bundle.

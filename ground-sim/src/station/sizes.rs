@@ -4,7 +4,7 @@
 use passband_proto::bundle::Geometry;
 
 use super::blocks::source_symbols;
-use super::bundle::About;
+use super::folder::About;
 
 /// What is known of the sizes of a bundle's blocks.
 #[derive(Debug)]

@@ -1,17 +1,39 @@
-//! Which encoding symbol ids of a block are known.
+//! Which encoding symbol ids of a block are known, and other numbers that lie close together.
 
 use std::collections::BTreeMap;
 
 use passband_proto::datagram::ESI_LIMIT;
 
-/// Ids of a page.
-const PAGE_IDS: u32 = 4096;
-const PAGE_WORDS: usize = (PAGE_IDS / 64) as usize;
+/// Numbers of a page.
+pub(super) const PAGE: u32 = 4096;
+const PAGE_WORDS: usize = (PAGE / 64) as usize;
 
-/// A set of ids below 2²⁴, held in pages of 512 bytes: those of a sender lie close together.
+/// A set of numbers, held in pages of 512 bytes: those that come lie close together.
+#[derive(Debug, Clone)]
+pub(super) struct Pages<K>(pub(super) BTreeMap<K, Box<[u64; PAGE_WORDS]>>);
+
+impl<K: Ord> Default for Pages<K> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<K: Ord> Pages<K> {
+    /// Adds the number at a place of a page, below [`PAGE`]; whether it is new.
+    pub(super) fn insert(&mut self, page: K, place: u32) -> bool {
+        let words = self.0.entry(page).or_insert_with(|| Box::new([0; PAGE_WORDS]));
+        let bit = 1_u64 << (place % 64);
+        let Some(word) = words.get_mut((place / 64) as usize) else { return false };
+        let new = *word & bit == 0;
+        *word |= bit;
+        new
+    }
+}
+
+/// A set of encoding symbol ids.
 #[derive(Debug, Default)]
 pub(super) struct SymbolSet {
-    pages: BTreeMap<u32, Box<[u64; PAGE_WORDS]>>,
+    pages: Pages<u32>,
     count: u32,
     end: u32,
 }
@@ -22,11 +44,7 @@ impl SymbolSet {
         if esi >= ESI_LIMIT {
             return false;
         }
-        let page = self.pages.entry(esi / PAGE_IDS).or_insert_with(|| Box::new([0; PAGE_WORDS]));
-        let (word, bit) = ((esi % PAGE_IDS / 64) as usize, 1_u64 << (esi % 64));
-        let Some(word) = page.get_mut(word) else { return false };
-        let new = *word & bit == 0;
-        *word |= bit;
+        let new = self.pages.insert(esi / PAGE, esi % PAGE);
         self.count += u32::from(new);
         self.end = self.end.max(esi + 1);
         new
@@ -55,6 +73,6 @@ mod tests {
             assert!(!set.insert(esi));
         }
         assert!(!set.insert(ESI_LIMIT));
-        assert_eq!((set.count(), set.end(), set.pages.len()), (6, ESI_LIMIT, 3));
+        assert_eq!((set.count(), set.end(), set.pages.0.len()), (6, ESI_LIMIT, 3));
     }
 }

@@ -79,6 +79,12 @@ fn datagrams_of(content: &[u8], extra: u32, preview: &[u8]) -> Vec<Vec<u8>> {
     out
 }
 
+fn push_all<'a>(station: &mut Station, datagrams: impl IntoIterator<Item = &'a Vec<u8>>) {
+    for d in datagrams {
+        station.push(d).unwrap();
+    }
+}
+
 fn station(dir: &Path) -> Station {
     Station::open(keys(), &dir.join("store"), &dir.join("out")).unwrap()
 }
@@ -123,9 +129,7 @@ fn a_restart_at_any_moment_goes_on_where_the_last_flush_was() {
     let content = content();
     for (pass, datagrams) in datagrams(&content, 4).chunks(37).enumerate() {
         let mut station = station(dir.path());
-        for d in datagrams {
-            station.push(d).unwrap();
-        }
+        push_all(&mut station, datagrams);
         // Half of the time nothing is waited for: the thread that decodes is stopped at its next job.
         if pass % 2 == 0 {
             station.flush().unwrap();
@@ -171,9 +175,7 @@ fn other_keys_other_spacecraft_and_conflicting_claims_are_refused() {
     for noise in [&b""[..], b"PB", &[0; 2000]] {
         assert!(matches!(station.push(noise).unwrap(), Verdict::Rejected(_)));
     }
-    for d in &all {
-        station.push(d).unwrap();
-    }
+    push_all(&mut station, &all);
     station.settle().unwrap();
     assert!(station.report()[0].complete);
 }
@@ -189,9 +191,7 @@ fn a_store_with_rubbish_in_it_still_opens() {
         fs::write(store.join(name).join(file), b"rubbish").unwrap();
     }
     let mut station = station(dir.path());
-    for d in &datagrams(&content(), 2) {
-        station.push(d).unwrap();
-    }
+    push_all(&mut station, &datagrams(&content(), 2));
     station.settle().unwrap();
     assert!(station.report().iter().any(|b| b.complete));
 }
@@ -229,9 +229,7 @@ fn half_of_the_source_symbols_are_half_of_the_content() {
     let share = present as f64 / content.len() as f64;
     assert!((0.49..0.51).contains(&share), "{share}");
 
-    for d in &datagrams(&content, 0) {
-        station.push(d).unwrap();
-    }
+    push_all(&mut station, &datagrams(&content, 0));
     station.settle().unwrap();
     let report = station.report().remove(0);
     assert!(report.complete && !partial.exists());
@@ -269,9 +267,7 @@ fn without_keys_datagrams_are_spooled_put_together_and_used_once_there_is_a_key(
 
     // All of it at one antenna: sealed there, opened elsewhere.
     let mut alone = Station::open(KeyRing::default(), &antenna.join("store"), &antenna.join("out")).unwrap();
-    for d in &all {
-        alone.push(d).unwrap();
-    }
+    push_all(&mut alone, &all);
     let sealed = alone.assemble().unwrap().remove(0).unverified.unwrap();
     let opened = open_sealed_file(&sealed, &keys(), &dir.path().join("opened")).unwrap();
     assert_eq!(fs::read(opened.output.join("cube.bil")).unwrap(), content);
@@ -293,13 +289,11 @@ fn blocks_that_a_crash_of_the_system_has_taken_come_again() {
         let dir = tempfile::tempdir().unwrap();
         let mut before = station(dir.path());
         let last = all.iter().map(|d| of_block(d)).max().unwrap();
-        for d in all.iter().filter(|d| of_block(d) != last) {
-            before.push(d).unwrap();
-        }
+        push_all(&mut before, all.iter().filter(|d| of_block(d) != last));
         before.settle().unwrap();
         drop(before);
         // What the log says is there never came to the disk: zeros.
-        let folder = bundle::folder(&dir.path().join("store"), &(1, 1, ID));
+        let folder = folder::of(&dir.path().join("store"), &(1, 1, ID));
         let part = folder.join(format!("{ID}.part"));
         let mut bytes = fs::read(&part).unwrap();
         let start = if damaged == 0 { 64 } else { bytes.len() - 1000 };
@@ -307,16 +301,12 @@ fn blocks_that_a_crash_of_the_system_has_taken_come_again() {
         fs::write(&part, bytes).unwrap();
 
         let mut after = station(dir.path());
-        for d in all.iter().filter(|d| of_block(d) == last) {
-            after.push(d).unwrap();
-        }
+        push_all(&mut after, all.iter().filter(|d| of_block(d) == last));
         after.settle().unwrap();
         let report = after.report().remove(0);
         assert!(!report.complete && report.faults.is_empty(), "{report:?}");
         assert!(after.states(1, 1, 1)[0].blocks.iter().any(|block| block.missing > 0));
-        for d in &all {
-            after.push(d).unwrap();
-        }
+        push_all(&mut after, &all);
         after.settle().unwrap();
         let report = after.report().remove(0);
         assert!(report.complete, "block {damaged}: {report:?}");
@@ -342,9 +332,7 @@ fn without_a_head(head: bool) {
         h if h.block == 1 => true,
         h => h.block == 2 && h.esi < 100 && h.esi % 2 == 0,
     };
-    for d in all.iter().filter(came) {
-        station.push(d).unwrap();
-    }
+    push_all(&mut station, all.iter().filter(came));
     station.settle().unwrap();
     let folder = station.report()[0].partial.clone().unwrap();
     let about: serde_json::Value =
@@ -358,9 +346,7 @@ fn without_a_head(head: bool) {
     }
     let segment = usize::try_from(about["segment_bytes"].as_u64().unwrap()).unwrap();
     assert!(bytes > segment + segment / 3 && bytes <= segment * 3 / 2 + 128, "{bytes} of {segment}");
-    for d in &all {
-        station.push(d).unwrap();
-    }
+    push_all(&mut station, &all);
     station.settle().unwrap();
     let report = station.report().remove(0);
     assert!(report.complete && !folder.exists() && !dir.path().join("out/partial").exists());
@@ -374,14 +360,12 @@ fn a_bundle_whose_description_is_damaged_begins_again() {
     let all = datagrams(&content, 30);
     let push = |all: &[Vec<u8>]| {
         let mut station = station(dir.path());
-        for d in all {
-            station.push(d).unwrap();
-        }
+        push_all(&mut station, all);
         station.settle().unwrap();
         station.report()
     };
     push(&all[..300]);
-    let folder = bundle::folder(&dir.path().join("store"), &(1, 1, ID));
+    let folder = folder::of(&dir.path().join("store"), &(1, 1, ID));
     fs::write(folder.join("about.json"), "").unwrap();
     let report = push(&all).remove(0);
     assert!(report.complete, "{report:?}");
@@ -407,14 +391,10 @@ fn a_product_that_is_gone_is_made_again_from_what_is_sound_of_its_sealed_file() 
         if remake {
             station.remake_products();
         }
-        for d in &all {
-            station.push(d).unwrap();
-        }
+        push_all(&mut station, &all);
         station.settle().unwrap();
         // What turned out to be damaged comes again.
-        for d in &all {
-            station.push(d).unwrap();
-        }
+        push_all(&mut station, &all);
         station.settle().unwrap();
         station.report().remove(0)
     };
@@ -426,7 +406,7 @@ fn a_product_that_is_gone_is_made_again_from_what_is_sound_of_its_sealed_file() 
     assert!(push_all("out", true).complete);
     assert_eq!(fs::read(&file).unwrap(), content);
     // Into another folder, from a sealed file that was damaged since.
-    let sealed = bundle::folder(&dir.path().join("store"), &(1, 1, ID)).join(format!("{ID}.pbb"));
+    let sealed = folder::of(&dir.path().join("store"), &(1, 1, ID)).join(format!("{ID}.pbb"));
     let mut bytes = fs::read(&sealed).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -497,9 +477,7 @@ fn a_report_says_what_is_missing_as_of_when() {
     assert_eq!((state.blocks[2].missing, state.blocks[2].as_of), (45, 109));
     assert_eq!((state.blocks[3].missing, state.blocks[3].as_of), (100, 0), "unheard of");
     assert!(station.states(1, 2, 9).is_empty());
-    for d in &all {
-        station.push(d).unwrap();
-    }
+    push_all(&mut station, &all);
     station.settle().unwrap();
     assert!(station.states(1, 1, 9)[0].blocks.is_empty(), "all of it is there");
     assert!(station.observation(1, 5).unwrap().span > 0);
