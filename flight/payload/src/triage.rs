@@ -12,18 +12,12 @@ use passband_proto::bundle::MAX_PREVIEW_BYTES;
 use passband_proto::ids::{BundleId, Class};
 use passband_spectral::Class as SpectralClass;
 use passband_spectral::cube::{Cube, ReadAt};
-use passband_spectral::envi::{DataType, Header};
 use passband_spectral::quicklook::{QuicklookParams, quicklook_png};
 use passband_spectral::target::Target;
-use passband_spectral::triage::{BoundingBox, Params, Report, Triage, TriageError, triage};
+use passband_spectral::triage::{Params, Report, Sink, Triage, TriageError, triage};
 use serde::{Deserialize, Serialize};
 
 use crate::telemetry::SCHEMA;
-
-/// Pixels kept around the strongest plume in the chip.
-const CHIP_MARGIN: usize = 16;
-/// Longest side of the chip, pixels.
-const CHIP_SIDE: usize = 256;
 
 /// The verdict as it goes down: `NAME.detections.json`, and `result.json` of `passband triage`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,25 +47,25 @@ pub struct ProductFile {
 pub struct Products {
     /// What the frame is worth.
     pub class: Class,
-    /// The detector's maps and report.
+    /// The detector's report and what goes with it.
     pub triage: Triage,
     /// The verdict as JSON, one line.
     pub verdict_json: Vec<u8>,
     /// The quicklook, PNG; none if it couldn't be made: then why.
     pub quicklook: Result<Vec<u8>, String>,
-    /// The enhancement map around the strongest plume of an alert or a suspect: an ENVI header and its
-    /// data.
+    /// The cut-out around the most probable plume of an alert or a suspect: an ENVI header and its data.
     pub chip: Vec<ProductFile>,
 }
 
-/// Examines a frame.
+/// Examines a frame; `maps` gets the detector's maps.
 pub fn examine<R: ReadAt>(
     name: &str,
     cube: &Cube<R>,
     target: &Target,
     params: &Params,
+    maps: &mut dyn Sink,
 ) -> Result<Products, ExamineError> {
-    let triage = triage(cube, target, params).map_err(ExamineError::Triage)?;
+    let triage = triage(cube, target, params, maps).map_err(ExamineError::Triage)?;
     let verdict = Verdict {
         schema: SCHEMA,
         frame: name.to_owned(),
@@ -83,7 +77,7 @@ pub fn examine<R: ReadAt>(
     Ok(Products {
         class: class(triage.report.class),
         quicklook: quicklook(name, cube, &triage),
-        chip: chip(name, &triage).unwrap_or_default(),
+        chip: chip(name, &triage),
         verdict_json,
         triage,
     })
@@ -126,11 +120,6 @@ pub fn alert(
     })
 }
 
-/// The enhancement map as `enhancement.f32` holds it: little endian, line by line.
-pub fn f32_bytes(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|v| v.to_le_bytes()).collect()
-}
-
 /// The quicklook, made smaller until it fits into a bundle's head.
 fn quicklook<R: ReadAt>(name: &str, cube: &Cube<R>, triage: &Triage) -> Result<Vec<u8>, String> {
     let mut params = QuicklookParams { title: name.to_owned(), ..QuicklookParams::default() };
@@ -146,37 +135,13 @@ fn quicklook<R: ReadAt>(name: &str, cube: &Cube<R>, triage: &Triage) -> Result<V
     }
 }
 
-/// The enhancement map around the first detection, where the frame is worth it; `None` otherwise.
-fn chip(name: &str, triage: &Triage) -> Option<Vec<ProductFile>> {
-    let report = &triage.report;
-    if !matches!(report.class, SpectralClass::Alert | SpectralClass::Suspect) {
-        return None;
-    }
-    let BoundingBox { line0, line1, sample0, sample1 } = report.detections.first()?.bbox;
-    let (line, lines) = around(line0, line1, report.lines)?;
-    let (sample, samples) = around(sample0, sample1, report.samples)?;
-    let mut values = Vec::with_capacity(lines * samples);
-    for row in triage.enhancement_ppm_m.chunks_exact(report.samples).skip(line).take(lines) {
-        values.extend_from_slice(row.get(sample..sample + samples)?);
-    }
-    let mut header = Header::new(samples, values.len() / samples, 1, DataType::F32);
-    header.data_units = Some("ppm m".to_owned());
-    header.description = Some(format!(
-        "{} enhancement of {name} from line {line}, sample {sample}, counted from 0",
-        report.target
-    ));
-    Some(vec![
-        ProductFile { name: format!("{name}.chip.hdr"), bytes: header.to_text().into_bytes() },
-        ProductFile { name: format!("{name}.chip.img"), bytes: f32_bytes(&values) },
-    ])
-}
-
-/// `from..to` with a margin, cut to the frame and to the chip's longest side: its start and length.
-fn around(from: u32, to: u32, size: usize) -> Option<(usize, usize)> {
-    let start = (from as usize).saturating_sub(CHIP_MARGIN);
-    let end = (to as usize).saturating_add(CHIP_MARGIN).min(size);
-    let length = end.checked_sub(start)?.min(CHIP_SIDE);
-    (length > 0).then_some((start, length))
+/// The chip's files; none without a chip.
+fn chip(name: &str, triage: &Triage) -> Vec<ProductFile> {
+    let Some(chip) = &triage.chip else { return Vec::new() };
+    vec![
+        ProductFile { name: format!("{name}.chip.hdr"), bytes: chip.header.to_text().into_bytes() },
+        ProductFile { name: format!("{name}.chip.img"), bytes: chip.data.clone() },
+    ]
 }
 
 #[expect(
@@ -227,14 +192,17 @@ impl core::error::Error for ExamineError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use passband_spectral::triage::{Detection, Quality};
+    use passband_spectral::envi::{DataType, Header};
+    use passband_spectral::triage::{BoundingBox, Detection, NoMaps, Quality};
 
-    fn with_plume() -> Triage {
+    fn with_plume() -> Report {
         let detection = Detection {
             label: 1,
             probability: 0.987,
             peak_ppm_m: 900.0,
             mean_ppm_m: 400.0,
+            mass_kg: None,
+            rate_kg_h: None,
             pixels: 12,
             bbox: BoundingBox { line0: 30, line1: 33, sample0: 2, sample1: 6 },
             centroid: [31.2, f32::NAN],
@@ -242,38 +210,26 @@ mod tests {
             spectral_match: 0.8,
             contrast: 0.0,
         };
-        let report = Report {
+        Report {
             class: SpectralClass::Alert,
             probability: 0.987,
             reason: "a plume".into(),
             target: "CH4".into(),
             detections: vec![detection],
+            candidates: 1,
+            rejections: vec![],
             quality: Quality::default(),
             noise_ppm_m: Some(50.0),
             window_nm: None,
             bands_used: 30,
             lines: 40,
             samples: 50,
-        };
-        let map = (0_u16..2000).map(f32::from).collect();
-        Triage { report, enhancement_ppm_m: map, mask: vec![0; 2000], plume: vec![0; 2000] }
-    }
-
-    #[test]
-    fn the_chip_is_the_map_around_the_plume_cut_to_the_frame() {
-        let files = chip("f1", &with_plume()).unwrap();
-        let header = Header::parse(std::str::from_utf8(&files[0].bytes).unwrap()).unwrap();
-        assert_eq!((header.lines, header.samples), (26, 22), "lines 14..40, samples 0..22");
-        assert_eq!(header.data_bytes(), files[1].bytes.len() as u64);
-        let first = f32::from_le_bytes(files[1].bytes[..4].try_into().unwrap());
-        assert_eq!(first.to_bits(), (14.0_f32 * 50.0).to_bits());
-        assert_eq!(around(10, 900, 1000), Some((0, 256)));
-        assert_eq!(around(990, 1000, 20), None);
+        }
     }
 
     #[test]
     fn the_alert_says_what_the_best_detection_is() {
-        let report = with_plume().report;
+        let report = with_plume();
         let alert = alert(3, 9, "f1", &report, Some(BundleId([1; 12]))).unwrap();
         assert_eq!((alert.number, alert.probability_permille, alert.line, alert.sample), (3, 987, 31, 0));
         assert_eq!((alert.gas.as_str(), alert.frame.as_str(), alert.plumes), ("ch4", "f1", 1));
@@ -286,7 +242,7 @@ mod tests {
         header.wavelengths_nm = Some(vec![450.0, 550.0, 650.0, 850.0, 2300.0]);
         let data: Vec<u8> = (0..480_u32).map(|i| u8::try_from(i * 37 % 251).unwrap()).collect();
         let cube = Cube::new(header, data).unwrap();
-        let examine = || examine("f1", &cube, &Target::ch4(), &Params::default()).unwrap();
+        let examine = || examine("f1", &cube, &Target::ch4(), &Params::default(), &mut NoMaps).unwrap();
         let (a, b) = (examine(), examine());
         assert_eq!((&a.verdict_json, &a.quicklook), (&b.verdict_json, &b.quicklook));
         let verdict: Verdict = serde_json::from_slice(&a.verdict_json).unwrap();

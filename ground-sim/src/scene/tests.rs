@@ -1,14 +1,14 @@
 use passband_spectral::Class;
 use passband_spectral::cube::Cube;
 use passband_spectral::target::Target;
-use passband_spectral::triage::{Params, Report, triage};
+use passband_spectral::triage::{NoMaps, Params, Report, triage};
 
 use super::*;
 
 fn report(params: &SceneParams) -> Report {
     let scene = generate(params).unwrap();
     let cube = Cube::new(scene.header, scene.data).unwrap();
-    triage(&cube, &Target::ch4(), &Params::default()).unwrap().report
+    triage(&cube, &Target::ch4(), &Params::default(), &mut NoMaps).unwrap().report
 }
 
 #[test]

@@ -15,7 +15,7 @@ use passband_proto::ids::{BundleId, Class};
 use passband_proto::keys::EpochKey;
 use passband_spectral::cube::{Cube, ReadAt};
 use passband_spectral::target::Target;
-use passband_spectral::triage::Params;
+use passband_spectral::triage::{NoMaps, Params};
 use sha2::{Digest, Sha256};
 
 use super::drafts::{Content, Draft, Hashes, drafts, new_frame};
@@ -135,13 +135,15 @@ impl Intake<'_> {
     fn examine(&self, frame: &OpenFrame) -> Result<Products, IntakeError> {
         let header = parse_header(&frame.header).map_err(IntakeError::Malformed)?;
         let cube = Cube::new(header, &frame.data).map_err(|e| IntakeError::Malformed(e.to_string()))?;
-        triage::examine(&frame.files.name, &cube, self.target, self.params).map_err(|e: ExamineError| {
-            if e.is_read_error() {
-                IntakeError::Later(e.to_string())
-            } else {
-                IntakeError::Malformed(e.to_string())
-            }
-        })
+        triage::examine(&frame.files.name, &cube, self.target, self.params, &mut NoMaps).map_err(
+            |e: ExamineError| {
+                if e.is_read_error() {
+                    IntakeError::Later(e.to_string())
+                } else {
+                    IntakeError::Malformed(e.to_string())
+                }
+            },
+        )
     }
 
     fn hash(&self, frame: &OpenFrame) -> Result<Hashes, IntakeError> {

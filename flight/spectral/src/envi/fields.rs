@@ -38,6 +38,9 @@ pub(super) fn header(entries: &Entries) -> Result<Header, EnviError> {
         data_ignore_value: number(entries, "data ignore value", |_| true, &mut notes),
         data_units: text(entries, "data units"),
         sun_elevation_deg: number(entries, "sun elevation", |v| (-90.0..=90.0).contains(&v), &mut notes),
+        pixel_size_m: pixel_size(entries, &mut notes),
+        wind_m_s: number(entries, "wind speed", |v| (0.0..=200.0).contains(&v), &mut notes),
+        band_names: names(entries, bands),
         default_bands,
         description: text(entries, "description"),
         notes,
@@ -155,6 +158,34 @@ fn number(
         ));
     }
     value
+}
+
+/// The side of a pixel: the mean of both sides in `pixel size`, else in `map info`, where the units are metres.
+fn pixel_size(entries: &Entries, notes: &mut Vec<String>) -> Option<f64> {
+    let (entry, skipped) = match entries.get("pixel size") {
+        Some(entry) => (entry, 0),
+        // Projection, reference pixel (x, y), its easting and northing, then the pixel's width and height.
+        None => (entries.get("map info")?, 5),
+    };
+    let words: Vec<&str> = entry.value.split(',').map(str::trim).collect();
+    let units = words
+        .iter()
+        .find_map(|w| w.to_lowercase().strip_prefix("units")?.trim().strip_prefix('=').map(str::to_owned));
+    let in_metres = units.is_none_or(|u| u.trim().starts_with("met"));
+    let sides = words.get(skipped..).unwrap_or_default().iter().map_while(|w| w.parse::<f64>().ok());
+    let sides: Vec<f64> = sides.take(2).filter(|s| (0.01..=100_000.0).contains(s)).collect();
+    if in_metres && !sides.is_empty() {
+        return Some(sides.iter().sum::<f64>() / sides.len() as f64);
+    }
+    notes.push(format!("line {}: no size of a pixel in metres; left out", entry.line));
+    None
+}
+
+/// `band names`, if there is one for each band.
+fn names(entries: &Entries, bands: usize) -> Option<Vec<String>> {
+    let names: Vec<String> =
+        entries.get("band names")?.value.split(',').map(|n| n.trim().to_owned()).collect();
+    (names.len() == bands).then_some(names)
 }
 
 fn text(entries: &Entries, name: &str) -> Option<String> {

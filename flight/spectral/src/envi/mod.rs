@@ -56,6 +56,12 @@ pub struct Header {
     pub data_units: Option<String>,
     /// Elevation of the sun above the horizon, degrees.
     pub sun_elevation_deg: Option<f64>,
+    /// Side of a pixel on the ground, m.
+    pub pixel_size_m: Option<f64>,
+    /// Wind over the scene, m/s (a field of our own, `wind speed`).
+    pub wind_m_s: Option<f64>,
+    /// Names of the bands.
+    pub band_names: Option<Vec<String>>,
     /// Red, green, blue: zero-based bands that the writer proposes for display.
     pub default_bands: Option<[usize; 3]>,
     /// Free text.
@@ -89,6 +95,9 @@ impl Header {
             data_ignore_value: None,
             data_units: None,
             sun_elevation_deg: None,
+            pixel_size_m: None,
+            wind_m_s: None,
+            band_names: None,
             default_bands: None,
             description: None,
             notes: Vec::new(),

@@ -30,6 +30,15 @@ pub(super) fn text(header: &Header) -> String {
     if let Some(value) = header.sun_elevation_deg {
         field(&mut out, "sun elevation", &value);
     }
+    if let Some(value) = header.pixel_size_m {
+        field(&mut out, "pixel size", &format_args!("{{{value}, {value}, units=Meters}}"));
+    }
+    if let Some(value) = header.wind_m_s {
+        field(&mut out, "wind speed", &value);
+    }
+    if let Some(names) = &header.band_names {
+        list(&mut out, "band names", names.iter().map(|n| unbraced(n).replace([',', '\r', '\n'], " ")));
+    }
     if let Some(bands) = header.default_bands {
         list(&mut out, "default bands", bands.iter().map(|b| b.saturating_add(1)));
     }

@@ -12,7 +12,7 @@ use core::fmt;
 use crate::Class;
 use crate::cube::{Cube, CubeError, ReadAt};
 use crate::numeric::{f32_of, quantile};
-use crate::triage::{Triage, nearest_band, pixel};
+use crate::triage::{Detection, Triage, nearest_band, pixel};
 use canvas::{Canvas, Rgb, blend, byte, heat, text_width};
 use scale::{Scale, round_up, tick};
 
@@ -57,8 +57,7 @@ pub fn quicklook_png<R: ReadAt>(
     params: &QuicklookParams,
 ) -> Result<Vec<u8>, QuicklookError> {
     let header = cube.header();
-    let pixels = header.samples.saturating_mul(header.lines);
-    if [triage.mask.len(), triage.plume.len(), triage.enhancement_ppm_m.len()] != [pixels; 3] {
+    if (triage.report.samples, triage.report.lines) != (header.samples, header.lines) {
         return Err(QuicklookError::Mismatch);
     }
     let (max_width, max_height) = (params.max_width.clamp(64, 4096), params.max_height.clamp(64, 4096));
@@ -112,9 +111,6 @@ fn read_cells<R: ReadAt>(cube: &Cube<R>, triage: &Triage, join: usize) -> Result
     let mut cells = vec![empty; columns * header.lines.div_ceil(join)];
     let mut counts = vec![[0.0_f32; 3]; cells.len()];
     let mut values = Vec::new();
-    let probable = |label: u16| {
-        triage.report.detections.iter().any(|d| d.label == label && d.probability >= SHOWN_PROBABILITY)
-    };
     for line in 0..header.lines {
         cube.lines_f32(line, 1, &bands, &mut values)?;
         let row = line / join * columns;
@@ -129,22 +125,15 @@ fn read_cells<R: ReadAt>(cube: &Cube<R>, triage: &Triage, join: usize) -> Result
                 }
             }
         }
-        let from = line * samples;
-        let said =
-            triage.mask.iter().zip(&triage.plume).zip(&triage.enhancement_ppm_m).skip(from).take(samples);
-        for (sample, ((flags, label), alpha)) in said.enumerate() {
-            let Some(cell) = cells.get_mut(row + sample / join) else { continue };
-            cell.clear &= flags & (pixel::BAD | pixel::CLOUD | pixel::SATURATED) == 0;
-            if *label != 0 {
-                let shown = probable(*label);
-                cell.shown |= shown;
-                if cell.label == 0 || shown {
-                    cell.label = *label;
-                }
-                cell.alpha = cell.alpha.max(*alpha);
+        for sample in 0..samples {
+            let hides =
+                triage.overview.at(line, sample) & (pixel::BAD | pixel::CLOUD | pixel::SATURATED) != 0;
+            if let Some(cell) = cells.get_mut(row + sample / join) {
+                cell.clear &= !hides;
             }
         }
     }
+    mark_plumes(&mut cells, triage, columns, join);
     for (cell, counts) in cells.iter_mut().zip(counts) {
         for (value, count) in cell.colour.iter_mut().zip(counts) {
             *value = if count > 0.0 { *value / count } else { f32::NAN };
@@ -153,8 +142,28 @@ fn read_cells<R: ReadAt>(cube: &Cube<R>, triage: &Triage, join: usize) -> Result
     Ok(cells)
 }
 
+/// Marks the cells that hold a plume's pixels.
+fn mark_plumes(cells: &mut [Cell], triage: &Triage, columns: usize, join: usize) {
+    for plume in &triage.plumes {
+        let of = |d: &&Detection| d.label == plume.label;
+        let shown =
+            triage.report.detections.iter().find(of).is_some_and(|d| d.probability >= SHOWN_PROBABILITY);
+        for run in &plume.runs {
+            let row = run.line as usize / join * columns;
+            for (sample, alpha) in (run.sample as usize..).zip(&run.enhancement_ppm_m) {
+                let Some(cell) = cells.get_mut(row + sample / join) else { continue };
+                cell.shown |= shown;
+                if cell.label == 0 || shown {
+                    cell.label = plume.label;
+                }
+                cell.alpha = cell.alpha.max(f32::from(*alpha));
+            }
+        }
+    }
+}
+
 /// Bands near red, green and blue; else those the header proposes; else three from all over the cube.
-fn rgb_bands(header: &crate::envi::Header) -> [usize; 3] {
+pub(crate) fn rgb_bands(header: &crate::envi::Header) -> [usize; 3] {
     let near = RGB_NM.map(|nm| nearest_band(header, nm, RGB_REACH_NM));
     if let [Some(red), Some(green), Some(blue)] = near {
         return [red, green, blue];

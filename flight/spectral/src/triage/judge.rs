@@ -37,6 +37,8 @@ pub(super) fn detections(judged: &[(Candidate, Option<Look>, f32)]) -> Vec<(Dete
                 probability: *probability,
                 peak_ppm_m: candidate.peak_ppm_m,
                 mean_ppm_m: candidate.mean_ppm_m,
+                mass_kg: None,
+                rate_kg_h: None,
                 pixels: u32::try_from(candidate.pixels.len()).unwrap_or(u32::MAX),
                 bbox: candidate.bbox,
                 centroid: candidate.centroid,

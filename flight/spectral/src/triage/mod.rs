@@ -38,10 +38,13 @@ use core::fmt;
 
 mod bands;
 mod block;
+mod chip;
 mod filter;
 mod judge;
 mod linalg;
+mod maps;
 mod masks;
+mod overview;
 mod params;
 mod plumes;
 mod report;
@@ -49,8 +52,12 @@ mod screen;
 mod significance;
 mod spectrum;
 
+pub use maps::{MapLines, Maps, NoMaps, Sink};
 pub use params::{Logistic, Params};
-pub use report::{BoundingBox, Detection, Flag, Quality, Report, Triage, pixel};
+pub use report::{
+    BoundingBox, Chip, Detection, Estimate, Flag, Overview, Plume, Quality, Reason, Rejection, Report, Run,
+    Triage, pixel,
+};
 
 pub(crate) use bands::nearest_band;
 
@@ -67,7 +74,12 @@ use spectrum::{Frame, Look};
 /// Looks at a frame.
 ///
 /// Memory: the window's samples of one block of lines ([`Params::work_bytes`]) and some 40 bytes a pixel.
-pub fn triage<R: ReadAt>(cube: &Cube<R>, target: &Target, params: &Params) -> Result<Triage, TriageError> {
+pub fn triage<R: ReadAt>(
+    cube: &Cube<R>,
+    target: &Target,
+    params: &Params,
+    sink: &mut dyn Sink,
+) -> Result<Triage, TriageError> {
     let header = cube.header();
     let pixels = header.samples.saturating_mul(header.lines);
     if pixels > params.max_pixels {
@@ -81,26 +93,59 @@ pub fn triage<R: ReadAt>(cube: &Cube<R>, target: &Target, params: &Params) -> Re
         None => Err(Flag::NoGasWindow),
     };
     let quality = quality(&scan, found.as_ref().err().copied(), params);
-    let mut plume = vec![0; pixels];
+    let mut plumes = Vec::new();
     let (mut detections, mut noise_ppm_m) = (Vec::new(), None);
     if let Ok(found) = &found {
         noise_ppm_m = Some(found.noise_ppm_m);
         for (detection, candidate) in judge::detections(&found.judged) {
+            let mut runs: Vec<Run> = Vec::new();
             for &at in &candidate.pixels {
-                plume.get_mut(at).into_iter().for_each(|p| *p = detection.label);
+                let (line, sample) = (at / header.samples, at % header.samples);
+                let value = chip::whole(scan.alpha_ppm_m.get(at).copied().unwrap_or(f32::NAN));
+                match runs.last_mut() {
+                    Some(run)
+                        if run.line as usize == line
+                            && run.sample as usize + run.enhancement_ppm_m.len() == sample =>
+                    {
+                        run.enhancement_ppm_m.push(value)
+                    }
+                    _ => runs.push(Run {
+                        line: line as u32,
+                        sample: sample as u32,
+                        enhancement_ppm_m: vec![value],
+                    }),
+                }
             }
+            plumes.push(Plume { label: detection.label, runs });
             detections.push(detection);
         }
     }
     let searched = found.as_ref().map(|_| target.name()).map_err(|flag| *flag);
     let (class, probability, reason) = judge::verdict(&detections, &quality, searched, params);
     let used = window.as_ref().filter(|_| found.is_ok());
+    let chip = match detections.first().and_then(|d| chip::extent(d.bbox, header.lines, header.samples)) {
+        Some(extent) if matches!(class, crate::Class::Alert | crate::Class::Suspect) => {
+            let [l, n, s, w] = extent;
+            let cut: Vec<f32> = scan
+                .alpha_ppm_m
+                .chunks_exact(header.samples)
+                .skip(l)
+                .take(n)
+                .flat_map(|r| r.get(s..s + w).unwrap_or_default())
+                .copied()
+                .collect();
+            Some(chip::chip(cube, extent, target.name(), &cut)?)
+        }
+        _ => None,
+    };
     let report = Report {
         class,
         probability,
         reason,
         target: target.name().to_owned(),
         detections,
+        candidates: found.as_ref().map_or(0, |f| f.judged.len() as u32),
+        rejections: Vec::new(),
         quality,
         noise_ppm_m,
         window_nm: used.and_then(|w| Some([*w.wavelengths_nm.first()?, *w.wavelengths_nm.last()?])),
@@ -108,7 +153,21 @@ pub fn triage<R: ReadAt>(cube: &Cube<R>, target: &Target, params: &Params) -> Re
         lines: header.lines,
         samples: header.samples,
     };
-    Ok(Triage { report, enhancement_ppm_m: scan.alpha_ppm_m, mask: scan.mask, plume })
+    let mut overview = Overview::new(header.samples, header.lines);
+    for (line, flags) in scan.mask.chunks_exact(header.samples).enumerate() {
+        overview.add(line, flags);
+    }
+    let nothing = vec![f32::NAN; pixels];
+    let (sigma, score) = found.as_ref().map_or((&nothing, &nothing), |f| (&f.sigma, &f.score));
+    sink.lines(&MapLines {
+        first: 0,
+        samples: header.samples,
+        enhancement_ppm_m: &scan.alpha_ppm_m,
+        sigma_ppm_m: sigma,
+        score,
+        mask: &scan.mask,
+    });
+    Ok(Triage { report, plumes, overview, chip })
 }
 
 /// What one pass over the frame's samples gave.
@@ -230,6 +289,8 @@ fn measure(
 /// What the search found.
 struct Found {
     noise_ppm_m: f32,
+    sigma: Vec<f32>,
+    score: Vec<f32>,
     judged: Vec<(Candidate, Option<Look>, f32)>,
 }
 
@@ -262,7 +323,8 @@ fn search<R: ReadAt>(
         let probability = judge::probability(&candidate, look, &params.logistic);
         judged.push((candidate, look, probability));
     }
-    Ok(Ok(Found { noise_ppm_m, judged }))
+    let score = map.sigmas.clone();
+    Ok(Ok(Found { noise_ppm_m, sigma, score, judged }))
 }
 
 fn quality(scan: &Scan, not_searched: Option<Flag>, params: &Params) -> Quality {

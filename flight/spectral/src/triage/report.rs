@@ -3,21 +3,89 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Class;
+use crate::envi::Header;
 
-/// The result for one frame: the verdict and the maps behind it, each of `lines × samples` pixels.
+/// The result for one frame. The maps behind it, `lines × samples` pixels each, go to the caller's
+/// [`Sink`](super::Sink) while they are made; what is kept here is bounded whatever the frame's size.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Triage {
     /// The verdict.
     pub report: Report,
-    /// Added gas column of each pixel, ppm·m; NaN where it was not measured.
-    pub enhancement_ppm_m: Vec<f32>,
-    /// Flags of each pixel: see [`pixel`].
-    pub mask: Vec<u8>,
-    /// Number of the detection that the pixel belongs to ([`Detection::label`]), 0: none.
-    pub plume: Vec<u16>,
+    /// The pixels of the reported detections, in their order.
+    pub plumes: Vec<Plume>,
+    /// The state of the pixels, coarsely, for a picture.
+    pub overview: Overview,
+    /// The cut-out around the most probable plume of an alert or a suspect.
+    pub chip: Option<Chip>,
 }
 
-/// Bits of [`Triage::mask`].
+impl Triage {
+    /// Number of the detection that each pixel belongs to ([`Detection::label`]), 0: none; `lines × samples` of them.
+    pub fn labels(&self) -> Vec<u16> {
+        let samples = self.report.samples;
+        let mut labels = vec![0; samples.saturating_mul(self.report.lines)];
+        for plume in &self.plumes {
+            for run in &plume.runs {
+                let from = (run.line as usize).saturating_mul(samples).saturating_add(run.sample as usize);
+                let to = from.saturating_add(run.enhancement_ppm_m.len());
+                labels.get_mut(from..to).unwrap_or_default().fill(plume.label);
+            }
+        }
+        labels
+    }
+}
+
+/// The pixels of a detection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plume {
+    /// [`Detection::label`].
+    pub label: u16,
+    /// Its pixels, line by line.
+    pub runs: Vec<Run>,
+}
+
+/// Neighbouring pixels of one line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// The line, from 0.
+    pub line: u32,
+    /// The first sample, from 0.
+    pub sample: u32,
+    /// The enhancement of each pixel, whole ppm·m.
+    pub enhancement_ppm_m: Vec<i16>,
+}
+
+/// The state of the pixels in cells of `join × join`, line by line.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Overview {
+    /// Side of a cell, pixels.
+    pub join: usize,
+    /// Cells of a line of cells.
+    pub columns: usize,
+    /// All flags ([`pixel`]) that occur in the cell.
+    pub flags: Vec<u8>,
+}
+
+/// A cut-out of the frame, as ENVI: `i16`, four bands: enhancement in ppm·m ([`Chip::NO_DATA`] where not measured),
+/// then red, green and blue from 0 to 255.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chip {
+    /// First line of the frame in it.
+    pub line: usize,
+    /// First sample of the frame in it.
+    pub sample: usize,
+    /// Its header.
+    pub header: Header,
+    /// Its data.
+    pub data: Vec<u8>,
+}
+
+impl Chip {
+    /// The value of a pixel that was not measured.
+    pub const NO_DATA: i16 = i16::MIN;
+}
+
+/// Bits of a pixel's flags ([`super::MapLines::mask`], [`Overview::flags`]).
 pub mod pixel {
     /// Bright and white: cloud, or something that hides the ground as well.
     pub const CLOUD: u8 = 1;
@@ -27,6 +95,8 @@ pub mod pixel {
     pub const BAD: u8 = 4;
     /// At the full scale of the detector.
     pub const SATURATED: u8 = 8;
+    /// In the shadow of a cloud.
+    pub const SHADOW: u8 = 16;
 }
 
 /// The verdict on one frame.
@@ -34,7 +104,7 @@ pub mod pixel {
 pub struct Report {
     /// What the frame is worth.
     pub class: Class,
-    /// Probability that the frame holds a plume: that of its best detection (not yet calibrated).
+    /// Probability that the frame holds a plume: that of its best detection.
     pub probability: f32,
     /// Why this class, in a sentence.
     pub reason: String,
@@ -42,6 +112,10 @@ pub struct Report {
     pub target: String,
     /// Plumes found, the most probable first.
     pub detections: Vec<Detection>,
+    /// Candidates that were looked at.
+    pub candidates: u32,
+    /// Why candidates were not reported, the strongest first, some of them.
+    pub rejections: Vec<Rejection>,
     /// State of the data.
     pub quality: Quality,
     /// Standard deviation of the enhancement over ground without gas, ppm·m; `None`: gas was not looked for.
@@ -61,12 +135,17 @@ pub struct Report {
 pub struct Detection {
     /// Number in [`Triage::plume`], from 1.
     pub label: u16,
-    /// Probability that it is a plume (not yet calibrated).
+    /// Probability that it is a plume.
     pub probability: f32,
     /// Greatest enhancement of a pixel, slightly smoothed, ppm·m.
     pub peak_ppm_m: f32,
     /// Mean enhancement, ppm·m.
     pub mean_ppm_m: f32,
+    /// Mass of gas in it (integrated mass enhancement), kg, and its standard deviation; `None`: the size of a pixel is
+    /// not known.
+    pub mass_kg: Option<Estimate>,
+    /// Source rate, kg/h, and its standard deviation; `None`: the size of a pixel or the wind is not known.
+    pub rate_kg_h: Option<Estimate>,
     /// Its size.
     pub pixels: u32,
     /// Where it is.
@@ -79,6 +158,50 @@ pub struct Detection {
     pub spectral_match: f32,
     /// Logarithm of the brightness inside over that of the ring around it: confusers often have an edge.
     pub contrast: f32,
+}
+
+/// A figure and how sure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The figure.
+    pub value: f32,
+    /// Its standard deviation.
+    pub sigma: f32,
+}
+
+/// A candidate that is probably no plume.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Rejection {
+    /// What speaks most against it.
+    pub reason: Reason,
+    /// Probability that it is a plume all the same.
+    pub probability: f32,
+    /// Significance of its brightest pixel after smoothing, in standard deviations of the frame.
+    pub snr: f32,
+    /// Its size.
+    pub pixels: u32,
+    /// Where it is.
+    pub bbox: BoundingBox,
+}
+
+/// What speaks against a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// It hardly stands out from the background.
+    Weak,
+    /// Its spectrum is not that of the gas.
+    Spectrum,
+    /// The gas's windows disagree about the amount.
+    Windows,
+    /// It is as bright or dark against its surroundings as only ground can be.
+    Contrast,
+    /// The shape of a stripe or a dropped line.
+    Line,
+    /// Beside cloud, shadow, water or bad data.
+    Edge,
+    /// There is no clear ground around it to compare it with.
+    NoRing,
 }
 
 /// Pixels `line0..line1` × `sample0..sample1`.

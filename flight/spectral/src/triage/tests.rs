@@ -23,7 +23,7 @@ fn real(name: &str) -> Option<Cube<Vec<u8>>> {
 #[test]
 fn a_real_scene_without_a_plume_is_no_alert() {
     let Some(cube) = real("jasper_ridge/jasper_ridge") else { return };
-    let result = triage(&cube, &Target::ch4(), &Params::default()).unwrap();
+    let result = triage(&cube, &Target::ch4(), &Params::default(), &mut NoMaps).unwrap();
     println!("{:#?}", result.report);
     assert_eq!(result.report.class, Class::Routine);
 }
@@ -31,7 +31,7 @@ fn a_real_scene_without_a_plume_is_no_alert() {
 #[test]
 fn a_raw_frame_of_three_lines_without_wavelengths_is_told_apart_from_an_error() {
     let Some(cube) = real("instrument/emit20220305t002444_subset_raw") else { return };
-    let report = triage(&cube, &Target::ch4(), &Params::default()).unwrap().report;
+    let report = triage(&cube, &Target::ch4(), &Params::default(), &mut NoMaps).unwrap().report;
     assert_eq!((report.class, report.lines, report.samples), (Class::Routine, 3, 1280));
     assert!(report.quality.flags.contains(&Flag::NoWavelengths), "{report:?}");
     assert!(report.window_nm.is_none() && !report.reason.is_empty());
@@ -48,10 +48,11 @@ fn radiance(samples: usize, lines: usize, bands: usize, value: impl Fn(usize) ->
 
 /// Looks at a cube and draws it: whatever it holds, both must give something.
 fn look(cube: &Cube<Vec<u8>>) -> Report {
-    let result = triage(cube, &Target::ch4(), &Params::default()).unwrap();
+    let mut maps = Maps::default();
+    let result = triage(cube, &Target::ch4(), &Params::default(), &mut maps).unwrap();
     let pixels = cube.header().samples * cube.header().lines;
-    assert_eq!(result.enhancement_ppm_m.len(), pixels);
-    assert_eq!((result.mask.len(), result.plume.len()), (pixels, pixels));
+    assert_eq!(maps.enhancement_ppm_m.len(), pixels);
+    assert_eq!([maps.sigma_ppm_m.len(), maps.score.len(), maps.mask.len()], [pixels; 3]);
     let png = quicklook_png(cube, &result, &QuicklookParams::default()).unwrap();
     assert!(png.starts_with(b"\x89PNG"));
     assert!((0.0..=1.0).contains(&result.report.probability), "{:?}", result.report);
