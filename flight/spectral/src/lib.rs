@@ -8,7 +8,7 @@
 //!
 //! The path of a frame: [`envi::Header::parse`] → [`cube::Cube::new`] → [`triage::triage`] →
 //! [`quicklook::quicklook_png`].
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)

@@ -8,6 +8,13 @@ use core::fmt;
 pub const MAX_TARGET_BYTES: usize = 1 << 20;
 /// Most rows.
 pub const MAX_ROWS: usize = 20_000;
+/// Most windows, and most columns of a curve of growth.
+pub const MAX_LIST: usize = 16;
+
+/// Without rows this near to each other there is a gap in the data, nm.
+const GAP_NM: f64 = 10.0;
+/// Columns at which depths are given for a target without a curve of growth, ppm·m.
+const LINEAR_COLUMNS: [f64; 6] = [500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16_000.0];
 
 /// How far from a band's centre its response is followed, in FWHM.
 const REACH_FWHM: f64 = 1.5;
@@ -16,8 +23,13 @@ const REACH_FWHM: f64 = 1.5;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
     name: String,
-    window_nm: [f64; 2],
+    windows_nm: Vec<[f64; 2]>,
+    molar_mass_g: Option<f64>,
+    /// Columns of gas of the curve of growth, ppm·m, rising; the first is that of `Row::absorption`.
+    columns_ppm_m: Vec<f64>,
     rows: Vec<Row>,
+    /// Absorption per ppm·m of each row at each of the columns but the first, row by row.
+    growth: Vec<f64>,
 }
 
 /// One high-resolution bin.
@@ -30,58 +42,100 @@ struct Row {
 }
 
 impl Target {
-    /// Methane, in its window around 2.3 µm (built in; source and licence in `targets/ch4.csv`).
+    /// Methane, in its windows around 1.65 and 2.3 µm (built in; source and licence in `targets/ch4.csv`).
     pub fn ch4() -> Self {
         // The text is compiled in and a test parses it; a target without rows finds nothing.
         Self::parse(include_str!("../targets/ch4.csv")).unwrap_or_else(|_| Self {
             name: "CH4".to_owned(),
-            window_nm: [2122.0, 2488.0],
+            windows_nm: vec![[2122.0, 2488.0]],
+            molar_mass_g: None,
+            columns_ppm_m: LINEAR_COLUMNS.to_vec(),
             rows: Vec::new(),
+            growth: Vec::new(),
         })
     }
 
-    /// Reads a target: `#` lines are comments, of which `# name: NAME` and `# window_nm: FROM TO` count; then rows
-    /// `wavelength_nm,absorption_per_ppm_m[,weight]` with rising wavelengths. One row of column names may stand
-    /// before them. Without a window the whole spectrum is used.
+    /// Reads a target. `#` lines are comments, of which these count:
+    ///
+    /// - `# name: NAME`
+    /// - `# window_nm: FROM TO [FROM TO …]`: where it is looked for; the whole spectrum without it
+    /// - `# molar_mass_g: M`, g/mol: without it no masses are given
+    /// - `# columns_ppm_m: C1 C2 …`, rising: the curve of growth that further values of a row are for
+    ///
+    /// Then rows `wavelength_nm,absorption_per_ppm_m[,weight[,a2,a3,…]]` with rising wavelengths: `absorption` is that of
+    /// a weak column (of C1), a2, a3, … are −ln(transmittance) ÷ column at C2, C3, …. One row of column names may stand
+    /// before them.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
         if text.len() > MAX_TARGET_BYTES {
             return Err(TargetError::TooLong { bytes: text.len() });
         }
-        let (mut name, mut window) = (None, None);
-        let mut rows: Vec<Row> = Vec::new();
+        let mut target = Self {
+            name: "target".to_owned(),
+            windows_nm: Vec::new(),
+            molar_mass_g: None,
+            columns_ppm_m: Vec::new(),
+            rows: Vec::new(),
+            growth: Vec::new(),
+        };
         for (line, content) in (1..).zip(text.trim_start_matches('\u{feff}').lines().map(str::trim)) {
+            let titles = target.rows.is_empty() && content.starts_with(|c: char| c.is_alphabetic());
             if let Some(comment) = content.strip_prefix('#') {
-                match comment.split_once(':').map(|(k, v)| (k.trim(), v.trim())) {
-                    Some(("name", value)) => name = Some(checked_name(value, line)?),
-                    Some(("window_nm", value)) => window = Some(checked_window(value, line)?),
-                    _ => {}
-                }
-                continue;
+                target.take_comment(comment, line)?;
+            } else if !content.is_empty() && !titles {
+                target.take_row(content, line)?;
             }
-            let titles = rows.is_empty() && content.starts_with(|c: char| c.is_alphabetic());
-            if content.is_empty() || titles {
-                continue;
-            }
-            let row = checked_row(content, line)?;
-            if rows.last().is_some_and(|last| last.wavelength_nm >= row.wavelength_nm) {
-                return Err(TargetError::Row { line, why: "the wavelengths must rise" });
-            }
-            if rows.len() >= MAX_ROWS {
-                return Err(TargetError::Row { line, why: "too many rows" });
-            }
-            rows.push(row);
         }
-        let (Some(first), Some(last), true) = (rows.first(), rows.last(), rows.len() > 1) else {
+        let (Some(first), Some(last), true) = (target.rows.first(), target.rows.last(), target.rows.len() > 1)
+        else {
             return Err(TargetError::Empty);
         };
-        let window_nm = window.unwrap_or([first.wavelength_nm, last.wavelength_nm]);
-        if !rows
-            .iter()
-            .any(|r| r.absorption > 0.0 && (window_nm[0]..=window_nm[1]).contains(&r.wavelength_nm))
-        {
+        if target.windows_nm.is_empty() {
+            target.windows_nm = vec![[first.wavelength_nm, last.wavelength_nm]];
+        }
+        let inside = |nm: f64| target.windows_nm.iter().any(|[from, to]| (*from..=*to).contains(&nm));
+        if !target.rows.iter().any(|r| r.absorption > 0.0 && inside(r.wavelength_nm)) {
             return Err(TargetError::Empty);
         }
-        Ok(Self { name: name.unwrap_or_else(|| "target".to_owned()), window_nm, rows })
+        Ok(target)
+    }
+
+    fn take_comment(&mut self, comment: &str, line: usize) -> Result<(), TargetError> {
+        let refuse = |why| Err(TargetError::Row { line, why });
+        let Some((key, value)) = comment.split_once(':').map(|(k, v)| (k.trim(), v.trim())) else { return Ok(()) };
+        let numbers = || value.split_whitespace().map(str::parse).collect::<Result<Vec<f64>, _>>().unwrap_or_default();
+        match key {
+            "name" => self.name = checked_name(value, line)?,
+            "window_nm" => self.windows_nm = checked_windows(&numbers(), line)?,
+            "molar_mass_g" => match numbers().as_slice() {
+                &[mass] if (1.0..=1000.0).contains(&mass) => self.molar_mass_g = Some(mass),
+                _ => return refuse("a molar mass is one number, 1 to 1000 g/mol"),
+            },
+            "columns_ppm_m" => {
+                let columns = numbers();
+                let sound = (1..=MAX_LIST).contains(&columns.len())
+                    && columns.is_sorted_by(|a, b| a < b)
+                    && columns.iter().all(|c| *c > 0.0 && *c <= 1e9);
+                if !sound || !self.rows.is_empty() {
+                    return refuse("columns are 1 to 16 rising numbers of ppm m, before the first row");
+                }
+                self.columns_ppm_m = columns;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn take_row(&mut self, content: &str, line: usize) -> Result<(), TargetError> {
+        let (row, growth) = checked_row(content, self.columns_ppm_m.len().saturating_sub(1), line)?;
+        if self.rows.last().is_some_and(|last| last.wavelength_nm >= row.wavelength_nm) {
+            return Err(TargetError::Row { line, why: "the wavelengths must rise" });
+        }
+        if self.rows.len() >= MAX_ROWS {
+            return Err(TargetError::Row { line, why: "too many rows" });
+        }
+        self.rows.push(row);
+        self.growth.extend(growth);
+        Ok(())
     }
 
     /// The gas, as reports name it.
@@ -89,22 +143,62 @@ impl Target {
         &self.name
     }
 
-    /// The spectral window in which it is looked for, nm.
-    pub fn window_nm(&self) -> [f64; 2] {
-        self.window_nm
+    /// The spectral windows in which it is looked for, nm.
+    pub fn windows_nm(&self) -> &[[f64; 2]] {
+        &self.windows_nm
+    }
+
+    /// Its molar mass, g/mol, if it is known.
+    pub fn molar_mass_g(&self) -> Option<f64> {
+        self.molar_mass_g
+    }
+
+    /// The columns of gas, ppm·m, that [`Target::band_depths`] is for.
+    pub fn columns_ppm_m(&self) -> &[f64] {
+        if self.columns_ppm_m.is_empty() { &LINEAR_COLUMNS } else { &self.columns_ppm_m }
+    }
+
+    /// The optical depth of one band at each column of the curve of growth: −ln of the mean transmittance over the band.
+    pub fn band_depths(&self, centre_nm: f64, fwhm_nm: f64) -> Vec<f64> {
+        let extra = self.columns_ppm_m.len().saturating_sub(1);
+        if extra == 0 {
+            let k = self.band_absorption(centre_nm, fwhm_nm);
+            return self.columns_ppm_m().iter().map(|c| k * c).collect();
+        }
+        let mut sums = vec![0.0; extra + 1];
+        let mut weights = 0.0;
+        for (at, row, weight) in self.in_band(centre_nm, fwhm_nm) {
+            let growth = self.growth.get(at * extra..(at + 1) * extra).unwrap_or_default();
+            let absorptions = core::iter::once(&row.absorption).chain(growth);
+            for ((sum, column), k) in sums.iter_mut().zip(&self.columns_ppm_m).zip(absorptions) {
+                *sum += weight * libm::exp(-k * column);
+            }
+            weights += weight;
+        }
+        if weights > 0.0 {
+            return sums.iter().map(|s| -libm::log(s / weights)).collect();
+        }
+        let k = self.nearest(centre_nm);
+        self.columns_ppm_m.iter().map(|c| k * c).collect()
+    }
+
+    /// Rows in reach of a band, their number and their weight: Gaussian response times the target's own.
+    fn in_band(&self, centre_nm: f64, fwhm_nm: f64) -> impl Iterator<Item = (usize, &Row, f64)> {
+        let reach = fwhm_nm.max(0.0) * REACH_FWHM;
+        let from = self.rows.partition_point(|r| r.wavelength_nm < centre_nm - reach);
+        let near = self.rows.iter().enumerate().skip(from);
+        near.take_while(move |(_, r)| r.wavelength_nm <= centre_nm + reach).map(move |(at, row)| {
+            let off = (row.wavelength_nm - centre_nm) / fwhm_nm;
+            // 4 ln 2: the response is one half at half the FWHM.
+            (at, row, libm::exp(-4.0 * core::f64::consts::LN_2 * off * off) * row.weight)
+        })
     }
 
     /// The unit absorption per ppm·m of one band: the mean over a Gaussian response of the given FWHM, weighted with
     /// the radiance where the target gives it. 0 where the target has no data.
     pub fn band_absorption(&self, centre_nm: f64, fwhm_nm: f64) -> f64 {
-        let reach = fwhm_nm.max(0.0) * REACH_FWHM;
-        let from = self.rows.partition_point(|r| r.wavelength_nm < centre_nm - reach);
-        let near = self.rows.iter().skip(from).take_while(|r| r.wavelength_nm <= centre_nm + reach);
         let (mut sum, mut weights) = (0.0, 0.0);
-        for row in near {
-            let off = (row.wavelength_nm - centre_nm) / fwhm_nm;
-            // 4 ln 2: the response is one half at half the FWHM.
-            let weight = libm::exp(-4.0 * core::f64::consts::LN_2 * off * off) * row.weight;
+        for (_, row, weight) in self.in_band(centre_nm, fwhm_nm) {
             sum += weight * row.absorption;
             weights += weight;
         }
@@ -116,7 +210,7 @@ impl Target {
         let after = self.rows.partition_point(|r| r.wavelength_nm < centre_nm);
         let (before, after) = (after.checked_sub(1).and_then(|i| self.rows.get(i)), self.rows.get(after));
         match (before, after) {
-            (Some(a), Some(b)) => {
+            (Some(a), Some(b)) if b.wavelength_nm - a.wavelength_nm <= GAP_NM => {
                 let share = (centre_nm - a.wavelength_nm) / (b.wavelength_nm - a.wavelength_nm);
                 a.absorption + share * (b.absorption - a.absorption)
             }
@@ -134,35 +228,40 @@ fn checked_name(value: &str, line: usize) -> Result<String, TargetError> {
     }
 }
 
-fn checked_window(value: &str, line: usize) -> Result<[f64; 2], TargetError> {
-    let numbers: Vec<f64> = value.split_whitespace().filter_map(|v| v.parse().ok()).collect();
-    match numbers.as_slice() {
-        &[from, to] if from >= 100.0 && from < to && to <= 100_000.0 => Ok([from, to]),
-        _ => Err(TargetError::Row { line, why: "a window is two wavelengths in nm, the lower first" }),
+fn checked_windows(numbers: &[f64], line: usize) -> Result<Vec<[f64; 2]>, TargetError> {
+    let (windows, rest) = numbers.as_chunks::<2>();
+    let in_order = numbers.is_sorted_by(|a, b| a < b);
+    let in_range = numbers.iter().all(|nm| (100.0..=100_000.0).contains(nm));
+    if rest.is_empty() && in_order && in_range && (1..=MAX_LIST).contains(&windows.len()) {
+        return Ok(windows.to_vec());
     }
+    Err(TargetError::Row { line, why: "windows are pairs of wavelengths in nm, all rising" })
 }
 
-fn checked_row(content: &str, line: usize) -> Result<Row, TargetError> {
+fn checked_row(content: &str, extra: usize, line: usize) -> Result<(Row, Vec<f64>), TargetError> {
     let refuse = |why| Err(TargetError::Row { line, why });
     let Some(numbers) = content.split(',').map(|v| v.trim().parse::<f64>().ok()).collect::<Option<Vec<_>>>()
     else {
         return refuse("not a number");
     };
-    let (wavelength_nm, absorption, weight) = match numbers.as_slice() {
-        [wavelength, absorption] => (*wavelength, *absorption, 1.0),
-        [wavelength, absorption, weight] => (*wavelength, *absorption, *weight),
-        _ => return refuse("two or three values are needed"),
+    let (wavelength_nm, absorption, weight, growth) = match numbers.as_slice() {
+        [wavelength, absorption] if extra == 0 => (*wavelength, *absorption, 1.0, &[][..]),
+        [wavelength, absorption, weight, growth @ ..] if growth.len() == extra => {
+            (*wavelength, *absorption, *weight, growth)
+        }
+        _ if extra == 0 => return refuse("two or three values are needed"),
+        _ => return refuse("wavelength, absorption, weight and a value for each further column are needed"),
     };
     if !(100.0..=100_000.0).contains(&wavelength_nm) {
         return refuse("the wavelength must be 100 to 100000 nm");
     }
-    if !(0.0..=1.0).contains(&absorption) {
+    if !core::iter::once(&absorption).chain(growth).all(|k| (0.0..=1.0).contains(k)) {
         return refuse("the absorption per ppm m must be 0 to 1");
     }
     if !(weight > 0.0 && weight <= 1e9) {
         return refuse("the weight must be above 0 and at most 1e9");
     }
-    Ok(Row { wavelength_nm, absorption, weight })
+    Ok((Row { wavelength_nm, absorption, weight }, growth.to_vec()))
 }
 
 /// Why a target was refused.
@@ -213,7 +312,7 @@ mod tests {
         assert!(weak < strong / 20.0, "{weak}");
         assert!(ch4.band_absorption(1650.0, 10.0) > 0.0);
         assert!(ch4.band_absorption(700.0, 10.0).abs() < 1e-30);
-        assert_eq!((ch4.name(), ch4.window_nm()), ("CH4", [2122.0, 2488.0]));
+        assert_eq!((ch4.name(), ch4.windows_nm().len(), ch4.molar_mass_g()), ("CH4", 2, Some(16.043)));
     }
 
     #[test]
@@ -238,9 +337,26 @@ mod tests {
         assert_eq!(line("1000,0.1\nabc"), 2);
         assert_eq!(line("1000,NaN"), 1);
         assert_eq!(line("# window_nm: 5"), 1);
+        assert_eq!(line("# window_nm: 1000 1100 1050 1200"), 1);
+        assert_eq!(line("# molar_mass_g: heavy"), 1);
+        assert_eq!(line("# columns_ppm_m: 2 1"), 1);
+        assert_eq!(line("# columns_ppm_m: 1 2\n1000,0.1,1"), 2);
         assert_eq!(line("# name: \u{1b}[2J"), 1);
         assert_eq!(Target::parse(""), Err(TargetError::Empty));
         assert_eq!(Target::parse("# window_nm: 2000 2100\n1000,0.1\n1001,0.1"), Err(TargetError::Empty));
+    }
+
+    #[test]
+    fn strong_columns_absorb_less_than_in_proportion() {
+        let ch4 = Target::ch4();
+        let (depths, columns) = (ch4.band_depths(2310.0, 7.0), ch4.columns_ppm_m());
+        assert_eq!(depths.len(), columns.len());
+        assert!(depths.is_sorted_by(|a, b| a < b), "{depths:?}");
+        let per = |n: usize| depths[n] / columns[n];
+        assert!((1..depths.len()).all(|n| per(n) < per(n - 1)), "{depths:?} at {columns:?}");
+        assert!(ch4.band_depths(1900.0, 7.0).iter().all(|d| d.abs() < 1e-30), "between the windows");
+        let linear = Target::parse("1000,0.001\n1001,0.001").unwrap();
+        assert!((linear.band_depths(1000.0, 2.0)[1] - 1.0).abs() < 1e-12);
     }
 
     proptest! {

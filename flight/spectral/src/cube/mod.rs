@@ -66,6 +66,42 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
 pub struct Cube<R> {
     header: Header,
     data: R,
+    columns: Option<ColumnScale>,
+}
+
+/// Calibration of each detector: physical value = (value after the header's gain and offset) × gain + offset.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColumnScale {
+    samples: usize,
+    /// Band by band, in a band sample by sample.
+    gains: Vec<f32>,
+    offsets: Vec<f32>,
+}
+
+impl ColumnScale {
+    /// Reads the calibration of a frame of `header` from a cube of one or two lines: gains, and offsets if there is a
+    /// second line; samples and bands are those of the frame.
+    pub fn read<R: ReadAt>(cube: &Cube<R>, header: &Header) -> Result<Self, CubeError> {
+        let own = cube.header();
+        if (own.samples, own.bands) != (header.samples, header.bands) || own.lines > 2 {
+            return Err(CubeError::Calibration {
+                expected: [header.samples, header.bands],
+                actual: [own.samples, own.bands, own.lines],
+            });
+        }
+        let bands: Vec<usize> = (0..own.bands).collect();
+        let (mut gains, mut offsets) = (Vec::new(), Vec::new());
+        cube.lines_f32(0, 1, &bands, &mut gains)?;
+        match own.lines {
+            2 => cube.lines_f32(1, 1, &bands, &mut offsets)?,
+            _ => offsets.resize(gains.len(), 0.0),
+        }
+        if let Some(at) = gains.iter().chain(&offsets).position(|v| !v.is_finite()) {
+            let at = at % gains.len().max(1);
+            return Err(CubeError::CalibrationValue { band: at / own.samples, sample: at % own.samples });
+        }
+        Ok(Self { samples: own.samples, gains, offsets })
+    }
 }
 
 impl<R: ReadAt> Cube<R> {
@@ -75,7 +111,28 @@ impl<R: ReadAt> Cube<R> {
         if expected != actual {
             return Err(CubeError::Size { expected, actual });
         }
-        Ok(Self { header, data })
+        Ok(Self { header, data, columns: None })
+    }
+
+    /// The same cube with a calibration of each detector, made for its header.
+    #[must_use]
+    pub fn with_columns(mut self, columns: ColumnScale) -> Self {
+        self.columns = Some(columns);
+        self
+    }
+
+    /// Applies the calibration of each detector, if there is one, to a line of the given bands.
+    pub(crate) fn scale_columns(&self, bands: &[usize], line: &mut [f32]) {
+        let Some(columns) = &self.columns else { return };
+        for (row, band) in line.chunks_exact_mut(columns.samples).zip(bands) {
+            let from = band * columns.samples;
+            let (Some(gains), Some(offsets)) = (columns.gains.get(from..), columns.offsets.get(from..)) else {
+                continue;
+            };
+            for ((value, gain), offset) in row.iter_mut().zip(gains).zip(offsets) {
+                *value = *value * gain + offset;
+            }
+        }
     }
 
     /// The header.
@@ -227,6 +284,20 @@ pub enum CubeError {
         /// The most.
         most: usize,
     },
+    /// A calibration of another shape than the frame.
+    Calibration {
+        /// Samples and bands of the frame.
+        expected: [usize; 2],
+        /// Samples, bands and lines of the calibration.
+        actual: [usize; 3],
+    },
+    /// A value of a calibration that is not finite.
+    CalibrationValue {
+        /// The band, from 0.
+        band: usize,
+        /// The sample, from 0.
+        sample: usize,
+    },
     /// The source could not be read.
     Read {
         /// Where, bytes.
@@ -246,6 +317,15 @@ impl fmt::Display for CubeError {
             }
             Self::Range { what, index, count } => write!(f, "cube: {what} {index} of {count} does not exist"),
             Self::TooMuch { most } => write!(f, "cube: more than {most} values asked for at once"),
+            Self::Calibration { expected: [samples, bands], actual } => write!(
+                f,
+                "calibration: {} samples, {} bands and {} lines; the frame needs {samples}, {bands}, and 1 (gains) or 2 \
+                 (gains, offsets)",
+                actual[0], actual[1], actual[2]
+            ),
+            Self::CalibrationValue { band, sample } => {
+                write!(f, "calibration: the value of band {band}, sample {sample} (from 0) is not finite")
+            }
             Self::Read { offset, source } => write!(f, "cube: reading at byte {offset}: {source}"),
             Self::Write(source) => write!(f, "cube: writing: {source}"),
         }
@@ -256,7 +336,11 @@ impl std::error::Error for CubeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Read { source, .. } | Self::Write(source) => Some(source),
-            Self::Size { .. } | Self::Range { .. } | Self::TooMuch { .. } => None,
+            Self::Size { .. }
+            | Self::Range { .. }
+            | Self::TooMuch { .. }
+            | Self::Calibration { .. }
+            | Self::CalibrationValue { .. } => None,
         }
     }
 }

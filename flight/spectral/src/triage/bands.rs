@@ -1,6 +1,7 @@
 //! Which bands are looked at: those of the gas's window and a few for the cloud mask.
 
 use crate::envi::{DataType, Header};
+use crate::numeric::{f32_of, quantile};
 use crate::target::Target;
 
 /// Bands outside this range of the window's reach would be of another absorption; a gap this wide between
@@ -11,12 +12,19 @@ const SPREAD_BANDS: usize = 8;
 /// Most bands of a window; more are thinned out evenly.
 const MAX_WINDOW_BANDS: usize = 160;
 
+/// Snow and ice are dark here, clouds of water are not.
+pub(super) const SNOW_NM: f64 = 1650.0;
+/// Water vapour hides here what lies below some kilometres.
+pub(super) const CIRRUS_NM: f64 = 1380.0;
+
 /// Centres of the bands for the cloud mask, nm, with the sun's irradiance there outside the atmosphere,
 /// µW cm⁻² nm⁻¹ (TSIS-1 hybrid solar reference spectrum, means over 20 nm).
-const CLOUD_BANDS: [(f64, f64); 5] =
-    [(470.0, 206.4), (550.0, 188.1), (660.0, 152.2), (865.0, 95.05), (1650.0, 22.40)];
+const CLOUD_BANDS: [(f64, f64); 6] =
+    [(470.0, 206.4), (550.0, 188.1), (660.0, 152.2), (865.0, 95.05), (CIRRUS_NM, 36.0), (SNOW_NM, 22.40)];
+/// The cirrus band is narrow: beside it there is light from the ground.
+const CIRRUS_REACH_NM: f64 = 12.0;
 
-/// The bands of a gas's window.
+/// The bands of a gas's windows.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Window {
     /// Rising with wavelength.
@@ -24,6 +32,10 @@ pub(super) struct Window {
     pub(super) wavelengths_nm: Vec<f64>,
     /// Absorption per ppm·m of each band.
     pub(super) absorption: Vec<f64>,
+    /// Optical depth of each band at the columns of the target's curve of growth, ppm·m.
+    pub(super) depths: Vec<(f64, Vec<f64>)>,
+    /// Number of bands in each of the windows, in order.
+    pub(super) parts: Vec<usize>,
 }
 
 /// A band for the cloud mask.
@@ -35,34 +47,56 @@ pub(super) struct CloudBand {
     pub(super) irradiance: f64,
 }
 
-/// The target's window, if the header has wavelengths and enough good bands lie in it.
+/// The target's windows, if the header has wavelengths and enough good bands lie in them.
 pub(super) fn window(header: &Header, target: &Target, fewest: usize) -> Option<Window> {
     let wavelengths = header.wavelengths_nm.as_ref()?;
-    let [from, to] = target.window_nm();
-    let mut found: Vec<(usize, f64)> = wavelengths
-        .iter()
-        .copied()
-        .enumerate()
-        .filter(|&(band, nm)| nm >= from && nm <= to && !header.is_bad_band(band))
-        .collect();
-    found.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let mut found: Vec<(usize, f64)> = Vec::new();
+    let mut parts = Vec::new();
+    for [from, to] in target.windows_nm() {
+        let mut here: Vec<(usize, f64)> = wavelengths
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|&(band, nm)| nm >= *from && nm <= *to && !header.is_bad_band(band))
+            .collect();
+        here.sort_by(|a, b| a.1.total_cmp(&b.1));
+        // Two or three bands at the end of a window tell nothing.
+        if here.len() >= fewest.max(2) {
+            parts.push(here.len());
+            found.extend(here);
+        }
+    }
     let step = found.len().div_ceil(MAX_WINDOW_BANDS).max(1);
-    let found: Vec<(usize, f64)> = found.into_iter().step_by(step).collect();
-    let spacing = match (found.first(), found.last()) {
-        (Some(first), Some(last)) if found.len() > 1 => (last.1 - first.1) / (found.len() - 1) as f64,
-        _ => return None,
-    };
+    if step > 1 {
+        let mut at = 0;
+        for part in &mut parts {
+            let kept = (at..at + *part).filter(|i| i.is_multiple_of(step)).count();
+            at += *part;
+            *part = kept;
+        }
+        found = found.into_iter().step_by(step).collect();
+    }
+    let gaps = found.windows(2).map(|two| match two {
+        [a, b] => b.1 - a.1,
+        _ => f64::NAN,
+    });
+    let mut gaps: Vec<f32> = gaps.map(f32_of).collect();
+    let spacing = f64::from(quantile(&mut gaps, 0.5)?).max(0.1) / step as f64;
     let fwhm = |band: usize| {
         let stated = header.fwhm_nm.as_ref().and_then(|l| l.get(band)).copied();
-        stated.filter(|&nm| nm > 0.0 && nm < to - from).unwrap_or(spacing)
+        stated.filter(|&nm| nm > 0.0 && nm < 200.0).unwrap_or(spacing)
     };
     let absorption: Vec<f64> =
         found.iter().map(|&(band, nm)| target.band_absorption(nm, fwhm(band))).collect();
     if found.len() < fewest.max(2) || absorption.iter().all(|&k| k <= 0.0) {
         return None;
     }
+    let curves: Vec<Vec<f64>> = found.iter().map(|&(band, nm)| target.band_depths(nm, fwhm(band))).collect();
+    let depths = (target.columns_ppm_m().iter().enumerate())
+        .map(|(nth, column)| (*column, curves.iter().map(|c| c.get(nth).copied().unwrap_or(0.0)).collect()))
+        .collect();
     let (bands, wavelengths_nm) = found.into_iter().unzip();
-    Some(Window { bands, wavelengths_nm, absorption })
+    Some(Window { bands, wavelengths_nm, absorption, depths, parts })
 }
 
 /// The bands nearest to those that a cloud is told by, as far as the instrument has them.
@@ -70,7 +104,8 @@ pub(super) fn cloud_bands(header: &Header) -> Vec<CloudBand> {
     CLOUD_BANDS
         .iter()
         .filter_map(|&(wanted, irradiance)| {
-            let band = nearest_band(header, wanted, NEAR_NM)?;
+            let cirrus = (wanted - CIRRUS_NM).abs() < 1.0;
+            let band = nearest_band(header, wanted, if cirrus { CIRRUS_REACH_NM } else { NEAR_NM })?;
             Some(CloudBand { band, wavelength_nm: wanted, irradiance })
         })
         .collect()
@@ -155,7 +190,8 @@ mod tests {
         let window = window(&header, &Target::ch4(), 8).unwrap();
         assert!(window.wavelengths_nm.is_sorted());
         assert!(!window.bands.contains(&5));
-        assert_eq!(window.bands.len(), 35);
+        assert_eq!((window.bands.len(), window.parts.as_slice()), (35, [35].as_slice()));
+        assert!(window.depths.iter().all(|(_, depths)| depths.len() == 35));
         assert!(window.absorption.iter().all(|&k| k >= 0.0));
     }
 

@@ -1,5 +1,6 @@
 //! The evidence chip: what is cut out around a plume to show it to somebody.
 
+use super::plumes::Candidate;
 use super::report::{BoundingBox, Chip};
 use crate::cube::{Cube, CubeError, ReadAt};
 use crate::envi::{DataType, Header};
@@ -14,7 +15,7 @@ const CLIPPED: f64 = 0.01;
 
 /// The part of the frame that a chip of `bbox` shows: first line, lines, first sample, samples. It is centred on the
 /// plume where that is larger than a chip.
-pub(super) fn extent(bbox: BoundingBox, lines: usize, samples: usize) -> Option<[usize; 4]> {
+fn extent(bbox: BoundingBox, lines: usize, samples: usize) -> Option<[usize; 4]> {
     let (line, line_count) = around(bbox.line0, bbox.line1, lines)?;
     let (sample, sample_count) = around(bbox.sample0, bbox.sample1, samples)?;
     Some([line, line_count, sample, sample_count])
@@ -28,14 +29,18 @@ fn around(from: u32, to: u32, size: usize) -> Option<(usize, usize)> {
     (length > 0).then_some((start + cut / 2, length - cut))
 }
 
-/// Makes the chip; `enhancement` holds the map of the extent, line by line.
-pub(super) fn chip<R: ReadAt>(
+/// Makes the chip of a candidate.
+pub(super) fn of<R: ReadAt>(
     cube: &Cube<R>,
-    extent: [usize; 4],
     gas: &str,
-    enhancement: &[f32],
-) -> Result<Chip, CubeError> {
+    candidate: &Candidate,
+) -> Result<Option<Chip>, CubeError> {
+    let header = cube.header();
+    let Some(extent) = extent(candidate.bbox, header.lines, header.samples) else { return Ok(None) };
     let [line, lines, sample, samples] = extent;
+    let pixels = (line..line + lines).flat_map(|l| (sample..sample + samples).map(move |s| (l, s)));
+    let enhancement: Vec<i16> =
+        pixels.map(|(l, s)| candidate.enhancement_at(l, s).unwrap_or(0)).collect();
     let bands = rgb_bands(cube.header());
     let mut colours = [const { Vec::<f32>::new() }; 3];
     let mut values = Vec::new();
@@ -45,7 +50,7 @@ pub(super) fn chip<R: ReadAt>(
             colour.extend_from_slice(row.get(sample..sample + samples).unwrap_or_default());
         }
     }
-    let planes: Vec<Vec<i16>> = std::iter::once(enhancement.iter().map(|v| whole(*v)).collect())
+    let planes: Vec<Vec<i16>> = std::iter::once(enhancement)
         .chain(colours.iter().map(|colour| stretched(colour)))
         .collect();
     let mut data = Vec::with_capacity(lines * samples * 8);
@@ -64,7 +69,7 @@ pub(super) fn chip<R: ReadAt>(
     header.description = Some(format!(
         "{gas} enhancement in ppm m, red, green and blue, from line {line}, sample {sample}, counted from 0"
     ));
-    Ok(Chip { line, sample, header, data })
+    Ok(Some(Chip { line, sample, header, data }))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a float's cast saturates")]

@@ -19,7 +19,7 @@ impl Cholesky {
             }
             let diagonal = *source.get(row.len())?;
             let pivot = diagonal - dot(&row, &row);
-            if !pivot.is_finite() || pivot <= diagonal * 1e-10 || pivot <= 0.0 {
+            if !pivot.is_finite() || pivot <= diagonal * 1e-13 || pivot <= 0.0 {
                 return None;
             }
             row.push(pivot.sqrt());
@@ -37,6 +37,18 @@ impl Cholesky {
             out.push(value);
         }
         out
+    }
+
+    /// The diagonal of A⁻¹.
+    pub(super) fn inverse_diagonal(&self) -> Vec<f64> {
+        let size = self.rows.len();
+        // (A⁻¹)ᵢᵢ = |L⁻¹ eᵢ|².
+        let of = |i: usize| {
+            let unit: Vec<f64> = (0..size).map(|j| f64::from(u8::from(i == j))).collect();
+            let white = self.whiten(&unit);
+            dot(&white, &white)
+        };
+        (0..size).map(of).collect()
     }
 
     /// A⁻¹ b.
@@ -72,6 +84,10 @@ mod tests {
         let b = [4.0 - 4.0 + 3.0, 2.0 - 6.0 + 1.5, 1.0 - 1.0 + 6.0];
         for (x, expected) in factor.solve(&b).iter().zip([1.0, -2.0, 3.0]) {
             assert!((x - expected).abs() < 1e-12, "{x} {expected}");
+        }
+        for (i, inverse) in factor.inverse_diagonal().into_iter().enumerate() {
+            let unit: Vec<f64> = (0..3).map(|j| f64::from(u8::from(i == j))).collect();
+            assert!((inverse - factor.solve(&unit)[i]).abs() < 1e-12);
         }
         let white = factor.whiten(&b);
         assert!((dot(&white, &white) - dot(&factor.solve(&b), &b)).abs() < 1e-12);

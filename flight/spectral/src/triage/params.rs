@@ -1,116 +1,294 @@
-//! Every threshold of triage in one place.
+//! Every threshold of triage in one table: what is named here can be set in the configuration, and nothing else decides.
+
+use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The settings of [`super::triage`]. The defaults are meant for spaceborne imaging spectrometers with 5 to 15 nm
-/// bands and 5 to 60 m pixels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Params {
-    /// Most memory for the window's samples, bytes; longer frames are filtered in blocks of lines.
-    pub work_bytes: usize,
-    /// Most pixels of a frame; larger ones are refused.
-    pub max_pixels: usize,
-    /// Fewest bands in the window for a search.
-    pub min_bands: usize,
-    /// Fewest clear pixels for a search, per band used.
-    pub min_pixels_per_band: usize,
-    /// Apparent reflectance around 0.5 to 0.9 µm above which a white pixel is cloud.
-    pub cloud_reflectance: f32,
-    /// Greatest ratio between the brightest and the darkest of the visible and near infrared bands of a cloud.
-    pub cloud_whiteness: f32,
-    /// Cosine of the sun's zenith angle where the header gives no sun elevation.
-    pub sun_cosine: f32,
-    /// A pixel is dark when its mean signal in the window is less than this share of the frame's median.
-    pub dark_share: f32,
-    /// Lines a detector column must have for its own mean to weigh as much as the frame's.
-    pub column_prior_lines: f64,
-    /// Share of the covariance's diagonal that is blended in.
-    pub shrinkage: f64,
-    /// Pixels beyond this many standard deviations are left out of the second pass's statistics.
-    pub clip_sigma: f32,
-    /// A candidate holds at least one pixel as significant as this …
-    pub seed_sigma: f32,
-    /// … and grows over the neighbours as significant as this.
-    pub grow_sigma: f32,
-    /// Fewest pixels of a candidate.
-    pub min_plume_pixels: usize,
-    /// Most candidates that are examined, the most significant first.
-    pub max_candidates: usize,
-    /// The logistic that turns a candidate's features into a probability.
-    pub logistic: Logistic,
-    /// A frame with a plume at least this probable is an alert.
-    pub alert_probability: f32,
-    /// A frame with a plume at least this probable is a suspect.
-    pub suspect_probability: f32,
-    /// A frame with more cloud than this and no plume is a discard candidate.
-    pub discard_cloud: f32,
-    /// A frame with more bad pixels than this and no plume is a discard candidate.
-    pub discard_bad: f32,
-    /// A frame with more cloud than this is flagged cloudy.
-    pub flag_cloud: f32,
-    /// A frame striped more than this is flagged striped, per mille of the signal.
-    pub flag_striping_per_mille: f32,
-}
-
-/// Weights of a candidate's features; the probability is 1 / (1 + exp(−score)).
-///
-/// Set by hand on synthetic scenes and a few real ones: an ordering that separates them, not yet a calibration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Logistic {
-    /// Constant.
-    pub bias: f64,
-    /// For the natural logarithm of the significance.
-    pub ln_snr: f64,
-    /// For the natural logarithm of the number of pixels.
-    pub ln_pixels: f64,
-    /// For the partial R² of the gas in the in/out ratio spectrum.
-    pub spectral_match: f64,
-    /// For the absolute logarithm of the brightness contrast with the surroundings.
-    pub contrast: f64,
-    /// For a shape that is one sample or one line wide (a stripe, a dropped line).
-    pub line_shape: f64,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            work_bytes: 256 << 20,
-            max_pixels: 1 << 26,
-            min_bands: 8,
-            min_pixels_per_band: 8,
-            cloud_reflectance: 0.4,
-            cloud_whiteness: 1.5,
-            sun_cosine: 0.75,
-            dark_share: 0.12,
-            column_prior_lines: 16.0,
-            shrinkage: 1e-4,
-            clip_sigma: 3.0,
-            seed_sigma: 4.0,
-            grow_sigma: 2.5,
-            min_plume_pixels: 6,
-            max_candidates: 100,
-            logistic: Logistic::default(),
-            alert_probability: 0.9,
-            suspect_probability: 0.4,
-            discard_cloud: 0.7,
-            discard_bad: 0.5,
-            flag_cloud: 0.1,
-            flag_striping_per_mille: 30.0,
+/// Makes a struct of numbers out of a table: for each a default and the range it must lie in.
+macro_rules! table {
+    (
+        $(#[$about:meta])* $name:ident {
+            $($(#[$doc:meta])* $field:ident: $kind:ty = $default:expr, $least:expr, $most:expr;)*
         }
+    ) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$doc])* pub $field: $kind,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+
+        impl $name {
+            /// Is every number in its range?
+            pub fn check(&self) -> Result<(), ParamError> {
+                $(InRange::in_range(&self.$field, stringify!($field), $least.into(), $most.into())?;)*
+                Ok(())
+            }
+        }
+    };
+}
+
+table! {
+    /// The settings of [`super::triage`]. The defaults are meant for spaceborne imaging spectrometers with 5 to 15 nm
+    /// bands and 5 to 60 m pixels.
+    Params {
+        /// Threads that work at the same time; the result is the same with any number.
+        threads: usize = 1, 1, 64;
+        /// Most pixels of a frame; larger ones are refused.
+        max_pixels: usize = 1 << 28, 1, 1_u64 << 40;
+        /// Pixels that are measured together, with statistics of their own; longer frames are cut into equal segments.
+        segment_pixels: usize = 1 << 20, 4096, 1 << 24;
+        /// Memory for the sample of spectra that covariances are taken from, bytes.
+        sample_bytes: usize = 16 << 20, 1 << 16, 1 << 30;
+        /// Fewest bands in the windows for a search.
+        min_bands: usize = 8, 2, 4096;
+        /// Fewest clear pixels for a search, per band used.
+        min_pixels_per_band: usize = 4, 2, 1000;
+        /// Apparent reflectance around 0.5 to 0.9 µm above which a white pixel is cloud.
+        cloud_reflectance: f32 = 0.4, 0.0, 10.0;
+        /// Greatest ratio between the brightest and the darkest of the visible and near infrared bands of a cloud.
+        cloud_whiteness: f32 = 1.5, 1.0, 100.0;
+        /// Least apparent reflectance at 1.65 µm of a cloud; snow and ice are darker.
+        cloud_swir: f32 = 0.15, 0.0, 10.0;
+        /// Apparent reflectance at 1.38 µm above which there is cirrus: water vapour hides all that lies below it.
+        cirrus_reflectance: f32 = 0.03, 0.0, 10.0;
+        /// Pixels by which cloud is grown.
+        cloud_margin: usize = 2, 0, 64;
+        /// Cosine of the sun's zenith angle where the header gives no sun elevation.
+        sun_cosine: f32 = 0.75, 0.01, 1.0;
+        /// A pixel is dark when its mean signal in the windows is less than this share of the segment's median.
+        dark_share: f32 = 0.12, 0.0, 1.0;
+        /// Columns over which a detector's gain is compared with that of its neighbours.
+        destripe_columns: usize = 31, 1, 4096;
+        /// Columns over which a column's median enhancement is compared with that of its neighbours.
+        level_columns: usize = 63, 1, 4096;
+        /// Lines a column must have for what is known of it alone to weigh as much as that it is like the others.
+        column_prior_lines: f64 = 16.0, 0.0, 1e6;
+        /// Spectra beyond this many standard deviations are left out of the statistics.
+        clip_sigma: f32 = 3.0, 1.0, 100.0;
+        /// Classes of brightness in which the enhancement's scatter is measured.
+        brightness_classes: usize = 8, 1, 256;
+        /// Least and greatest enhancement of a pixel that counts for the score, standard deviations.
+        clip_score: [f32; 2] = [-4.0, 6.0], -100.0, 100.0;
+        /// Standard deviations of the neighbourhoods that the score looks at, pixels.
+        score_widths: [f32; 4] = [1.2, 2.2, 4.5, 8.0], 0.3, 32.0;
+        /// The share of each in the score.
+        score_shares: [f32; 4] = [1.0, 1.0, 1.0, 0.5], 0.0, 100.0;
+        /// A candidate holds at least one pixel of this score …
+        seed_score: f32 = 6.0, 0.0, 1000.0;
+        /// … and grows over the neighbours of this score.
+        grow_score: f32 = 3.0, 0.0, 1000.0;
+        /// Fewest pixels of a candidate.
+        min_plume_pixels: usize = 6, 1, 1 << 20;
+        /// Most candidates that are examined in a segment, the most significant first.
+        max_candidates: usize = 100, 1, 10_000;
+        /// Least probability of a candidate that is reported as a detection.
+        report_probability: f32 = 0.05, 0.0, 1.0;
+        /// Most rejected candidates that are reported with their reasons.
+        max_rejections: usize = 8, 0, 10_000;
+        /// A frame with a plume at least this probable is an alert.
+        alert_probability: f32 = 0.9, 0.0, 1.0;
+        /// A frame with a plume at least this probable is a suspect.
+        suspect_probability: f32 = 0.4, 0.0, 1.0;
+        /// A frame with more cloud than this and no plume is a discard candidate.
+        discard_cloud: f32 = 0.7, 0.0, 1.0;
+        /// A frame with more bad pixels than this and no plume is a discard candidate.
+        discard_bad: f32 = 0.5, 0.0, 1.0;
+        /// A frame with more cloud than this is flagged cloudy.
+        flag_cloud: f32 = 0.1, 0.0, 1.0;
+        /// A frame striped more than this is flagged striped, per mille of the signal.
+        flag_striping_per_mille: f32 = 30.0, 0.0, 1000.0;
+        /// Side of a pixel on the ground where the header does not give it, m; 0: not known.
+        pixel_size_m: f64 = 0.0, 0.0, 1e5;
+        /// Wind where the header does not give it, m/s; 0: not known.
+        wind_m_s: f64 = 0.0, 0.0, 200.0;
+        /// The wind that carries a plume over the wind given.
+        wind_factor: f64 = 1.0, 0.01, 10.0;
+        /// How unsure the wind is, a share of it.
+        wind_uncertainty: f64 = 0.2, 0.0, 10.0;
+        /// How unsure a source rate is besides, a share of it: a plume is torn, and seen in part.
+        rate_uncertainty: f64 = 0.25, 0.0, 10.0;
+        /// The logistic that turns a candidate's features into a probability.
+        logistic: Logistic = Logistic::default(), 0, 0;
     }
 }
 
-impl Default for Logistic {
-    fn default() -> Self {
-        Self {
-            bias: -12.0,
-            ln_snr: 2.5,
-            ln_pixels: 0.8,
-            spectral_match: 8.0,
-            contrast: -3.0,
-            line_shape: -6.0,
+/// The weights of a candidate's features and the features themselves have the same names: one list makes both.
+macro_rules! features {
+    ($($(#[$doc:meta])* $field:ident = $weight:expr;)*) => {
+        /// What is measured of a candidate to tell how probable it is that it is a plume.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(default)]
+        pub struct Features {
+            $($(#[$doc])* pub $field: f32,)*
         }
+
+        impl Features {
+            /// Their names, in order.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($field)),*];
+
+            /// Their values, in the order of the names.
+            pub fn values(&self) -> Vec<f32> {
+                vec![$(self.$field),*]
+            }
+        }
+
+        table! {
+            /// Weights of a candidate's [`Features`]; the probability is 1 / (1 + exp(−(bias + Σ weight × feature))).
+            ///
+            /// Fitted to the candidates of seeded synthetic scenes (`passband-ground eval --fit`): see METHOD.md.
+            Logistic {
+                /// Constant.
+                bias: f64 = BIAS, -1e6, 1e6;
+                $($(#[$doc])* $field: f64 = $weight, -1e6, 1e6;)*
+            }
+        }
+
+        impl Logistic {
+            /// The score of some features: the logarithm of the odds.
+            pub fn score(&self, features: &Features) -> f64 {
+                self.bias $(+ self.$field * f64::from(features.$field))*
+            }
+
+            /// Weights by the names of the features.
+            pub fn of(bias: f64, weight: impl Fn(&str) -> f64) -> Self {
+                Self { bias, $($field: weight(stringify!($field)),)* }
+            }
+        }
+    };
+}
+
+const BIAS: f64 = -16.0;
+
+features! {
+    /// Natural logarithm of the greatest score.
+    ln_score = 3.0;
+    /// Natural logarithm of the number of pixels (at most 400).
+    ln_pixels = 0.8;
+    /// Share of the in/out ratio spectrum's shape that the gas explains beyond a smooth curve (partial R²).
+    spectral_match = 8.0;
+    /// Natural logarithm of the gas's amount in the in/out ratio spectrum over its standard deviation (at least 1).
+    ln_spectral_snr = 0.0;
+    /// How far the windows of the gas disagree about the amount, standard deviations (at most 5).
+    windows_differ = -0.5;
+    /// Absolute logarithm of the brightness inside over that around.
+    contrast = -2.0;
+    /// Share of the signal that lies in one line or one sample, where that makes a line (else 0).
+    line_shape = -6.0;
+    /// Share of its pixels that lie beside cloud, dark ground or bad data.
+    edge = -2.0;
+    /// Natural logarithm of the peak enhancement over the mean.
+    ln_peakedness = 0.0;
+    /// 1 where there is no clear ground around it to compare with.
+    no_ring = -2.0;
+}
+
+/// Numbers that can be compared with a range.
+trait InRange {
+    fn in_range(&self, name: &'static str, least: Bound, most: Bound) -> Result<(), ParamError>;
+}
+
+/// A limit of a range.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Bound(f64);
+
+impl From<i32> for Bound {
+    fn from(value: i32) -> Self {
+        Self(f64::from(value))
+    }
+}
+
+impl From<u64> for Bound {
+    fn from(value: u64) -> Self {
+        Self(value as f64)
+    }
+}
+
+impl From<f64> for Bound {
+    fn from(value: f64) -> Self {
+        Self(value)
+    }
+}
+
+impl InRange for f64 {
+    fn in_range(&self, name: &'static str, least: Bound, most: Bound) -> Result<(), ParamError> {
+        if *self >= least.0 && *self <= most.0 {
+            return Ok(());
+        }
+        Err(ParamError { name, value: *self, least: least.0, most: most.0 })
+    }
+}
+
+impl InRange for f32 {
+    fn in_range(&self, name: &'static str, least: Bound, most: Bound) -> Result<(), ParamError> {
+        f64::from(*self).in_range(name, least, most)
+    }
+}
+
+impl InRange for usize {
+    fn in_range(&self, name: &'static str, least: Bound, most: Bound) -> Result<(), ParamError> {
+        (*self as f64).in_range(name, least, most)
+    }
+}
+
+impl<const N: usize> InRange for [f32; N] {
+    fn in_range(&self, name: &'static str, least: Bound, most: Bound) -> Result<(), ParamError> {
+        self.iter().try_for_each(|value| value.in_range(name, least, most))
+    }
+}
+
+impl InRange for Logistic {
+    fn in_range(&self, _: &'static str, _: Bound, _: Bound) -> Result<(), ParamError> {
+        self.check()
+    }
+}
+
+/// A parameter out of its range.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ParamError {
+    /// Which.
+    pub name: &'static str,
+    /// What it was.
+    pub value: f64,
+    /// The least it may be.
+    pub least: f64,
+    /// The most it may be.
+    pub most: f64,
+}
+
+impl fmt::Display for ParamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, value, least, most } = self;
+        write!(f, "{name} = {value}: must be {least} to {most}")
+    }
+}
+
+impl core::error::Error for ParamError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_in_range_and_what_is_not_is_named() {
+        assert_eq!(Params::default().check(), Ok(()));
+        let bad = Params { clip_sigma: f32::NAN, ..Params::default() };
+        assert_eq!(bad.check().unwrap_err().name, "clip_sigma");
+        let bad = Params { logistic: Logistic { edge: 1e9, ..Logistic::default() }, ..Params::default() };
+        assert!(bad.check().unwrap_err().to_string().starts_with("edge = 1000000000: must be"));
+    }
+
+    #[test]
+    fn features_and_weights_go_by_the_same_names() {
+        let features = Features { edge: 0.5, ln_score: 2.0, ..Features::default() };
+        let weights = Logistic::of(1.0, |name| if name == "edge" { 4.0 } else { 0.0 });
+        assert!((weights.score(&features) - 3.0).abs() < 1e-12);
+        assert_eq!(Features::NAMES.len(), features.values().len());
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::params::Features;
 use crate::Class;
 use crate::envi::Header;
 
@@ -66,8 +67,8 @@ pub struct Overview {
     pub flags: Vec<u8>,
 }
 
-/// A cut-out of the frame, as ENVI: `i16`, four bands: enhancement in ppm·m ([`Chip::NO_DATA`] where not measured),
-/// then red, green and blue from 0 to 255.
+/// A cut-out of the frame, as ENVI: `i16`, four bands: the plume's enhancement in ppm·m (0 beside it,
+/// [`Chip::NO_DATA`] where not measured), then red, green and blue from 0 to 255.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chip {
     /// First line of the frame in it.
@@ -95,8 +96,8 @@ pub mod pixel {
     pub const BAD: u8 = 4;
     /// At the full scale of the detector.
     pub const SATURATED: u8 = 8;
-    /// In the shadow of a cloud.
-    pub const SHADOW: u8 = 16;
+    /// Any of those that hide the ground.
+    pub const HIDDEN: u8 = CLOUD | DARK | BAD | SATURATED;
 }
 
 /// The verdict on one frame.
@@ -120,9 +121,9 @@ pub struct Report {
     pub quality: Quality,
     /// Standard deviation of the enhancement over ground without gas, ppm·m; `None`: gas was not looked for.
     pub noise_ppm_m: Option<f32>,
-    /// Spectral window in which gas was looked for, nm; `None`: it was not.
+    /// First and last wavelength at which gas was looked for, nm; `None`: it was not.
     pub window_nm: Option<[f64; 2]>,
-    /// Bands used in that window.
+    /// Bands used for that.
     pub bands_used: usize,
     /// Pixels along track.
     pub lines: usize,
@@ -152,12 +153,14 @@ pub struct Detection {
     pub bbox: BoundingBox,
     /// Its centre, weighted with the enhancement: line and sample, from 0.
     pub centroid: [f32; 2],
-    /// Significance of its brightest pixel after smoothing, in standard deviations of the frame.
+    /// Its greatest score ([`MapLines::score`](super::MapLines)), in standard deviations of the frame.
     pub snr: f32,
     /// Share of the in/out ratio spectrum's shape that the gas explains beyond a smooth curve (partial R², 0 to 1).
     pub spectral_match: f32,
     /// Logarithm of the brightness inside over that of the ring around it: confusers often have an edge.
     pub contrast: f32,
+    /// What its probability was made from.
+    pub features: Features,
 }
 
 /// A figure and how sure it is.
@@ -176,12 +179,14 @@ pub struct Rejection {
     pub reason: Reason,
     /// Probability that it is a plume all the same.
     pub probability: f32,
-    /// Significance of its brightest pixel after smoothing, in standard deviations of the frame.
+    /// Its greatest score ([`MapLines::score`](super::MapLines)), in standard deviations of the frame.
     pub snr: f32,
     /// Its size.
     pub pixels: u32,
     /// Where it is.
     pub bbox: BoundingBox,
+    /// What its probability was made from.
+    pub features: Features,
 }
 
 /// What speaks against a candidate.

@@ -1,37 +1,97 @@
-//! How far an enhancement stands out: its standard deviation by brightness, and a lightly smoothed significance map.
+//! How far an enhancement stands out: its standard deviation by brightness, and a score that looks at a pixel together
+//! with its surroundings.
+//!
+//! The score joins Gaussian neighbourhoods of several widths, since plumes have several: in each the enhancements,
+//! weighted with 1/σ², are added up and divided by the standard deviation of that sum; the sum over the widths is scaled
+//! by its own scatter (clutter is correlated between neighbours). Single enhancements count no more than
+//! [`Params::clip_score`] σ: a pixel of odd ground is no plume, however odd; a plume has neighbours.
 
-use crate::numeric::{median_and_sigma, quantile};
+use super::apply::{Answer, convolve};
+use super::params::Params;
+use super::response::Response;
+use crate::numeric::{f32_of, median_and_sigma, quantile};
 
-/// Classes of brightness in which the scatter is measured.
-const CLASSES: usize = 8;
-/// Fewest pixels of a class.
+/// Most values from which a median is taken: enough for one part in a hundred of its own scatter.
+const MOST_VALUES: usize = 1 << 16;
+/// Fewest pixels of a class of brightness.
 const CLASS_PIXELS: usize = 256;
-/// Binomial smoothing, 3 × 3.
-const KERNEL: [f32; 3] = [1.0, 2.0, 1.0];
+
+/// The maps of a segment.
+#[derive(Debug, Default)]
+pub(super) struct Levels {
+    /// Column of gas, ppm·m; NaN where not measured.
+    pub(super) enhancement: Vec<f32>,
+    /// Standard deviation of a single pixel without gas, ppm·m.
+    pub(super) sigma: Vec<f32>,
+    /// See the module's words.
+    pub(super) score: Vec<f32>,
+    /// Median of `sigma`.
+    pub(super) noise_ppm_m: f32,
+}
+
+/// From the filter's answers to enhancement, its noise and the score; `None` without any scatter.
+pub(super) fn levels(answer: Answer, samples: usize, response: &Response, params: &Params) -> Option<Levels> {
+    let Answer { mut alpha, brightness } = answer;
+    level_columns(&mut alpha, samples, params);
+    let sigma = level_brightness(&mut alpha, &brightness, params.brightness_classes)?;
+    let noise_ppm_m = quantile(&mut thinned(&sigma), 0.5)?;
+    let score = score(&alpha, &sigma, samples, params)?;
+    for alpha in &mut alpha {
+        *alpha = response.column(*alpha);
+    }
+    Some(Levels { enhancement: alpha, sigma, score, noise_ppm_m })
+}
+
+/// Takes from each column what its median differs from that of the columns around it: what stripes are left.
+fn level_columns(alpha: &mut [f32], samples: usize, params: &Params) {
+    let lines = alpha.len() / samples.max(1);
+    // An odd step, so that no pattern of the lines is always met.
+    let step = (lines / 256).max(1) | 1;
+    let mut medians = Vec::with_capacity(samples);
+    for sample in 0..samples {
+        let mut values: Vec<f32> =
+            alpha.iter().skip(sample).step_by(samples * step).filter(|a| a.is_finite()).copied().collect();
+        let count = values.len() * step;
+        medians.push(quantile(&mut values, 0.5).map(|median| (f64::from(median), count as f64)));
+    }
+    let reach = params.level_columns / 2;
+    let offsets: Vec<f32> = (0..samples)
+        .map(|sample| {
+            let Some(Some((median, count))) = medians.get(sample) else { return 0.0 };
+            let around = medians.get(sample.saturating_sub(reach)..(sample + reach + 1).min(samples)).unwrap_or_default();
+            let (sum, n) = around.iter().flatten().fold((0.0, 0.0), |(sum, n), (m, _)| (sum + m, n + 1.0));
+            f32_of((median - sum / n) * count / (count + params.column_prior_lines))
+        })
+        .collect();
+    for line in alpha.chunks_exact_mut(samples.max(1)) {
+        line.iter_mut().zip(&offsets).for_each(|(alpha, offset)| *alpha -= offset);
+    }
+}
 
 /// Makes the median of `alpha` 0 in each class of brightness and gives the robust standard deviation of each pixel,
 /// interpolated over brightness; NaN stays NaN. `None` without scatter.
-pub(super) fn level(alpha: &mut [f32], albedo: &[f32]) -> Option<Vec<f32>> {
-    let mut by_albedo: Vec<(f32, f32)> =
-        albedo.iter().zip(&*alpha).filter(|(_, a)| a.is_finite()).map(|(r, a)| (*r, *a)).collect();
+fn level_brightness(alpha: &mut [f32], brightness: &[f32], classes: usize) -> Option<Vec<f32>> {
+    let step = alpha.iter().filter(|a| a.is_finite()).count().div_ceil(MOST_VALUES).max(1);
+    let measured = brightness.iter().zip(&*alpha).filter(|(_, a)| a.is_finite());
+    let mut by_brightness: Vec<(f32, f32)> = measured.step_by(step).map(|(r, a)| (*r, *a)).collect();
     // Stable: pixels of equal brightness stay in the frame's order and are not sorted by what is to be measured.
-    by_albedo.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let classes = (by_albedo.len() / CLASS_PIXELS).clamp(1, CLASSES);
+    by_brightness.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let classes = (by_brightness.len() / CLASS_PIXELS).clamp(1, classes.max(1));
     let mut knots = Vec::with_capacity(classes);
-    for class in by_albedo.chunks(by_albedo.len().div_ceil(classes).max(1)) {
+    for class in by_brightness.chunks(by_brightness.len().div_ceil(classes).max(1)) {
         let mut values: Vec<f32> = class.iter().map(|(_, a)| *a).collect();
         let (median, sigma) = median_and_sigma(&mut values)?;
         let middle = class.get(class.len() / 2)?.0;
         if sigma > 0.0 {
-            knots.push(Knot { albedo: middle, median, sigma });
+            knots.push(Knot { brightness: middle, median, sigma });
         }
     }
     if knots.is_empty() {
         return None;
     }
     let mut sigmas = Vec::with_capacity(alpha.len());
-    for (alpha, albedo) in alpha.iter_mut().zip(albedo) {
-        let (median, sigma) = interpolate(&knots, *albedo);
+    for (alpha, brightness) in alpha.iter_mut().zip(brightness) {
+        let (median, sigma) = interpolate(&knots, *brightness);
         *alpha -= median;
         sigmas.push(if alpha.is_finite() { sigma } else { f32::NAN });
     }
@@ -40,80 +100,76 @@ pub(super) fn level(alpha: &mut [f32], albedo: &[f32]) -> Option<Vec<f32>> {
 
 /// Scatter of one class of brightness.
 struct Knot {
-    albedo: f32,
+    brightness: f32,
     median: f32,
     sigma: f32,
 }
 
-fn interpolate(knots: &[Knot], albedo: f32) -> (f32, f32) {
-    let after = knots.partition_point(|k| k.albedo < albedo);
+fn interpolate(knots: &[Knot], brightness: f32) -> (f32, f32) {
+    let after = knots.partition_point(|k| k.brightness < brightness);
     let (before, after) = (after.checked_sub(1).and_then(|i| knots.get(i)), knots.get(after));
     match (before, after) {
-        (Some(a), Some(b)) if b.albedo > a.albedo => {
-            let share = ((albedo - a.albedo) / (b.albedo - a.albedo)).clamp(0.0, 1.0);
+        (Some(a), Some(b)) if b.brightness > a.brightness => {
+            let share = ((brightness - a.brightness) / (b.brightness - a.brightness)).clamp(0.0, 1.0);
             (a.median + share * (b.median - a.median), a.sigma + share * (b.sigma - a.sigma))
         }
         (Some(k), _) | (None, Some(k)) => (k.median, k.sigma),
-        (None, None) => (0.0, f32::NAN),
+        (None, None) => (0.0, 0.0),
     }
 }
 
-/// A smoothed map: enhancement and significance of each pixel; NaN where the pixel itself was not measured.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Map {
-    pub(super) alpha_ppm_m: Vec<f32>,
-    /// In standard deviations of the frame.
-    pub(super) sigmas: Vec<f32>,
-    /// In standard deviations of a pixel, not smoothed.
-    pub(super) sharp: Vec<f32>,
-}
-
-/// Smooths with weights 1/σ² over the measured neighbours, and scales the significance so that its own robust
-/// standard deviation is at most 1 (ground clutter is correlated between neighbours).
-pub(super) fn smoothed(alpha: &[f32], sigma: &[f32], samples: usize) -> Map {
-    let lines = alpha.len() / samples.max(1);
-    let mut map = Map {
-        alpha_ppm_m: vec![f32::NAN; alpha.len()],
-        sigmas: vec![f32::NAN; alpha.len()],
-        sharp: alpha.iter().zip(sigma).map(|(a, s)| a / s).collect(),
+fn score(alpha: &[f32], sigma: &[f32], samples: usize, params: &Params) -> Option<Vec<f32>> {
+    let threads = params.threads;
+    let [low, high] = params.clip_score;
+    let weight = |sigma: f32| if sigma > 0.0 { 1.0 / (sigma * sigma) } else { 0.0 };
+    let weights: Vec<f32> = sigma.iter().map(|s| weight(*s)).collect();
+    let weighted = |(alpha, sigma): (&f32, &f32)| {
+        if *sigma > 0.0 { alpha.clamp(low * sigma, high * sigma) * weight(*sigma) } else { 0.0 }
     };
-    for line in 0..lines {
-        for sample in 0..samples {
-            let index = line * samples + sample;
-            if alpha.get(index).is_none_or(|a| !a.is_finite()) {
-                continue;
-            }
-            let (mut sum, mut weights, mut variance) = (0.0_f32, 0.0_f32, 0.0_f32);
-            for (dl, kl) in KERNEL.into_iter().enumerate() {
-                let Some(l) = (line + dl).checked_sub(1).filter(|l| *l < lines) else { continue };
-                for (ds, ks) in KERNEL.into_iter().enumerate() {
-                    let Some(s) = (sample + ds).checked_sub(1).filter(|s| *s < samples) else { continue };
-                    let at = l * samples + s;
-                    let (Some(&a), Some(&sd)) = (alpha.get(at), sigma.get(at)) else { continue };
-                    if a.is_finite() && sd > 0.0 {
-                        let weight = kl * ks / (sd * sd);
-                        sum += weight * a;
-                        weights += weight;
-                        variance += weight * kl * ks;
-                    }
-                }
-            }
-            if let (Some(a), Some(s)) = (map.alpha_ppm_m.get_mut(index), map.sigmas.get_mut(index))
-                && weights > 0.0
-            {
-                *a = sum / weights;
-                *s = sum / variance.sqrt();
-            }
+    let signal: Vec<f32> = alpha.iter().zip(sigma).map(weighted).collect();
+    let mut sum = vec![0.0_f32; alpha.len()];
+    for (width, share) in params.score_widths.iter().zip(params.score_shares) {
+        let kernel = gaussian(*width);
+        let squares: Vec<f32> = kernel.iter().map(|k| k * k).collect();
+        let mut part = convolve(&signal, samples, &kernel, threads);
+        let variance = convolve(&weights, samples, &squares, threads);
+        for (part, variance) in part.iter_mut().zip(variance) {
+            *part = if variance > 0.0 { *part / variance.sqrt() } else { 0.0 };
         }
+        let (median, scatter) = middle_of(&part, sigma)?;
+        let share = share / scatter.max(1e-6);
+        sum.iter_mut().zip(&part).for_each(|(sum, part)| *sum += (part - median) * share);
     }
-    let scatter = median_and_sigma(&mut map.sigmas.clone()).map_or(1.0, |(_, sigma)| sigma.max(1.0));
-    map.sigmas.iter_mut().for_each(|s| *s /= scatter);
-    map
+    let (median, scatter) = middle_of(&sum, sigma)?;
+    let scale = 1.0 / scatter.max(1e-6);
+    for (sum, sigma) in sum.iter_mut().zip(sigma) {
+        *sum = if *sigma > 0.0 { (*sum - median) * scale } else { f32::NAN };
+    }
+    Some(sum)
 }
 
-/// The noise of the frame: the median of the pixels' standard deviations.
-pub(super) fn noise(sigma: &[f32]) -> Option<f32> {
-    quantile(&mut sigma.to_vec(), 0.5)
+/// Median and robust standard deviation over the measured pixels.
+fn middle_of(map: &[f32], sigma: &[f32]) -> Option<(f32, f32)> {
+    let step = map.len().div_ceil(MOST_VALUES).max(1);
+    // Prime to the usual numbers of samples: no column is left out.
+    let step = if step > 1 { step | 1 } else { 1 };
+    let measured = map.iter().zip(sigma).step_by(step).filter(|(_, s)| **s > 0.0);
+    let mut values: Vec<f32> = measured.map(|(m, _)| *m).collect();
+    median_and_sigma(&mut values).filter(|(_, sigma)| *sigma > 0.0)
+}
+
+fn thinned(values: &[f32]) -> Vec<f32> {
+    let step = values.len().div_ceil(MOST_VALUES).max(1);
+    values.iter().step_by(if step > 1 { step | 1 } else { 1 }).copied().collect()
+}
+
+/// One half of a Gaussian of standard deviation `width`, its middle first; all of it adds up to 1.
+pub(super) fn gaussian(width: f32) -> Vec<f32> {
+    let width = if width > 0.3 { f64::from(width.min(32.0)) } else { 0.3 };
+    let reach = crate::numeric::index_of((3.0 * width).ceil(), 96);
+    let half: Vec<f64> = (0..=reach).map(|i| libm::exp(-((i * i) as f64) / (2.0 * width * width))).collect();
+    let total = 2.0 * half.iter().sum::<f64>() - 1.0;
+    half.iter().map(|v| f32_of(v / total)).collect()
 }
 
 #[cfg(test)]
@@ -122,37 +178,56 @@ mod tests {
 
     /// A fixed, noise-like sequence.
     fn scatter(index: usize) -> f32 {
-        f32::from(u16::try_from((index * 7919 + index * index * 31) % 2001).unwrap()) / 1000.0 - 1.0
+        let mut x = (index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        x ^= x >> 29;
+        x = x.wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        f32::from(u16::try_from((x >> 40) % 2001).unwrap()) / 1000.0 - 1.0
     }
 
     #[test]
     fn levelling_removes_a_bias_and_measures_the_scatter_by_brightness() {
-        let albedo: Vec<f32> = (0..4096).map(|i| if i % 2 == 0 { 0.5 } else { 1.0 }).collect();
+        let brightness: Vec<f32> = (0..4096).map(|i| if i % 2 == 0 { 0.5 } else { 1.0 }).collect();
         let mut alpha: Vec<f32> = (0..4096)
             .map(|i| if i % 2 == 0 { 50.0 + 200.0 * scatter(i) } else { 100.0 * scatter(i) })
             .collect();
-        let sigma = level(&mut alpha, &albedo).unwrap();
-        assert!((sigma[0] / sigma[1] - 2.0).abs() < 0.15, "{} {}", sigma[0], sigma[1]);
+        let sigma = level_brightness(&mut alpha, &brightness, 8).unwrap();
+        assert!((sigma[0] / sigma[1] - 2.0).abs() < 0.2, "{} {}", sigma[0], sigma[1]);
         let median = quantile(&mut alpha.iter().copied().step_by(2).collect(), 0.5).unwrap();
-        assert!(median.abs() < 5.0, "{median}");
-        assert_eq!(level(&mut [1.0; 10], &[1.0; 10]), None);
-        assert_eq!(level(&mut [], &[]), None);
+        assert!(median.abs() < 15.0, "{median}");
+        assert_eq!(level_brightness(&mut [1.0; 10], &[1.0; 10], 8), None);
+        assert_eq!(level_brightness(&mut [], &[], 8), None);
     }
 
     #[test]
-    fn smoothing_adds_up_neighbours_and_leaves_holes() {
-        let mut alpha: Vec<f32> = (0..900).map(scatter).collect();
-        for (line, sample) in [(10, 10), (10, 11), (11, 10), (11, 11)] {
-            alpha[line * 30 + sample] = 5.0;
+    fn a_column_is_levelled_to_its_neighbours() {
+        let mut alpha: Vec<f32> = (0..100 * 40).map(|i| scatter(i) + if i % 40 == 17 { 5.0 } else { 0.0 }).collect();
+        level_columns(&mut alpha, 40, &Params::default());
+        let mut column: Vec<f32> = alpha.iter().copied().skip(17).step_by(40).collect();
+        let median = quantile(&mut column, 0.5).unwrap();
+        assert!(median.abs() < 1.0, "{median}");
+    }
+
+    #[test]
+    fn neighbours_add_up_and_a_single_odd_pixel_does_not_count_for_more_than_it_may() {
+        let mut alpha: Vec<f32> = (0..64 * 64).map(scatter).collect();
+        alpha[50 * 64 + 10] = 1000.0;
+        for line in 20..26 {
+            alpha[line * 64 + 30..line * 64 + 36].fill(1.5);
         }
         alpha[0] = f32::NAN;
-        let map = smoothed(&alpha, &vec![0.58; 900], 30);
-        assert!(map.sigmas[0].is_nan() && map.sigmas[1].is_finite());
-        let best = map.sigmas.iter().copied().fold(0.0, f32::max);
-        assert!(
-            best > 8.0
-                && best.to_bits()
-                    == map.sigmas[10 * 30 + 10..=11 * 30 + 11].iter().copied().fold(0.0, f32::max).to_bits()
-        );
+        let mut sigma = vec![0.58_f32; 64 * 64];
+        sigma[0] = f32::NAN;
+        let score = score(&alpha, &sigma, 64, &Params::default()).unwrap();
+        assert!(score[0].is_nan() && score[1].is_finite());
+        assert!(score[22 * 64 + 32] > 2.0 * score[50 * 64 + 10], "{} {}", score[22 * 64 + 32], score[50 * 64 + 10]);
+    }
+
+    #[test]
+    fn a_gaussian_adds_up_to_one() {
+        for width in [0.0, 1.2, 8.0, f32::NAN, 1e9] {
+            let kernel = gaussian(width);
+            let sum = 2.0 * kernel.iter().sum::<f32>() - kernel[0];
+            assert!((sum - 1.0).abs() < 1e-5 && kernel.len() <= 97, "{width}: {sum}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::Class;
-use crate::envi::DataType;
+use crate::envi::{DataType, Header};
 use crate::quicklook::{QuicklookParams, quicklook_png};
 
 /// The shared test data, if it is there.

@@ -1,0 +1,185 @@
+//! The inner loops: sums, inner products and the covariance, in `f32` lanes.
+//!
+//! Every result is the same on every machine and with every width of vectors: the number of lanes and the order of all
+//! additions are fixed here, products are rounded before they are added (no fused multiply-add), and lanes are flushed
+//! to `f64` before `f32` runs out of digits. On x86-64 the same code is compiled once more for AVX2 and chosen at run
+//! time; aarch64 has its vectors in the baseline.
+
+/// Lanes of an inner product.
+pub(super) const LANES: usize = 8;
+/// Pixels whose products are added in `f32` before they go to `f64`.
+pub(super) const TILE: usize = 256;
+/// Rows and columns of the covariance that are worked out together: 12 accumulators fit the registers of AVX2 and NEON.
+const BLOCK_ROWS: usize = 3;
+const BLOCK_COLUMNS: usize = 4;
+
+/// Adds to the lower triangle of `out` (`bands × bands`, row by row) the products of a tile's values: `bands` rows of
+/// [`TILE`] values each.
+pub(super) fn add_products(tile: &[f32], bands: usize, out: &mut [f64]) {
+    wide::add_products(tile, bands, out);
+}
+
+/// `sums[i] += values[i]` where `weights[i]` is not 0.
+pub(super) fn add_where(sums: &mut [f32], values: &[f32], weights: &[f32]) {
+    wide::add_where(sums, values, weights);
+}
+
+/// `out[i] += values[i] × weights[i]`.
+pub(super) fn add_weighted(out: &mut [f32], values: &[f32], weights: &[f32]) {
+    wide::add_weighted(out, values, weights);
+}
+
+/// `out[i] += values[i] × factor`.
+pub(super) fn add_scaled(out: &mut [f32], values: &[f32], factor: f32) {
+    wide::add_scaled(out, values, factor);
+}
+
+#[inline(always)]
+fn add_products_body(tile: &[f32], bands: usize, out: &mut [f64]) {
+    let rows = || tile.as_chunks::<TILE>().0;
+    let blocks = (0..bands).step_by(BLOCK_ROWS);
+    for first in blocks {
+        let row = |nth: usize| rows().get((first + nth).min(bands - 1));
+        let (Some(a), Some(b), Some(c)) = (row(0), row(1), row(2)) else { return };
+        for column in (0..=(first + BLOCK_ROWS - 1).min(bands - 1)).step_by(BLOCK_COLUMNS) {
+            let other = |nth: usize| rows().get((column + nth).min(bands - 1));
+            let (Some(p), Some(q), Some(r), Some(s)) = (other(0), other(1), other(2), other(3)) else { return };
+            let products = block_products([a, b, c], [p, q, r, s]);
+            for (i, products) in (first..bands).zip(products) {
+                for (j, product) in (column..=i).zip(products) {
+                    if let Some(sum) = out.get_mut(i * bands + j) {
+                        *sum += product;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// All inner products between three rows and four.
+#[inline(always)]
+fn block_products(
+    rows: [&[f32; TILE]; BLOCK_ROWS],
+    columns: [&[f32; TILE]; BLOCK_COLUMNS],
+) -> [[f64; BLOCK_COLUMNS]; BLOCK_ROWS] {
+    let mut lanes = [[[0.0_f32; LANES]; BLOCK_COLUMNS]; BLOCK_ROWS];
+    let rows = rows.map(|row| row.as_chunks::<LANES>().0);
+    let columns = columns.map(|column| column.as_chunks::<LANES>().0);
+    let [a, b, c] = rows;
+    let [p, q, r, s] = columns;
+    for ((((((a, b), c), p), q), r), s) in a.iter().zip(b).zip(c).zip(p).zip(q).zip(r).zip(s) {
+        let [la, lb, lc] = &mut lanes;
+        for (row, lanes) in [(a, la), (b, lb), (c, lc)] {
+            for (column, lanes) in [p, q, r, s].into_iter().zip(lanes) {
+                for ((lane, x), y) in lanes.iter_mut().zip(row).zip(column) {
+                    *lane += x * y;
+                }
+            }
+        }
+    }
+    lanes.map(|row| row.map(|lanes| lanes.iter().fold(0.0, |sum, lane| sum + f64::from(*lane))))
+}
+
+#[inline(always)]
+fn add_where_body(sums: &mut [f32], values: &[f32], weights: &[f32]) {
+    for ((sum, value), weight) in sums.iter_mut().zip(values).zip(weights) {
+        *sum += if *weight == 0.0 { 0.0 } else { *value };
+    }
+}
+
+#[inline(always)]
+fn add_weighted_body(out: &mut [f32], values: &[f32], weights: &[f32]) {
+    for ((out, value), weight) in out.iter_mut().zip(values).zip(weights) {
+        *out += value * weight;
+    }
+}
+
+#[inline(always)]
+fn add_scaled_body(out: &mut [f32], values: &[f32], factor: f32) {
+    for (out, value) in out.iter_mut().zip(values) {
+        *out += value * factor;
+    }
+}
+
+/// Chooses the version for this machine's vectors. The only `unsafe` of the crate: calls of functions compiled for
+/// AVX2, each behind the test that the processor has it.
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "functions with target features are unsafe to call; see the module's words")]
+mod wide {
+    macro_rules! choose {
+        ($($name:ident => $body:ident($($argument:ident: $kind:ty),*);)*) => {
+            $(pub(super) fn $name($($argument: $kind),*) {
+                #[target_feature(enable = "avx2")]
+                fn with_avx2($($argument: $kind),*) {
+                    super::$body($($argument),*);
+                }
+                if std::is_x86_feature_detected!("avx2") {
+                    // SAFETY: the processor has AVX2, which is all that the function is compiled for.
+                    unsafe { with_avx2($($argument),*) }
+                } else {
+                    super::$body($($argument),*);
+                }
+            })*
+        };
+    }
+    choose! {
+        add_products => add_products_body(tile: &[f32], bands: usize, out: &mut [f64]);
+        add_where => add_where_body(sums: &mut [f32], values: &[f32], weights: &[f32]);
+        add_weighted => add_weighted_body(out: &mut [f32], values: &[f32], weights: &[f32]);
+        add_scaled => add_scaled_body(out: &mut [f32], values: &[f32], factor: f32);
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+mod wide {
+    pub(super) use super::{
+        add_products_body as add_products, add_scaled_body as add_scaled, add_weighted_body as add_weighted,
+        add_where_body as add_where,
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tile(bands: usize) -> Vec<f32> {
+        (0..bands * TILE).map(|i| ((i * 7919) % 2003) as f32 * 1e-3 - 1.0).collect()
+    }
+
+    #[test]
+    fn products_are_those_of_the_plain_sum_for_every_number_of_bands() {
+        for bands in 1..=13 {
+            let tile = tile(bands);
+            let mut out = vec![0.0; bands * bands];
+            add_products(&tile, bands, &mut out);
+            for i in 0..bands {
+                for j in 0..=i {
+                    let pairs = tile[i * TILE..(i + 1) * TILE].iter().zip(&tile[j * TILE..(j + 1) * TILE]);
+                    let plain: f64 = pairs.map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
+                    assert!((out[i * bands + j] - plain).abs() < 1e-3, "{bands} {i} {j}");
+                }
+                assert!(out[i * bands + i + 1..(i + 1) * bands].iter().all(|v| *v == 0.0), "above the diagonal");
+            }
+        }
+    }
+
+    #[test]
+    fn the_version_for_this_machine_gives_the_bits_of_the_plain_one() {
+        let tile = tile(11);
+        let (mut wide, mut plain) = (vec![0.0; 121], vec![0.0; 121]);
+        add_products(&tile, 11, &mut wide);
+        add_products_body(&tile, 11, &mut plain);
+        assert_eq!(wide, plain);
+        let (mut wide, mut plain) = (vec![0.5_f32; 100], vec![0.5_f32; 100]);
+        add_weighted(&mut wide, &tile, &tile[300..]);
+        add_weighted_body(&mut plain, &tile, &tile[300..]);
+        assert_eq!(wide, plain);
+    }
+
+    #[test]
+    fn what_has_no_weight_adds_nothing_even_if_it_is_no_number() {
+        let mut sums = [1.0, 1.0];
+        add_where(&mut sums, &[f32::NAN, 2.0], &[0.0, 1.0]);
+        assert_eq!(sums, [1.0, 3.0]);
+    }
+}
