@@ -19,6 +19,8 @@ QUOTA = dict(vegetation=48, dry=34, soil=52, rock=52, clay=28, carbonate=20, hyd
              water=1, snow=20)
 # Spectra nearer than this, degrees, are of one stock and stay in one half of the split.
 STOCK_DEG = 2.2
+# Cosine of the sun's zenith angle in the atmosphere's runs: their sun over TSIS-1's.
+SUN_COSINE = 0.6293
 # From here on the library holds exact linear mixtures of the spectra before: the scenes mix for themselves.
 FIRST_MIXTURE = 1042
 
@@ -145,18 +147,22 @@ def atmospheres(data, out):
         for water in ["1.5000", "2.0000"]:
             lines = (data / f"rtm/pasadena_AOT550-{aerosol}_H2OSTR-{water}.chn").read_text().splitlines()[5:]
             f = np.array([[float(v) for v in line.split()[:25]] for line in lines if line.strip()])
-            direct, diffuse = f[:, 21], f[:, 22]
+            # A: light that comes from the ground straight to the sensor, B: by way of scattering (adjacency).
+            transmittance = f[:, 21] + f[:, 22]
+            # Sun to ground to sensor, never scattered, over all that comes straight from the ground.
+            direct = f[:, 19] * SUN_COSINE / (np.pi * f[:, 18]) / np.maximum(f[:, 21], 1e-9)
+            diffuse = np.where(f[:, 21] > 1e-4, np.clip(1 - direct, 0.01, 1), 0.01)
             tag = f"a{float(aerosol):g}_w{float(water):g}"
             names += [f"{what}_{tag}" for what in ["path", "transmittance", "diffuse", "albedo"]]
-            block = np.stack([f[:, 4] * 1e6, direct + diffuse, diffuse / np.maximum(direct + diffuse, 1e-9), f[:, 23]])
+            block = np.stack([f[:, 4] * 1e6, transmittance, diffuse, f[:, 23]])
             if table is None:
                 table = [f[:, 0], f[:, 18] / f[:, 8] * 1e6]
             table += list(block)
     text = [
         "# Atmosphere and sun for synthetic scenes, four states (a: aerosol optical thickness at 550 nm, w: water vapour, cm).",
         "# Derived from MODTRAN channel runs of isofit-tutorials (AVIRIS-NG channels, FWHM 5.6 nm, sun 39 degrees high); Apache-2.0.",
-        "# path, sun (solar irradiance * cos(zenith) / pi): uW cm-2 nm-1 sr-1. transmittance: two-way, direct and diffuse;",
-        "# diffuse: the diffuse share of it. albedo: of the atmosphere, from below.",
+        "# path, sun (solar irradiance * cos(zenith) / pi): uW cm-2 nm-1 sr-1. transmittance: sun to ground to sensor;",
+        "# diffuse: the share of the light on the ground that comes from the sky. albedo: of the atmosphere, from below.",
         ",".join(names),
     ]
     for row in np.array(table).T:

@@ -17,6 +17,58 @@ use crate::scene::{
 /// Most frames of a varied set.
 const MAX_FRAMES: u64 = 100_000;
 
+/// What `--varied` draws.
+const DRAWN: [&str; 22] = [
+    "rate",
+    "at",
+    "duration",
+    "plume",
+    "wind",
+    "wind_to",
+    "stability",
+    "land",
+    "library",
+    "confusers",
+    "sun",
+    "sun_azimuth",
+    "aerosol",
+    "water",
+    "clouds",
+    "cirrus",
+    "noise",
+    "striping",
+    "smile",
+    "dead",
+    "hot",
+    "dropped",
+];
+
+/// What a cube that exists brings along.
+const NOT_INTO: [&str; 22] = [
+    "samples",
+    "lines",
+    "instrument",
+    "bands",
+    "only",
+    "noise_model",
+    "f32",
+    "land",
+    "library",
+    "confusers",
+    "sun",
+    "sun_azimuth",
+    "aerosol",
+    "water",
+    "clouds",
+    "cirrus",
+    "noise",
+    "striping",
+    "smile",
+    "dead",
+    "hot",
+    "dropped",
+];
+
 /// Make frames (ENVI, BIL) of real spectra under a real sky, with clouds, faults and methane plumes of known rate.
 ///
 /// The data file is written aside and renamed, the header last, as a camera does: --out may be the camera
@@ -51,7 +103,7 @@ pub struct SceneArgs {
     #[arg(long, conflicts_with_all = ["varied", "into"])]
     set: bool,
     /// Put the plume into this cube instead of a synthetic scene; it keeps its layout and type.
-    #[arg(long, value_name = "CUBE.hdr", conflicts_with = "varied")]
+    #[arg(long, value_name = "CUBE.hdr", conflicts_with_all = NOT_INTO, conflicts_with = "varied")]
     into: Option<PathBuf>,
     #[command(flatten)]
     gas: GasArgs,
@@ -174,7 +226,7 @@ struct InstrumentArgs {
 #[command(next_help_heading = "Sets")]
 struct SetArgs {
     /// Make this many different frames NAME-00000 …: everything above is drawn, except sizes, bands and surfaces.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with_all = DRAWN)]
     varied: Option<u64>,
     /// Number of the first of them.
     #[arg(long, value_name = "N", default_value_t = 0)]

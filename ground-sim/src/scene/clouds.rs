@@ -10,12 +10,14 @@ use super::terrain::Sun;
 /// Field units from the first wisp to where the light through it falls to 1/e twice.
 const EDGE: f64 = 0.16;
 /// Light that still comes through the thickest cloud, as a share of the direct sun.
-const THROUGH: f32 = 0.08;
+const THROUGH: f32 = 0.12;
 
 /// What hangs over a scene.
 pub(super) struct Clouds {
     /// Opacity of each pixel, 0 to 1.
     pub(super) opacity: Vec<f32>,
+    /// Brightness of the cloud around 1: its own shades.
+    pub(super) bright: Vec<f32>,
     /// Direct sun that reaches the ground, 0 to 1.
     pub(super) sunlight: Vec<f32>,
     /// Reflectance of the cirrus over each pixel.
@@ -33,6 +35,7 @@ pub(super) fn clouds(params: &SceneParams, sun: &Sun) -> Clouds {
     let height_m = params.cloud_height_m.unwrap_or(drawn);
     let mut clouds = Clouds {
         opacity: vec![0.0; pixels],
+        bright: vec![1.0; pixels],
         sunlight: vec![1.0; pixels],
         cirrus: vec![0.0; pixels],
         height_m,
@@ -52,6 +55,7 @@ pub(super) fn clouds(params: &SceneParams, sun: &Sun) -> Clouds {
     let wide = (shape.0 + 2 * up, shape.1 + 2 * left);
     let size_px = (random.log_between(150.0, 1200.0) / params.pixel_m).clamp(6.0, 120.0);
     let field = smooth(wide, size_px, 6, &mut random);
+    let shades = smooth(shape, 0.4 * size_px, 5, &mut random);
     let inside = |y: usize, x: usize| field[(y + up) * wide.1 + x + left];
     let mut sorted: Vec<f64> =
         (0..shape.0).flat_map(|y| (0..shape.1).map(move |x| (y, x))).map(|(y, x)| inside(y, x)).collect();
@@ -70,7 +74,11 @@ pub(super) fn clouds(params: &SceneParams, sun: &Sun) -> Clouds {
     };
     for (at, (cloud, light)) in clouds.opacity.iter_mut().zip(&mut clouds.sunlight).enumerate() {
         let (y, x) = (at / shape.1, at % shape.1);
-        *cloud = opacity(inside(y, x));
+        let here = inside(y, x);
+        *cloud = opacity(here);
+        // Thicker is brighter; the deck's own hills shade it.
+        let thick = 1.0 - libm::exp(-((here - threshold) / EDGE).max(0.0) / 6.0);
+        clouds.bright[at] = f32_of((0.72 + 0.3 * thick + 0.09 * shades[at]).clamp(0.5, 1.25));
         // The cloud that stands between this pixel and the sun.
         let (cy, cx) = (y as f64 + up as f64 - offset.0, x as f64 + left as f64 - offset.1);
         let row = index_of(cy.round().clamp(0.0, (wide.0 - 1) as f64));

@@ -80,6 +80,17 @@ pub fn insert_file(
     ensure!(header.data_bytes() <= MAX_BYTES, "{}: more than {MAX_BYTES} bytes", at());
     let data_path = library::data_beside(header_path)?;
     let mut data = fs::read(&data_path).with_context(|| format!("reading {}", data_path.display()))?;
+    let ending = data_path.extension().map_or_else(|| "img".into(), |e| e.to_string_lossy());
+    let same = |file: &str, source: &Path| {
+        fs::canonicalize(out.join(file))
+            .is_ok_and(|target| fs::canonicalize(source).is_ok_and(|s| s == target))
+    };
+    ensure!(
+        !same(&format!("{name}.hdr"), header_path) && !same(&format!("{name}.{ending}"), &data_path),
+        "{}: writing {name} to {} would replace the cube itself",
+        at(),
+        out.display()
+    );
     let mut inserted = insert(&header, &mut data, params).with_context(at)?;
     inserted.truth.cube = header_path.file_name().map(|n| n.to_string_lossy().into_owned());
     let written = || format!("writing {name} to {}", out.display());
@@ -88,7 +99,6 @@ pub fn insert_file(
         write::write_truth(folder, name, truth_ppm_m, mask, truth, &header).with_context(written)?;
     }
     fs::create_dir_all(out).with_context(written)?;
-    let ending = data_path.extension().map_or_else(|| "img".into(), |e| e.to_string_lossy());
     write::place(out, &format!("{name}.{ending}"), &data).with_context(written)?;
     write::place(out, &format!("{name}.hdr"), text.as_bytes()).with_context(written)?;
     Ok(inserted)
@@ -272,6 +282,23 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn files_keep_their_header_and_the_source_is_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let clean = generate(&SceneParams { plumes: Vec::new(), ..params() }).unwrap();
+        write::write_scene(folder.path(), "clean", &clean, None).unwrap();
+        let source = folder.path().join("clean.hdr");
+        let to = |name: &str| insert_file(&source, &params(), folder.path(), name, Some(folder.path()));
+        let why = to("clean").unwrap_err().to_string();
+        assert!(why.contains("replace the cube"), "{why}");
+        assert_eq!(to("leak").unwrap().truth.cube.as_deref(), Some("clean.hdr"));
+        let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
+        assert_eq!(read("leak.hdr"), read("clean.hdr"));
+        assert_eq!((read("clean.bil") == clean.data, read("leak.bil") == clean.data), (true, false));
+        let record: Truth = serde_json::from_slice(&read("leak-truth.json")).unwrap();
+        assert_eq!((record.schema, record.plumes.len()), (1, 1));
     }
 
     #[test]

@@ -322,7 +322,8 @@ fn class_of(row: &[f32]) -> SurfaceClass {
     };
     let count = row.len() as f64;
     let mean = row.iter().map(|v| f64::from(*v)).sum::<f64>() / count;
-    let scatter = (row.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / count).sqrt();
+    let scatter =
+        (row.iter().map(|v| (f64::from(*v) - mean) * (f64::from(*v) - mean)).sum::<f64>() / count).sqrt();
     let greenness = (at(860) - at(670)) / (at(860) + at(670)).max(1e-3);
     if mean < 0.06 && at(2200) < at(550) && at(860) < 0.05 {
         SurfaceClass::Water

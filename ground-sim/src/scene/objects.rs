@@ -5,12 +5,15 @@ use super::library::SurfaceClass;
 use super::params::{Land, SceneParams};
 use super::surface::{Ground, Palette};
 
+/// How far a blob reaches, in radii.
+const MOST_BULGE: f64 = 2.5;
+
 /// The outline of a thing, in pixels.
 enum Shape {
     /// Half sides and turn (sine, cosine).
     Box { half: (f64, f64), turn: (f64, f64) },
     /// Mean radius and waves of the outline: number, size, phase.
-    Blob { radius: f64, waves: [(f64, f64, f64); 4] },
+    Blob { radius: f64, waves: [(f64, f64, f64); 8] },
     /// Drawn out from its tip: length, half width at the far end, direction, waves of the axis.
     Streak { length: f64, half: f64, turn: (f64, f64), phase: f64 },
     /// Through its place: half width, direction, bend.
@@ -116,8 +119,19 @@ fn turn(random: &mut Seeded) -> (f64, f64) {
 }
 
 fn blob(radius: f64, random: &mut Seeded) -> Shape {
-    let mut wave = |n: f64| (n, 0.5 * random.uniform() / n.sqrt(), random.between(0.0, 6.3));
-    Shape::Blob { radius, waves: [wave(2.0), wave(3.0), wave(5.0), wave(8.0)] }
+    let stretch = random.between(0.1, 0.4);
+    let mut wave = |n: f64, size: f64| (n, size * random.normal(), random.between(0.0, 6.3));
+    let waves = [
+        wave(2.0, stretch),
+        wave(3.0, 0.12),
+        wave(4.0, 0.08),
+        wave(5.0, 0.06),
+        wave(7.0, 0.05),
+        wave(11.0, 0.035),
+        wave(16.0, 0.025),
+        wave(23.0, 0.02),
+    ];
+    Shape::Blob { radius, waves }
 }
 
 impl Shape {
@@ -125,7 +139,7 @@ impl Shape {
     fn reach(&self) -> f64 {
         match self {
             Self::Box { half, .. } => (half.0 * half.0 + half.1 * half.1).sqrt() + 1.0,
-            Self::Blob { radius, .. } => 2.6 * radius + 1.0,
+            Self::Blob { radius, .. } => MOST_BULGE * radius + 1.0,
             Self::Streak { length, half, .. } => length + 2.0 * half + 2.0,
             Self::Road { .. } => 1e6,
         }
@@ -146,7 +160,7 @@ impl Shape {
                 let angle = libm::atan2(y, x);
                 let bulge: f64 =
                     waves.iter().map(|(n, size, phase)| size * libm::cos(n * angle + phase)).sum();
-                edge((y * y + x * x).sqrt() - radius * (1.0 + bulge).max(0.2))
+                edge((y * y + x * x).sqrt() - radius * (1.0 + bulge).clamp(0.2, MOST_BULGE))
             }
             Self::Streak { length, half, turn, phase } => {
                 let (a, b) = turned(turn);

@@ -27,6 +27,8 @@ const MAX_RELEASES: usize = 4000;
 const AT_ONCE: f64 = 0.55;
 /// Of a puff's own variance, the share in the spread of its filaments; the rest is the filaments' width.
 const SPREAD: f64 = 0.7;
+/// Deviation of the instrument's point spread, in pixels (1.06 pixels wide at half maximum): what a pixel sees of the plume.
+const BLUR_PX: f64 = 0.45;
 /// Columns below this are set to none, ppm·m.
 const FAINTEST_PPM_M: f64 = 0.01;
 
@@ -147,7 +149,7 @@ fn column(
     let releases = releases(params, rate_kg_h, duration_s, air, random);
     let step_s = duration_s / releases.len() as f64;
     let eddies = Eddies::new(air, step_s, releases.len(), random);
-    let source_m = random.between(1.0, 4.0);
+    let source_m = random.log_between(1.5, 8.0);
     let mut filaments = Filaments::new(random);
     let wind = toward(air.to_deg);
     for (n, release) in releases.iter().enumerate() {
@@ -155,7 +157,8 @@ fn column(
         let (along, across) = eddies.displacement(n, release.age_s);
         let way = along.max(0.0);
         let own = AT_ONCE * air.stability.growth() * way / (1.0 + 1e-4 * way).sqrt();
-        let sigma = ((1.0 - SPREAD) * own * own + source_m * source_m).sqrt() / params.pixel_m;
+        let size_px = ((1.0 - SPREAD) * own * own + source_m * source_m).sqrt() / params.pixel_m;
+        let sigma = (size_px * size_px + BLUR_PX * BLUR_PX).sqrt();
         for (share, [off_along, off_across]) in filaments.now() {
             let (a, c) = (along + own * SPREAD.sqrt() * off_along, across + own * SPREAD.sqrt() * off_across);
             let y = source[0] + (a * wind.0 + c * wind.1) / params.pixel_m;

@@ -64,7 +64,7 @@ impl<'a> Sensor<'a> {
             let nodes: Vec<Optics> = shifts.iter().map(node).collect::<Result<_>>()?;
             let bright = &nodes[nodes.len() / 2];
             // Where the atmosphere lets no light through to the ground, clouds above it are brighter than white ground.
-            let white = f64::from(bright.radiance(1.0).max(bright.cloud).max(0.15 * bright.cirrus));
+            let white = f64::from(bright.radiance(1.0).max(1.2 * bright.cloud).max(0.15 * bright.cirrus));
             Ok(Band {
                 shape,
                 nodes,
@@ -209,11 +209,12 @@ impl<'a> Strip<'a> {
             }
         }
         let opacity = &view.clouds.opacity[line_of.clone()];
+        let bright = &view.clouds.bright[line_of.clone()];
         let cirrus = &view.clouds.cirrus[line_of];
         for (sample, value) in self.row.iter_mut().enumerate() {
             let o = optics(sample);
             let below = o.path + *value;
-            let covered = below + (o.cloud - below) * opacity[sample];
+            let covered = below + (o.cloud * bright[sample] - below) * opacity[sample];
             // Twice through the veil, and what it scatters itself.
             let through = 1.0 - 0.9 * cirrus[sample];
             *value = covered * through * through + o.cirrus * cirrus[sample];
