@@ -18,7 +18,7 @@ use super::params::{PlumeParams, SceneParams};
 use super::terrain::toward;
 
 /// Puffs side by side that leave the source at the same moment: the filaments of the plume.
-const FILAMENTS: usize = 5;
+const FILAMENTS: usize = 10;
 /// Distance between puffs along the wind, in pixels.
 const SPACING_PX: f64 = 0.5;
 /// Most moments of release of one plume.
@@ -26,7 +26,7 @@ const MAX_RELEASES: usize = 4000;
 /// Share of the plume's time-averaged width that a puff has of its own at once; the rest is meandering.
 const AT_ONCE: f64 = 0.55;
 /// Of a puff's own variance, the share in the spread of its filaments; the rest is the filaments' width.
-const SPREAD: f64 = 0.7;
+const SPREAD: f64 = 0.88;
 /// Deviation of the instrument's point spread, in pixels (1.06 pixels wide at half maximum): what a pixel sees of the plume.
 const BLUR_PX: f64 = 0.45;
 /// Columns below this are set to none, ppm·m.
@@ -323,7 +323,7 @@ impl Filaments {
 
     /// Share of the mass and place of each.
     fn now(&self) -> impl Iterator<Item = (f64, [f64; 2])> {
-        let weights = self.strengths.map(|s| libm::exp(0.6 * s));
+        let weights = self.strengths.map(|s| libm::exp(0.8 * s));
         let total: f64 = weights.iter().sum();
         self.places.iter().zip(weights).map(move |(place, w)| (w / total, *place))
     }

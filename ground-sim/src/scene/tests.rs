@@ -250,6 +250,6 @@ fn the_bytes_are_those_of_every_other_machine() {
     // Changes with the generator, never with the machine or the build.
     assert_eq!(
         crate::station::hex(&all.finalize()),
-        "42c3d640ee2a73182fddb60a644320aa69d18d6b13ecaa759be164a074f78b6a"
+        "558ef70092fcaad66e62aab6eadd4c8ee364820527601fc0b8522584665a89a0"
     );
 }
