@@ -22,7 +22,7 @@ const FILAMENTS: usize = 10;
 /// Distance between puffs along the wind, in pixels.
 const SPACING_PX: f64 = 0.5;
 /// Most moments of release of one plume.
-const MAX_RELEASES: usize = 4000;
+const MAX_RELEASES: usize = 40_000;
 /// Share of the plume's time-averaged width that a puff has of its own at once; the rest is meandering.
 const AT_ONCE: f64 = 0.55;
 /// Of a puff's own variance, the share in the spread of its filaments; the rest is the filaments' width.
@@ -146,6 +146,10 @@ fn column(
 ) -> Vec<f64> {
     let mut canvas =
         Canvas { lines: params.lines, samples: params.samples, mass: vec![0.0; params.pixels()] };
+    // What was given off before has left the frame for certain.
+    let reach_px = 2.0 * libm::hypot(params.lines as f64, params.samples as f64)
+        + libm::hypot(source[0] - params.lines as f64 / 2.0, source[1] - params.samples as f64 / 2.0);
+    let duration_s = duration_s.min(reach_px * params.pixel_m / air.wind_m_s);
     let releases = releases(params, rate_kg_h, duration_s, air, random);
     let step_s = duration_s / releases.len() as f64;
     let eddies = Eddies::new(air, step_s, releases.len(), random);
@@ -449,6 +453,23 @@ mod tests {
         let near: f64 = (54..60).map(width).sum();
         let far: f64 = (110..116).map(width).sum();
         assert!(far > 1.5 * near, "{far} {near}");
+    }
+
+    #[test]
+    fn a_source_that_has_blown_for_a_day_draws_one_unbroken_plume() {
+        let (params, air) = scene(6, 3.0, 90.0);
+        let of =
+            |duration| PlumeParams { rate_kg_h: 500.0, at: Some([150.0, 20.0]), duration_s: Some(duration) };
+        let plume = plume(&params, 0, &of(86_400.0), &air);
+        let section = |sample: usize| -> f64 { (0..300).map(|line| plume.column[line * 300 + sample]).sum() };
+        let expected = 500.0 / 3600.0 / 3.0 / (KG_M2_PER_PPM_M * params.pixel_m);
+        for sample in 40..250 {
+            assert!(
+                (0.2..4.0).contains(&(section(sample) / expected)),
+                "{sample}: {}",
+                section(sample) / expected
+            );
+        }
     }
 
     #[test]
