@@ -28,7 +28,7 @@ enum Command {
     Open(open::OpenArgs),
     Send(send::SendArgs),
     Link(emulator::LinkArgs),
-    Scene(scene::SceneArgs),
+    Scene(Box<scene::SceneArgs>),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
 }

@@ -1,4 +1,5 @@
-//! A plume: a Gaussian that widens down the wind, meanders, and is torn by turbulence.
+//! The plain plume of `--plume PPM_M`: a Gaussian that widens down the wind, meanders, and is torn by turbulence; its
+//! strength is a column, not a rate.
 
 use super::fields::{Seeded, smooth};
 
