@@ -100,6 +100,7 @@ pub fn generate(params: &SceneParams) -> Result<Scene> {
     let mut header = Header::new(params.samples, params.lines, sensor.bands(), data_type);
     sensor.describe(&mut header);
     header.description = Some(format!("Passband synthetic scene, seed {}", params.seed));
+    (header.pixel_size_m, header.wind_m_s) = (Some(params.pixel_m), Some(params.wind_m_s));
     let spectra = palette.spectra.iter().map(|at| library.label(*at)).collect();
     let truth = Truth {
         instrument: params.bands.is_none().then_some(params.instrument),

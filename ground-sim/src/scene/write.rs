@@ -23,8 +23,7 @@ pub fn write_scene(folder: &Path, name: &str, scene: &Scene, truth: Option<&Path
 
 /// The header as a camera of this satellite writes it: also the side of a pixel and the wind that it was told.
 pub fn header_text(header: &Header, truth: &Truth) -> String {
-    let (pixel, wind) = (truth.pixel_m, truth.wind_m_s);
-    format!("{}pixel size = {{{pixel}, {pixel}, units=Meters}}\nwind speed = {wind}\n", header.to_text())
+    Header { pixel_size_m: Some(truth.pixel_m), wind_m_s: Some(truth.wind_m_s), ..header.clone() }.to_text()
 }
 
 /// The files of truth; `frame` gives the sizes.

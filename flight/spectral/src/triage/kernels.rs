@@ -56,28 +56,41 @@ fn add_products_body(tile: &[f32], bands: usize, out: &mut [f64]) {
     }
 }
 
-/// All inner products between three rows and four.
+/// All inner products between three rows and four: twelve sums that never leave the registers.
 #[inline(always)]
 fn block_products(
     rows: [&[f32; TILE]; BLOCK_ROWS],
     columns: [&[f32; TILE]; BLOCK_COLUMNS],
 ) -> [[f64; BLOCK_COLUMNS]; BLOCK_ROWS] {
-    let mut lanes = [[[0.0_f32; LANES]; BLOCK_COLUMNS]; BLOCK_ROWS];
-    let rows = rows.map(|row| row.as_chunks::<LANES>().0);
-    let columns = columns.map(|column| column.as_chunks::<LANES>().0);
-    let [a, b, c] = rows;
-    let [p, q, r, s] = columns;
+    let [a, b, c] = rows.map(|row| row.as_chunks::<LANES>().0);
+    let [p, q, r, s] = columns.map(|column| column.as_chunks::<LANES>().0);
+    let zero = [0.0_f32; LANES];
+    let (mut ap, mut aq, mut ar, mut as_) = (zero, zero, zero, zero);
+    let (mut bp, mut bq, mut br, mut bs) = (zero, zero, zero, zero);
+    let (mut cp, mut cq, mut cr, mut cs) = (zero, zero, zero, zero);
     for ((((((a, b), c), p), q), r), s) in a.iter().zip(b).zip(c).zip(p).zip(q).zip(r).zip(s) {
-        let [la, lb, lc] = &mut lanes;
-        for (row, lanes) in [(a, la), (b, lb), (c, lc)] {
-            for (column, lanes) in [p, q, r, s].into_iter().zip(lanes) {
-                for ((lane, x), y) in lanes.iter_mut().zip(row).zip(column) {
-                    *lane += x * y;
-                }
-            }
-        }
+        add_lanes(&mut ap, a, p);
+        add_lanes(&mut aq, a, q);
+        add_lanes(&mut ar, a, r);
+        add_lanes(&mut as_, a, s);
+        add_lanes(&mut bp, b, p);
+        add_lanes(&mut bq, b, q);
+        add_lanes(&mut br, b, r);
+        add_lanes(&mut bs, b, s);
+        add_lanes(&mut cp, c, p);
+        add_lanes(&mut cq, c, q);
+        add_lanes(&mut cr, c, r);
+        add_lanes(&mut cs, c, s);
     }
-    lanes.map(|row| row.map(|lanes| lanes.iter().fold(0.0, |sum, lane| sum + f64::from(*lane))))
+    [[ap, aq, ar, as_], [bp, bq, br, bs], [cp, cq, cr, cs]]
+        .map(|row| row.map(|lanes| lanes.iter().fold(0.0, |sum, lane| sum + f64::from(*lane))))
+}
+
+#[inline(always)]
+fn add_lanes(sums: &mut [f32; LANES], x: &[f32; LANES], y: &[f32; LANES]) {
+    for ((sum, x), y) in sums.iter_mut().zip(x).zip(y) {
+        *sum += x * y;
+    }
 }
 
 #[inline(always)]
