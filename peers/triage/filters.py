@@ -31,7 +31,7 @@ class Peer:
         """Imports what the peer needs, so that what libraries hold can be told from what the work holds."""
 
     def prepare(self, cube, bands, valid):
-        self.cube, self.valid = cube, valid
+        self.cube, self.valid, self.bands_used = cube, valid, len(bands)
         self.k = cube.absorption[bands]
         self.x = cube.read(bands, self.layout)
         self.failed = 0
@@ -58,10 +58,12 @@ class Mag1c(Peer):
     """MAG1C 1.2.0 (Foote et al. 2020) as its command line does it by default: each detector column by itself (--group 1
     --batch 1), 30 iterations, albedo correction, reweighted L1, no shrinkage, its own target spectrum.
 
-    Its `main` can't be called: it needs np.int and np.bool (gone since NumPy 1.24) and torch.cholesky (gone from
-    torch). Its filter `acrwl1mf` is called as `main` calls it, with torch.cholesky put back as the call that torch
-    names as its successor. Pixels that are not valid are handed over as `main` hands over saturated ones: left out of
-    the statistics, filtered all the same. A mask is always given: without one `acrwl1mf` takes the mean over bands too.
+    Its `main` can't be called: it needs np.int (gone since NumPy 1.24) and torch.cholesky (gone from torch). Its filter
+    `acrwl1mf` is called as `main` calls it, with torch.cholesky put back as the call that torch names as its successor;
+    with both put back `main` gives the same to 1e-4 ppm m, but that it always drops the first and the last line, which
+    are kept here. Bands above 2485 nm are left out, as `main` does. Pixels that are not valid are handed over as `main`
+    hands over saturated ones: left out of the statistics, filtered all the same. A mask is always given: without one
+    `acrwl1mf` takes the mean over bands too.
     """
 
     package = "mag1c"
@@ -81,6 +83,7 @@ class Mag1c(Peer):
         self.torch, self.mag1c, self.filter = torch, mag1c, mag1c.acrwl1mf
 
     def prepare(self, cube, bands, valid):
+        bands = bands[self.mag1c.get_mask_bad_bands(cube.wavelengths_nm[bands])]
         super().prepare(cube, bands, valid)
         torch = self.torch
         template = self.mag1c.generate_template_from_bands(cube.wavelengths_nm[bands], cube.fwhm_nm[bands])[:, 1]

@@ -1,8 +1,8 @@
 //! How well pixels are ranked: average precision of our score and of each peer's map on the same frames.
 //!
 //! A pixel is gas above 200 ppm·m. Every peer's map is smoothed (σ = 1.2 px) before it is ranked, so that nobody wins
-//! by smoothing. Pixels that the truth says are hidden, and where our own mask leaves a pixel out, count for nobody;
-//! where a detector gives no number it ranks last.
+//! by smoothing. Pixels that our own mask leaves out (cloud, dark ground, bad samples) count for nobody; where a
+//! detector gives no number it ranks last.
 
 use std::path::Path;
 
