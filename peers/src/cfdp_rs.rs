@@ -23,7 +23,7 @@ use cfdp::{
     FaultInfo, IndicationConfig, LocalEntityConfig, PduOwnedWithInfo, PduProvider, RemoteEntityConfig,
     TimerContext, TimerCreator, TransactionId, UserFaultHook,
 };
-use passband_ground::bench::scenario::{DATAGRAM_BYTES, Figures, RETURNS, Return, Scenario};
+use passband_ground::bench::transfer::scenario::{DATAGRAM_BYTES, Figures, RETURNS, Return, Scenario};
 use spacepackets::cfdp::{ChecksumType, ConditionCode, TransmissionMode};
 use spacepackets::util::UnsignedByteFieldU16;
 
@@ -146,7 +146,7 @@ impl CfdpUser for User {
 /// What comes back from the ground.
 struct WayBack {
     kind: Return,
-    losses: passband_ground::bench::losses::Losses,
+    losses: passband_ground::bench::transfer::losses::Losses,
     sent: u64,
     /// What is on its way, and the first datagram's time at which it arrives.
     queue: VecDeque<(u64, PduOwnedWithInfo)>,

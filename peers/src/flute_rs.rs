@@ -8,7 +8,7 @@ use flute::core::{Oti, UDPEndpoint};
 use flute::receiver::writer::ObjectWriterBufferBuilder;
 use flute::receiver::{self, MultiReceiver};
 use flute::sender::{CarouselRepeatMode, Config, ObjectDesc, Sender, TransferConfig};
-use passband_ground::bench::scenario::{Figures, Scenario};
+use passband_ground::bench::transfer::scenario::{Figures, Scenario};
 
 /// With its headers, a packet of this symbol fills an Ethernet frame.
 const SYMBOL_BYTES: u16 = 1408;

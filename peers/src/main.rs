@@ -8,7 +8,7 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use passband_ground::bench::scenario::{Figures, Scenario};
+use passband_ground::bench::transfer::scenario::{Figures, Scenario};
 
 mod cfdp_rs;
 mod flute_rs;
@@ -18,7 +18,7 @@ fn main() -> Result<()> {
     let text = std::env::args().nth(1).context("usage: passband-peers SCENARIO (JSON)")?;
     let scenario: Scenario = serde_json::from_str(&text).context("reading the scenario")?;
     let dir = tempfile::Builder::new().prefix("passband-peers-").tempdir()?;
-    let file = passband_ground::bench::real::random_file(dir.path(), scenario.file_bytes, scenario.seed)?;
+    let file = passband_ground::bench::transfer::real::random_file(dir.path(), scenario.file_bytes, scenario.seed)?;
     let content = std::fs::read(&file)?;
     flute_rs::measure(&scenario, &content, &mut print)?;
     cfdp_rs::measure(&scenario, &file, &content, dir.path(), &mut print)?;

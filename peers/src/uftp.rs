@@ -16,8 +16,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use passband_ground::bench::losses::Losses;
-use passband_ground::bench::scenario::{Figures, Return, Scenario};
+use passband_ground::bench::transfer::losses::Losses;
+use passband_ground::bench::transfer::scenario::{Figures, Return, Scenario};
 
 /// How it is run.
 #[derive(Clone, Copy)]

@@ -1,56 +1,35 @@
-//! `passband-ground bench transfer`: every target of the transfer, measured here and now, beside what
-//! else there is.
+//! `passband-ground bench AREA`: every target of an area, measured here and now, beside what else there is.
 //!
-//! Each file measures one group of rows. A row that misses its target says so and the run goes on; no
-//! figure is remembered from an earlier run, none is judged by anything but its target or a peer's figure
+//! | area | what |
+//! | --- | --- |
+//! | [`transfer`] | getting a file down with no acknowledgement, beside other file transfers |
+//! | [`triage`] | finding plumes, beside other detectors |
+//!
+//! Each area is a list of groups of rows; each group is a file. A row that misses its target says so and the run
+//! goes on; no figure is remembered from an earlier run, none is judged by anything but its target or a peer's figure
 //! of the same run.
-//!
-//! | group | file | what |
-//! | --- | --- | --- |
-//! | `decode`, `header` | `decode` | symbols a real decoder needs; what a datagram carries besides |
-//! | `zero-ack`, `tail`, `first` | `zero_ack` | 1 GiB over every channel, nothing ever heard |
-//! | `report` | `reports` | how long a report is, and what reports save |
-//! | `passes`, `starvation` | `passes` | a bundle's bytes a pass; periodic losses |
-//! | `kills` | `kills` | senders and stations killed at random moments |
-//! | `stitch` | `stitch` | a bundle out of unordered captures |
-//! | `hostile` | `hostile` | a million packets that are not what they seem |
-//! | `sender`, `receiver`, `link` | `speed` | bytes a second, through real sockets, of the real commands |
-//! | `memory` | `memory` | what the real commands keep resident |
-//! | `peers` | `peers` | other programs over the same losses |
 
 mod child;
-mod decode;
-pub mod ground;
-mod hostile;
-mod kills;
-pub mod losses;
-mod memory;
-mod models;
-mod passes;
-pub mod peers;
-pub mod real;
-mod reports;
 mod row;
-pub mod scenario;
-pub mod sim;
-mod speed;
-mod stitch;
-mod zero_ack;
+pub mod transfer;
+pub mod triage;
 
 pub use row::{Op, Row};
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use tempfile::TempDir;
 
 /// How much is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scale {
     /// Each row once and small, under a minute: a test that all of it works.
     Quick,
-    /// Minutes. What is simulated has the real number of blocks and symbols, in small symbols.
+    /// Minutes.
     Usual,
-    /// All channels, real symbols, 16 GiB through real sockets: an hour.
+    /// All there is: an hour.
     Full,
 }
 
@@ -63,8 +42,8 @@ pub struct Bench {
     pub seed: u64,
     /// The `passband-ground` whose commands are measured.
     pub program: PathBuf,
-    /// The program that runs the peers, where it was found.
-    pub peers: Option<PathBuf>,
+    /// The command that runs the area's peers, where there is one: a program and its first arguments.
+    pub peers: Option<Vec<OsString>>,
 }
 
 impl Bench {
@@ -84,37 +63,44 @@ pub type Sink<'a> = dyn FnMut(Row) -> Result<()> + 'a;
 /// Measures some groups of rows and hands each row over.
 type Measure = fn(&Bench, &mut Sink) -> Result<()>;
 
-/// The groups that are measured together, and how.
-const GROUPS: [(&[&str], Measure); 10] = [
-    (&["decode", "header"], decode::measure),
-    (&["zero-ack", "tail", "first"], zero_ack::measure),
-    (&["report"], reports::measure),
-    (&["passes", "starvation"], passes::measure),
-    (&["kills"], kills::measure),
-    (&["stitch"], stitch::measure),
-    (&["hostile"], hostile::measure),
-    (&["sender", "receiver", "link"], speed::measure),
-    (&["memory"], memory::measure),
-    (&["peers"], peers::measure),
-];
-
-/// All groups of rows: what `--only` takes.
-pub fn groups() -> impl Iterator<Item = &'static str> {
-    GROUPS.iter().flat_map(|(names, _)| names.iter().copied())
+/// What is measured by one `passband-ground bench AREA`.
+#[derive(Debug, Clone, Copy)]
+pub struct Area {
+    /// As rows and the command line name it.
+    pub name: &'static str,
+    /// The groups that are measured together, and how.
+    groups: &'static [(&'static [&'static str], Measure)],
 }
 
-/// Measures the groups asked for, all if none is, and hands the rows to `sink`.
+impl Area {
+    /// All groups of rows: what `--only` takes.
+    pub fn groups(&self) -> impl Iterator<Item = &'static str> {
+        self.groups.iter().flat_map(|(names, _)| names.iter().copied())
+    }
+
+    /// Measures the groups asked for, all if none is, and hands the rows to `sink`.
+    ///
+    /// # Errors
+    /// Something could not be measured at all; a target that is missed is no error.
+    pub fn run(&self, bench: &Bench, only: &[String], sink: &mut Sink) -> Result<()> {
+        let wanted = |group: &str| only.is_empty() || only.iter().any(|o| o == group);
+        for (names, measure) in self.groups {
+            if names.iter().any(|name| wanted(name)) {
+                measure(bench, &mut |row| {
+                    if wanted(row.group) { sink(row.of(self.name)) } else { Ok(()) }
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A folder that is removed at the end.
 ///
 /// # Errors
-/// Something could not be measured at all; a target that is missed is no error.
-pub fn run(bench: &Bench, only: &[String], sink: &mut Sink) -> Result<()> {
-    let wanted = |group: &str| only.is_empty() || only.iter().any(|o| o == group);
-    for (names, measure) in GROUPS {
-        if names.iter().any(|name| wanted(name)) {
-            measure(bench, &mut |row| if wanted(row.group) { sink(row) } else { Ok(()) })?;
-        }
-    }
-    Ok(())
+/// It can't be made.
+pub fn work_folder() -> Result<TempDir> {
+    tempfile::Builder::new().prefix("passband-bench-").tempdir().context("making a work folder")
 }
 
 /// Works through `items` on all cores and gives the results in the items' order.
@@ -155,7 +141,10 @@ mod tests {
 
     #[test]
     fn groups_have_names_of_their_own() {
-        let names: std::collections::BTreeSet<_> = groups().collect();
-        assert_eq!(names.len(), groups().count());
+        for area in [transfer::AREA, triage::AREA] {
+            let names: std::collections::BTreeSet<_> = area.groups().collect();
+            assert_eq!(names.len(), area.groups().count(), "{}", area.name);
+            assert!(!names.is_empty(), "{}", area.name);
+        }
     }
 }

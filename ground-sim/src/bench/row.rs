@@ -57,7 +57,7 @@ impl Row {
         let met = value.is_some_and(|v| meets(v, op, target));
         Self {
             schema: 1,
-            area: "transfer",
+            area: "",
             group,
             what: what.into(),
             value,
@@ -92,6 +92,13 @@ impl Row {
     pub fn beside(mut self, peer: impl Into<String>, value: Option<f64>) -> Self {
         self.peer = Some(peer.into());
         self.peer_value = value.filter(|v| v.is_finite());
+        self
+    }
+
+    /// Says which area it belongs to.
+    #[must_use]
+    pub(super) fn of(mut self, area: &'static str) -> Self {
+        self.area = area;
         self
     }
 
@@ -171,7 +178,7 @@ mod tests {
 
     #[test]
     fn json_has_the_fields_of_the_interface() {
-        let row = Row::new("g", "w", Some(1.5), "s", Op::AtMost, 2.0).beside("p", Some(3.0));
+        let row = Row::new("g", "w", Some(1.5), "s", Op::AtMost, 2.0).beside("p", Some(3.0)).of("transfer");
         let json = serde_json::to_value(row).unwrap();
         assert_eq!(
             json,

@@ -1,24 +1,26 @@
 //! `passband-ground bench`.
 
+use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
 
-use crate::bench::{Bench, Row, Scale, groups, peers};
+use crate::bench::{Area, Bench, Row, Scale, transfer, triage};
 
 /// Measure what Passband promises, on this machine, beside what else there is.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     #[command(subcommand)]
-    area: Area,
+    area: AreaArgs,
 }
 
 #[derive(Debug, Subcommand)]
-enum Area {
+enum AreaArgs {
     Transfer(TransferArgs),
+    Triage(TriageArgs),
 }
 
 /// Measure the transfer: bytes, passes, time, speed and memory, with no ACK, beside other transfers.
@@ -27,21 +29,46 @@ enum Area {
 /// the best of several turns; what is simulated depends on nothing but the seed.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: only what is simulated of 1 GiB\n  passband-ground bench transfer --only zero-ack tail passes\n\nExit status: 0 every target is met, 1 some are not, 2 something could not be measured."
+    after_help = "--full takes an hour and 80 GB of disk (in TMPDIR): 16 GiB go through sockets.\n\nExample: only what is simulated of 1 GiB\n  passband-ground bench transfer --only zero-ack tail passes\n\nExit status: 0 every target is met, 1 some are not, 2 something could not be measured."
 )]
 struct TransferArgs {
-    /// Every row once and small: under a minute, to see that it works.
+    #[command(flatten)]
+    common: CommonArgs,
+    /// The program that runs the peers; looked for beside this one and on the PATH if not given.
+    #[arg(long, value_name = "BIN")]
+    peers: Option<PathBuf>,
+}
+
+/// Measure the detector: ranking, recall, false alerts, quantity, speed and memory, beside other detectors.
+///
+/// A row is a figure, its target and, where there is one, a peer's figure on the same frames in the same run. What is
+/// timed is CPU seconds of one core, the best of several turns; all else depends on nothing but the seed.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The peers are Python packages (peers/triage/requirements.txt); scripts/bench triage installs them in an environment of their own.\n\nExample:\n  passband-ground bench triage --only ap --peers-python target/peers-venv/bin/python\n\nExit status: 0 every target is met, 1 some are not, 2 something could not be measured."
+)]
+struct TriageArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// The Python that has the peers; without it they are not measured.
+    #[arg(long, value_name = "PYTHON")]
+    peers_python: Option<PathBuf>,
+    /// The program that runs the peers; looked for in the project this program was built in if not given.
+    #[arg(long, value_name = "FILE", requires = "peers_python")]
+    peers_script: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct CommonArgs {
+    /// Every row once and small: to see that it works.
     #[arg(long, conflicts_with = "full")]
     quick: bool,
-    /// All channels with real symbols, 16 GiB through sockets: takes an hour and 80 GB of disk (in TMPDIR).
+    /// All there is: takes an hour or more.
     #[arg(long)]
     full: bool,
     /// The groups of rows to measure; all if not given.
     #[arg(long, value_name = "ROW", num_args = 1..)]
     only: Vec<String>,
-    /// The program that runs the peers; looked for beside this one and on the PATH if not given.
-    #[arg(long, value_name = "BIN")]
-    peers: Option<PathBuf>,
     /// Seed of everything random.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -55,21 +82,49 @@ struct TransferArgs {
 /// # Errors
 /// Something could not be measured.
 pub fn run(args: &BenchArgs) -> Result<ExitCode> {
-    let Area::Transfer(args) = &args.area;
-    for group in &args.only {
-        let known = groups().any(|g| g == group);
-        ensure!(known, "there are no rows '{group}'; there are: {}", groups().collect::<Vec<_>>().join(", "));
-    }
     let program = std::env::current_exe().context("finding this program")?;
+    match &args.area {
+        AreaArgs::Transfer(args) => {
+            let peers = args.peers.clone().or_else(|| transfer::peers::find(&program));
+            let peers = peers.map(|peers| vec![OsString::from(peers)]);
+            measure(transfer::AREA, program, peers, &args.common)
+        }
+        AreaArgs::Triage(args) => {
+            let peers = triage_peers(args, &program)?;
+            measure(triage::AREA, program, peers, &args.common)
+        }
+    }
+}
+
+fn triage_peers(args: &TriageArgs, program: &Path) -> Result<Option<Vec<OsString>>> {
+    let Some(python) = &args.peers_python else { return Ok(None) };
+    let script = args.peers_script.clone().or_else(|| triage::peers::find_script(program));
+    let script = script.with_context(|| {
+        format!("{} is neither here nor above this program: --peers-script names it", triage::peers::SCRIPT)
+    })?;
+    ensure!(script.is_file(), "{}: there is no such file", script.display());
+    Ok(Some(vec![python.into(), script.into()]))
+}
+
+fn measure(
+    area: Area,
+    program: PathBuf,
+    peers: Option<Vec<OsString>>,
+    args: &CommonArgs,
+) -> Result<ExitCode> {
+    for group in &args.only {
+        let known = area.groups().any(|g| g == group);
+        let all = || area.groups().collect::<Vec<_>>().join(", ");
+        ensure!(known, "there are no rows '{group}'; there are: {}", all());
+    }
     let scale = match (args.quick, args.full) {
         (true, _) => Scale::Quick,
         (_, true) => Scale::Full,
         _ => Scale::Usual,
     };
-    let peers = args.peers.clone().or_else(|| peers::find(&program));
     let bench = Bench { scale, seed: args.seed, program, peers };
     let (mut rows, mut missed) = (0, 0);
-    crate::bench::run(&bench, &args.only, &mut |row| {
+    area.run(&bench, &args.only, &mut |row| {
         rows += 1;
         missed += u32::from(!row.met);
         print(&row, args.json)

@@ -4,6 +4,7 @@
 //! near the satellite or the station. It runs them through [`Scenario`] and prints a [`Figures`] for each
 //! as a line of JSON; here they are put beside Passband's own.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -35,12 +36,12 @@ pub(super) fn measure(bench: &Bench, sink: &mut Sink) -> Result<()> {
     for (model, name) in [(Model::Carousel, "carousel"), (Model::Blind, "blind re-sending")] {
         compare(&own, &modelled(&scenario, model, name), &scenario, sink)?;
     }
-    let Some(program) = &bench.peers else {
+    let Some(command) = &bench.peers else {
         let how = format!("not measured: {PROGRAM} was not found; scripts/bench builds it, --peers names it");
         let missing = Figures::not_measured("flute, cfdp-rs and uftp", how);
         return compare(&own, &missing, &scenario, sink);
     };
-    run_peers(program, &scenario, &mut |figures| compare(&own, figures, &scenario, sink))
+    run_peers(command, &scenario, &mut |figures| compare(&own, figures, &scenario, sink))
 }
 
 /// Passband itself, in a real station, down to the same bytes. On a way back that is alive the ground reports
@@ -171,11 +172,14 @@ fn compare(own: &[Figures; 3], peer: &Figures, scenario: &Scenario, sink: &mut S
 }
 
 fn run_peers(
-    program: &Path,
+    command: &[OsString],
     scenario: &Scenario,
     each: &mut dyn FnMut(&Figures) -> Result<()>,
 ) -> Result<()> {
+    let (program, first) = command.split_first().context("an empty command")?;
+    let program = Path::new(program);
     let mut child = Command::new(program)
+        .args(first)
         .arg(serde_json::to_string(scenario)?)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

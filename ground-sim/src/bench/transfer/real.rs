@@ -15,6 +15,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
+use crate::bench::work_folder;
+
 use super::losses::Losses;
 use super::sim;
 use crate::sealing::{SealedFile, SealedFiles, seal_file};
@@ -152,14 +154,6 @@ const FILE_NAME: &str = "payload.bin";
 #[must_use]
 pub fn source_symbols(geometry: &Geometry) -> u64 {
     (0..geometry.block_count).filter_map(|b| geometry.source_symbols(b)).map(u64::from).sum()
-}
-
-/// A folder that is removed at the end.
-///
-/// # Errors
-/// It can't be made.
-pub fn work_folder() -> Result<TempDir> {
-    tempfile::Builder::new().prefix("passband-bench-").tempdir().context("making a work folder")
 }
 
 /// Writes the key file of everything here.

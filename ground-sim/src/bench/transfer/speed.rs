@@ -10,8 +10,8 @@ use passband_proto::bundle::SealOptions;
 
 use super::child::{self, Running, args};
 use super::losses::Losses;
-use super::real::{Real, random_file, work_folder, write_keys};
-use super::{Bench, Op, Row, Scale, Sink};
+use super::real::{Real, random_file, write_keys};
+use super::{Bench, Op, Row, Scale, Sink, work_folder};
 use crate::batch::BatchSender;
 
 /// Rates at which the receiver is offered the survivors, bytes/s: the best that it keeps up with counts.

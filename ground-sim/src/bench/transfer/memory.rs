@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::child::{self, AsArg, Done, args};
-use super::real::{work_folder, write_keys};
+use super::real::write_keys;
 use super::speed::{free_port, wait_for_port};
-use super::{Bench, Op, Row, Sink};
+use super::{Bench, Op, Row, Sink, work_folder};
 
 const LIMIT_MIB: f64 = 256.0;
 /// Larger bundles go without a capture: the disk has to hold file, sealed file, symbols and product.
