@@ -85,7 +85,8 @@ impl Target {
                 target.take_row(content, line)?;
             }
         }
-        let (Some(first), Some(last), true) = (target.rows.first(), target.rows.last(), target.rows.len() > 1)
+        let (Some(first), Some(last), true) =
+            (target.rows.first(), target.rows.last(), target.rows.len() > 1)
         else {
             return Err(TargetError::Empty);
         };
@@ -101,8 +102,11 @@ impl Target {
 
     fn take_comment(&mut self, comment: &str, line: usize) -> Result<(), TargetError> {
         let refuse = |why| Err(TargetError::Row { line, why });
-        let Some((key, value)) = comment.split_once(':').map(|(k, v)| (k.trim(), v.trim())) else { return Ok(()) };
-        let numbers = || value.split_whitespace().map(str::parse).collect::<Result<Vec<f64>, _>>().unwrap_or_default();
+        let Some((key, value)) = comment.split_once(':').map(|(k, v)| (k.trim(), v.trim())) else {
+            return Ok(());
+        };
+        let numbers =
+            || value.split_whitespace().map(str::parse).collect::<Result<Vec<f64>, _>>().unwrap_or_default();
         match key {
             "name" => self.name = checked_name(value, line)?,
             "window_nm" => self.windows_nm = checked_windows(&numbers(), line)?,

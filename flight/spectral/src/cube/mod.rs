@@ -126,7 +126,8 @@ impl<R: ReadAt> Cube<R> {
         let Some(columns) = &self.columns else { return };
         for (row, band) in line.chunks_exact_mut(columns.samples).zip(bands) {
             let from = band * columns.samples;
-            let (Some(gains), Some(offsets)) = (columns.gains.get(from..), columns.offsets.get(from..)) else {
+            let (Some(gains), Some(offsets)) = (columns.gains.get(from..), columns.offsets.get(from..))
+            else {
                 continue;
             };
             for ((value, gain), offset) in row.iter_mut().zip(gains).zip(offsets) {

@@ -37,7 +37,8 @@ pub(super) fn apply<R: ReadAt + Sync>(
     let work = |job: usize| {
         let from = job * JOB_LINES;
         let mut share = Answer::default();
-        let done = lines.each(first + from, JOB_LINES.min(count - from), |part| share.add(part, model, samples));
+        let done =
+            lines.each(first + from, JOB_LINES.min(count - from), |part| share.add(part, model, samples));
         done.map(|()| share)
     };
     in_order(threads, count.div_ceil(JOB_LINES), work, |_, result| match result {
@@ -115,7 +116,9 @@ mod tests {
         let mut map = vec![0.0; 35];
         map[2 * 7 + 3] = 1.0;
         let out = convolve(&map, 7, &[0.5, 0.25], 1);
-        assert!((out[17] - 0.25).abs() < 1e-7 && (out[16] - 0.125).abs() < 1e-7 && (out[9] - 0.0625).abs() < 1e-7);
+        assert!(
+            (out[17] - 0.25).abs() < 1e-7 && (out[16] - 0.125).abs() < 1e-7 && (out[9] - 0.0625).abs() < 1e-7
+        );
         assert!((out.iter().sum::<f32>() - 1.0).abs() < 1e-6);
         let mut corner = vec![0.0; 35];
         corner[0] = 1.0;

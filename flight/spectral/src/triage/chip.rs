@@ -39,8 +39,7 @@ pub(super) fn of<R: ReadAt>(
     let Some(extent) = extent(candidate.bbox, header.lines, header.samples) else { return Ok(None) };
     let [line, lines, sample, samples] = extent;
     let pixels = (line..line + lines).flat_map(|l| (sample..sample + samples).map(move |s| (l, s)));
-    let enhancement: Vec<i16> =
-        pixels.map(|(l, s)| candidate.enhancement_at(l, s).unwrap_or(0)).collect();
+    let enhancement: Vec<i16> = pixels.map(|(l, s)| candidate.enhancement_at(l, s).unwrap_or(0)).collect();
     let bands = rgb_bands(cube.header());
     let mut colours = [const { Vec::<f32>::new() }; 3];
     let mut values = Vec::new();
@@ -50,9 +49,8 @@ pub(super) fn of<R: ReadAt>(
             colour.extend_from_slice(row.get(sample..sample + samples).unwrap_or_default());
         }
     }
-    let planes: Vec<Vec<i16>> = std::iter::once(enhancement)
-        .chain(colours.iter().map(|colour| stretched(colour)))
-        .collect();
+    let planes: Vec<Vec<i16>> =
+        std::iter::once(enhancement).chain(colours.iter().map(|colour| stretched(colour))).collect();
     let mut data = Vec::with_capacity(lines * samples * 8);
     for at in 0..lines {
         for plane in &planes {

@@ -25,8 +25,10 @@ pub(super) fn gains(statistics: &Statistics, spectrum: &[f64], params: &Params) 
             if usable && *n > 0.0 && ratio > 0.0 { ratio } else { f64::NAN }
         }));
     }
-    let mut relative: Vec<f64> =
-        ratios.chunks_exact(samples.max(1)).flat_map(|row| over_neighbours(row, params.destripe_columns)).collect();
+    let mut relative: Vec<f64> = ratios
+        .chunks_exact(samples.max(1))
+        .flat_map(|row| over_neighbours(row, params.destripe_columns))
+        .collect();
     let mut gains = vec![1.0_f32; relative.len()];
     let mut of_column = Vec::new();
     for (sample, count) in statistics.counts.iter().enumerate() {
@@ -84,7 +86,8 @@ mod tests {
 
     #[test]
     fn without_signal_or_neighbours_nothing_is_changed() {
-        let statistics = Statistics { counts: vec![0.0, 5.0], sums: vec![0.0, 5.0, 0.0, 0.0], ..Statistics::default() };
+        let statistics =
+            Statistics { counts: vec![0.0, 5.0], sums: vec![0.0, 5.0, 0.0, 0.0], ..Statistics::default() };
         assert_eq!(gains(&statistics, &[1.0, 0.0], &Params::default()), vec![1.0; 4]);
         assert_eq!(gains(&Statistics::default(), &[], &Params::default()), Vec::<f32>::new());
     }

@@ -77,7 +77,8 @@ fn line_shape(candidate: &Candidate) -> f32 {
         by_sample.get_mut(index(sample, bbox.sample0)).into_iter().for_each(|sum| *sum += value);
     }
     let most = |sums: &[f64]| sums.iter().copied().fold(0.0, f64::max) / f64::max(total, 1e-9);
-    let along = |share: f64, length: usize| if length > LINE_LENGTH && share > LINE_SHARE { share } else { 0.0 };
+    let along =
+        |share: f64, length: usize| if length > LINE_LENGTH && share > LINE_SHARE { share } else { 0.0 };
     f32_of(along(most(&by_sample), lines).max(along(most(&by_line), samples)))
 }
 
@@ -109,7 +110,8 @@ fn reason(judged: &Judged, weights: &Logistic) -> Reason {
         (Reason::Weak, weights.ln_score * (libm::log(12.0) - f64::from(f.ln_score)).max(0.0)),
     ];
     // The first of equals.
-    let worst = costs.iter().fold((Reason::Weak, 0.0), |worst, cost| if cost.1 > worst.1 { *cost } else { worst });
+    let worst =
+        costs.iter().fold((Reason::Weak, 0.0), |worst, cost| if cost.1 > worst.1 { *cost } else { worst });
     worst.0
 }
 
@@ -192,7 +194,8 @@ pub(super) fn verdict(
     if let Some(plume) = best.filter(|d| d.probability >= params.suspect_probability) {
         let class = if probability >= params.alert_probability { Class::Alert } else { Class::Suspect };
         let gas = searched.unwrap_or("gas");
-        let rate = plume.rate_kg_h.map_or_else(String::new, |r| format!(", {:.0} ± {:.0} kg/h", r.value, r.sigma));
+        let rate =
+            plume.rate_kg_h.map_or_else(String::new, |r| format!(", {:.0} ± {:.0} kg/h", r.value, r.sigma));
         let reason = format!(
             "{gas} plume of {} pixels, peak {:.0} ppm m{rate}, score {:.1}, probability {probability:.2}",
             plume.pixels, plume.peak_ppm_m, plume.snr
@@ -210,7 +213,9 @@ pub(super) fn verdict(
     let reason = match (searched, rejections.first()) {
         (Err(flag), _) => format!("no gas was looked for: {}", explained(flag)),
         (Ok(gas), _) if best.is_some() => format!("nothing that is probably a {gas} plume"),
-        (Ok(gas), Some(rejected)) => format!("no {gas} plume; the strongest candidate: {}", why(rejected.reason)),
+        (Ok(gas), Some(rejected)) => {
+            format!("no {gas} plume; the strongest candidate: {}", why(rejected.reason))
+        }
         (Ok(gas), None) => format!("no {gas} plume found"),
     };
     (Class::Routine, probability, reason)

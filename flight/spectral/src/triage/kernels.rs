@@ -43,7 +43,9 @@ fn add_products_body(tile: &[f32], bands: usize, out: &mut [f64]) {
         let (Some(a), Some(b), Some(c)) = (row(0), row(1), row(2)) else { return };
         for column in (0..=(first + BLOCK_ROWS - 1).min(bands - 1)).step_by(BLOCK_COLUMNS) {
             let other = |nth: usize| rows().get((column + nth).min(bands - 1));
-            let (Some(p), Some(q), Some(r), Some(s)) = (other(0), other(1), other(2), other(3)) else { return };
+            let (Some(p), Some(q), Some(r), Some(s)) = (other(0), other(1), other(2), other(3)) else {
+                return;
+            };
             let products = block_products([a, b, c], [p, q, r, s]);
             for (i, products) in (first..bands).zip(products) {
                 for (j, product) in (column..=i).zip(products) {
@@ -171,7 +173,10 @@ mod tests {
                     let plain: f64 = pairs.map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
                     assert!((out[i * bands + j] - plain).abs() < 1e-3, "{bands} {i} {j}");
                 }
-                assert!(out[i * bands + i + 1..(i + 1) * bands].iter().all(|v| *v == 0.0), "above the diagonal");
+                assert!(
+                    out[i * bands + i + 1..(i + 1) * bands].iter().all(|v| *v == 0.0),
+                    "above the diagonal"
+                );
             }
         }
     }

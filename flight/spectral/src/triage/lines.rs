@@ -102,9 +102,10 @@ impl<'a, R: ReadAt> Lines<'a, R> {
             return true;
         }
         for dead in &self.dead {
-            let patched = dead.sources.iter().fold(0.0, |sum, (from, share)| {
-                sum + line.get(*from).copied().unwrap_or(0.0) * share
-            });
+            let patched = dead
+                .sources
+                .iter()
+                .fold(0.0, |sum, (from, share)| sum + line.get(*from).copied().unwrap_or(0.0) * share);
             if let Some(value) = line.get_mut(dead.at) {
                 *value = patched;
             }
@@ -154,7 +155,9 @@ impl<'a, R: ReadAt> Lines<'a, R> {
         }
         let is_zero = |value: &f32| value.to_bits() << 1 == 0;
         let Some(row) = line.get(..samples) else { return };
-        for (sample, flag) in row.iter().zip(flags).enumerate().filter(|(_, (v, _))| is_zero(v)).map(|(s, (_, f))| (s, f)) {
+        for (sample, flag) in
+            row.iter().zip(flags).enumerate().filter(|(_, (v, _))| is_zero(v)).map(|(s, (_, f))| (s, f))
+        {
             if line.iter().skip(sample).step_by(samples).all(is_zero) {
                 *flag |= pixel::BAD;
             }

@@ -44,7 +44,10 @@ pub(super) fn clouds<R: ReadAt>(
                 let values = line.iter().skip(sample).step_by(samples).zip(bands);
                 let values = values.filter(|(_, band)| (band.wavelength_nm - skipped).abs() > 1.0);
                 let reflectance = values.map(|(value, band)| {
-                    (band.wavelength_nm, radiometry.reflectance(f64::from(*value), band.irradiance, sun_cosine))
+                    (
+                        band.wavelength_nm,
+                        radiometry.reflectance(f64::from(*value), band.irradiance, sun_cosine),
+                    )
                 });
                 if flag & pixel::BAD == 0 && is_cloud(reflectance, params) {
                     *out |= pixel::CLOUD;

@@ -38,6 +38,7 @@ mod parallel;
 mod params;
 mod plumes;
 mod quantity;
+mod record;
 mod report;
 mod response;
 mod segment;
@@ -48,9 +49,10 @@ mod survey;
 
 pub use maps::{MapLines, Maps, NoMaps, Sink};
 pub use params::{Features, Logistic, ParamError, Params};
+pub use record::{MAX_RECORD_BYTES, Record, RecordError, RecordPlume};
 pub use report::{
-    BoundingBox, Chip, Detection, Estimate, Flag, Overview, Plume, Quality, Reason, Rejection, Report, Run, Triage,
-    pixel,
+    BoundingBox, Chip, Detection, Estimate, Flag, Overview, Plume, Quality, Reason, Rejection, Report, Run,
+    Triage, pixel,
 };
 
 pub(crate) use bands::nearest_band;
@@ -85,7 +87,8 @@ pub fn triage<R: ReadAt + Sync>(
     let (found, rejections) = judge::sorted(outcome.judged, params);
     let (detections, judged): (Vec<Detection>, Vec<Judged>) = found.into_iter().unzip();
     let searched = outcome.searched.map(|()| target.name());
-    let (class, probability, reason) = judge::verdict(&detections, &rejections, &outcome.quality, searched, params);
+    let (class, probability, reason) =
+        judge::verdict(&detections, &rejections, &outcome.quality, searched, params);
     let plumes = detections.iter().zip(&judged).map(|(d, j)| plume(d.label, &j.candidate)).collect();
     let chip = match judged.first() {
         Some(best) if matches!(class, Class::Alert | Class::Suspect) => {

@@ -70,7 +70,9 @@ impl Model {
         }
         let per_detector = |by_band: &dyn Fn(usize) -> f64| -> Vec<f32> {
             let rows = gains.chunks_exact(samples.max(1)).enumerate();
-            rows.flat_map(|(b, row)| row.iter().map(move |g| (b, g))).map(|(b, g)| f32_of(by_band(b) / f64::from(*g))).collect()
+            rows.flat_map(|(b, row)| row.iter().map(move |g| (b, g)))
+                .map(|(b, g)| f32_of(by_band(b) / f64::from(*g)))
+                .collect()
         };
         let at = |values: &[f64], b: usize| values.get(b).copied().unwrap_or(0.0);
         let weights = per_detector(&|b| at(&ground.filter, b));
@@ -87,7 +89,11 @@ impl Model {
 
 fn mean_spectrum(statistics: &Statistics) -> Vec<f64> {
     let count: f64 = statistics.counts.iter().sum::<f64>().max(1.0);
-    statistics.sums.chunks_exact(statistics.counts.len().max(1)).map(|row| row.iter().sum::<f64>() / count).collect()
+    statistics
+        .sums
+        .chunks_exact(statistics.counts.len().max(1))
+        .map(|row| row.iter().sum::<f64>() / count)
+        .collect()
 }
 
 /// Mean, covariance and filter of a sample of spectra.
@@ -115,7 +121,8 @@ impl Ground {
     }
 
     fn once(spectra: &[f32], bands: usize, inside: &[bool], absorption: &[f64]) -> Result<Self, Flag> {
-        let counted = || spectra.chunks_exact(bands).zip(inside).filter(|(_, inside)| **inside).map(|(x, _)| x);
+        let counted =
+            || spectra.chunks_exact(bands).zip(inside).filter(|(_, inside)| **inside).map(|(x, _)| x);
         let count = counted().count();
         if count < bands.max(2) {
             return Err(Flag::TooFewPixels);
@@ -185,8 +192,12 @@ fn loaded(covariance: Vec<f64>, bands: usize, count: usize) -> Result<Cholesky, 
         let traces: Vec<f64> = variances.iter().map(|v| v * trace).collect();
         let Some(first) = factored(&traces) else { continue };
         let share = bands as f64 / count as f64;
-        let loads: Vec<f64> =
-            first.inverse_diagonal().iter().zip(&traces).map(|(inverse, trace)| trace + share / inverse).collect();
+        let loads: Vec<f64> = first
+            .inverse_diagonal()
+            .iter()
+            .zip(&traces)
+            .map(|(inverse, trace)| trace + share / inverse)
+            .collect();
         if let Some(factor) = factored(&loads) {
             return Ok(factor);
         }

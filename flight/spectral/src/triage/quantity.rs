@@ -37,8 +37,14 @@ pub(super) struct Scale {
 }
 
 /// Mass, kg, and source rate, kg/h, as far as they can be told.
-pub(super) fn quantity(candidate: &Candidate, scale: &Scale, params: &Params) -> (Option<Estimate>, Option<Estimate>) {
-    let (Some(pixel_m), Some(molar_mass_g)) = (scale.pixel_m, scale.molar_mass_g) else { return (None, None) };
+pub(super) fn quantity(
+    candidate: &Candidate,
+    scale: &Scale,
+    params: &Params,
+) -> (Option<Estimate>, Option<Estimate>) {
+    let (Some(pixel_m), Some(molar_mass_g)) = (scale.pixel_m, scale.molar_mass_g) else {
+        return (None, None);
+    };
     let per_ppm_m = molar_mass_g * 1e-3 * MOL_PER_M3 * 1e-6 * pixel_m * pixel_m;
     let sum: f64 = candidate.values().map(|(.., v)| v).sum();
     let mass = sum * per_ppm_m;
@@ -93,8 +99,9 @@ mod tests {
         let mut finder = Finder::new(&params);
         for line in 0..length {
             let from = if slant { line } else { 4 };
-            let row: Vec<f32> =
-                (0..length + width + 8).map(|s| if (from..from + width).contains(&s) { column } else { 0.0 }).collect();
+            let row: Vec<f32> = (0..length + width + 8)
+                .map(|s| if (from..from + width).contains(&s) { column } else { 0.0 })
+                .collect();
             finder.line(line, &row, &row);
         }
         finder.finish().remove(0)
@@ -123,7 +130,8 @@ mod tests {
         let scale = Scale { pixel_m: None, wind_m_s: Some(3.0), molar_mass_g: Some(16.0), noise_ppm_m: 1.0 };
         let plume = plume(10, 3, 500.0, false);
         assert_eq!(quantity(&plume, &scale, &Params::default()), (None, None));
-        let (mass, rate) = quantity(&plume, &Scale { pixel_m: Some(8.0), wind_m_s: None, ..scale }, &Params::default());
+        let (mass, rate) =
+            quantity(&plume, &Scale { pixel_m: Some(8.0), wind_m_s: None, ..scale }, &Params::default());
         assert!(mass.is_some() && rate.is_none());
     }
 }

@@ -66,7 +66,8 @@ mod tests {
         let spectrum = [5.0, 4.0, 3.0, 2.0];
         let filter = [0.0, -1.0 / (4.0 * 2e-5), 0.0, 0.0];
         let depth = |c: f64| k.iter().map(|k| k * c / (1.0 + c / 50_000.0)).collect::<Vec<f64>>();
-        let table: Vec<(f64, Vec<f64>)> = [500.0, 1000.0, 2000.0, 4000.0, 8000.0].map(|c| (c, depth(c))).to_vec();
+        let table: Vec<(f64, Vec<f64>)> =
+            [500.0, 1000.0, 2000.0, 4000.0, 8000.0].map(|c| (c, depth(c))).to_vec();
         let response = Response::new(&filter, &spectrum, &table);
         for column in [100.0, 700.0, 3000.0, 6000.0] {
             let (mut answer, mut bright) = (0.0, 0.0);

@@ -1,6 +1,7 @@
 //! A segment of a frame from its stored samples to candidates that have been looked at, and what is gathered over all
 //! segments.
 
+use super::TriageError;
 use super::apply::{Answer, apply};
 use super::bands::{self, CloudBand, Window};
 use super::judge::{self, Judged};
@@ -16,7 +17,6 @@ use super::significance::{Levels, levels};
 use super::spectrum::Frame;
 use super::statistics::{Statistics, gather};
 use super::survey::{Survey, dark_below, survey};
-use super::TriageError;
 use crate::cube::{Cube, ReadAt};
 use crate::numeric::f32_of;
 use crate::target::Target;
@@ -104,7 +104,12 @@ impl<'a, R: ReadAt + Sync> Search<'a, R> {
     }
 
     /// Searches `count` lines from `first`; segments come in order.
-    pub(super) fn segment(&mut self, first: usize, count: usize, sink: &mut dyn Sink) -> Result<(), TriageError> {
+    pub(super) fn segment(
+        &mut self,
+        first: usize,
+        count: usize,
+        sink: &mut dyn Sink,
+    ) -> Result<(), TriageError> {
         let samples = self.cube.header().samples;
         let mut mask = vec![0; count * samples];
         let (levels, means) = match self.measure(first, count, &mut mask)? {
@@ -112,12 +117,17 @@ impl<'a, R: ReadAt + Sync> Search<'a, R> {
             Err(flag) => {
                 self.failed = Some(flag);
                 let nothing = || vec![f32::NAN; count * samples];
-                (Levels { enhancement: nothing(), sigma: nothing(), score: nothing(), noise_ppm_m: 0.0 }, None)
+                (
+                    Levels { enhancement: nothing(), sigma: nothing(), score: nothing(), noise_ppm_m: 0.0 },
+                    None,
+                )
             }
         };
         self.counts.add(&mask);
         let rows = mask.chunks_exact(samples).zip(levels.score.chunks_exact(samples));
-        for (line, ((flags, score), enhancement)) in (first..).zip(rows.zip(levels.enhancement.chunks_exact(samples))) {
+        for (line, ((flags, score), enhancement)) in
+            (first..).zip(rows.zip(levels.enhancement.chunks_exact(samples)))
+        {
             self.overview.add(line, flags);
             self.finder.line(line, score, enhancement);
         }

@@ -58,7 +58,9 @@ fn level_columns(alpha: &mut [f32], samples: usize, params: &Params) {
     let offsets: Vec<f32> = (0..samples)
         .map(|sample| {
             let Some(Some((median, count))) = medians.get(sample) else { return 0.0 };
-            let around = medians.get(sample.saturating_sub(reach)..(sample + reach + 1).min(samples)).unwrap_or_default();
+            let around = medians
+                .get(sample.saturating_sub(reach)..(sample + reach + 1).min(samples))
+                .unwrap_or_default();
             let (sum, n) = around.iter().flatten().fold((0.0, 0.0), |(sum, n), (m, _)| (sum + m, n + 1.0));
             f32_of((median - sum / n) * count / (count + params.column_prior_lines))
         })
@@ -200,7 +202,8 @@ mod tests {
 
     #[test]
     fn a_column_is_levelled_to_its_neighbours() {
-        let mut alpha: Vec<f32> = (0..100 * 40).map(|i| scatter(i) + if i % 40 == 17 { 5.0 } else { 0.0 }).collect();
+        let mut alpha: Vec<f32> =
+            (0..100 * 40).map(|i| scatter(i) + if i % 40 == 17 { 5.0 } else { 0.0 }).collect();
         level_columns(&mut alpha, 40, &Params::default());
         let mut column: Vec<f32> = alpha.iter().copied().skip(17).step_by(40).collect();
         let median = quantile(&mut column, 0.5).unwrap();
@@ -219,7 +222,12 @@ mod tests {
         sigma[0] = f32::NAN;
         let score = score(&alpha, &sigma, 64, &Params::default()).unwrap();
         assert!(score[0].is_nan() && score[1].is_finite());
-        assert!(score[22 * 64 + 32] > 2.0 * score[50 * 64 + 10], "{} {}", score[22 * 64 + 32], score[50 * 64 + 10]);
+        assert!(
+            score[22 * 64 + 32] > 2.0 * score[50 * 64 + 10],
+            "{} {}",
+            score[22 * 64 + 32],
+            score[50 * 64 + 10]
+        );
     }
 
     #[test]

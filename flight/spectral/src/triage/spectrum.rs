@@ -10,8 +10,8 @@
 
 use super::TriageError;
 use super::bands::Window;
-use super::lines::Lines;
 use super::linalg::{Cholesky, dot};
+use super::lines::Lines;
 use super::model::Model;
 use super::plumes::Candidate;
 use super::report::Overview;
@@ -68,11 +68,13 @@ impl<R: ReadAt> Frame<'_, R> {
         let bbox = &candidate.bbox;
         let first = (bbox.line0 as usize).saturating_sub(reach);
         let end = (bbox.line1 as usize + reach).min(self.frame_lines);
-        let across = (bbox.sample0 as usize).saturating_sub(reach)..(bbox.sample1 as usize + reach).min(samples);
+        let across =
+            (bbox.sample0 as usize).saturating_sub(reach)..(bbox.sample1 as usize + reach).min(samples);
         let step = (end - first).div_ceil(MAX_LINES).max(1);
         let peak = candidate.spans.iter().flat_map(|s| &s.enhancement).copied().max().unwrap_or(0);
         let core = f32::from(peak) * CORE_SHARE;
-        let mut sides = Sides { inside: Mean::new(self.window.bands.len()), ring: Mean::new(self.window.bands.len()) };
+        let mut sides =
+            Sides { inside: Mean::new(self.window.bands.len()), ring: Mean::new(self.window.bands.len()) };
         for line in (first..end).step_by(step) {
             let picks: Vec<(usize, bool)> = across
                 .clone()
@@ -110,7 +112,8 @@ impl<R: ReadAt> Frame<'_, R> {
         let (inside, ring) = (sides.inside.mean()?, sides.ring.mean()?);
         let ratio: Vec<f64> = inside.iter().zip(&ring).map(|(i, r)| libm::log(i / r)).collect();
         // Bands without light (deep in water vapour) have no ratio: they say nothing.
-        let ratio: Vec<f64> = ratio.into_iter().map(|v| if v.is_finite() { v.clamp(-3.0, 3.0) } else { 0.0 }).collect();
+        let ratio: Vec<f64> =
+            ratio.into_iter().map(|v| if v.is_finite() { v.clamp(-3.0, 3.0) } else { 0.0 }).collect();
         let whiten = |v: &[f64]| {
             let scaled: Vec<f64> = v.iter().zip(&self.model.spectrum).map(|(v, m)| v * m).collect();
             self.model.covariance.whiten(&scaled)
@@ -165,8 +168,12 @@ impl Fit {
             let mut columns = smooth.clone();
             columns.extend([whiten(&rest), whiten(&own)]);
             let Some(both) = least_squares(&values, &columns) else { continue };
-            let (Some((own, own_variance)), Some((rest, rest_variance))) = (both.last(), both.last_but_one()) else { continue };
-            let unsure = (own_variance + rest_variance) * scatter + AMOUNT_SHARE * AMOUNT_SHARE * amount * amount;
+            let (Some((own, own_variance)), Some((rest, rest_variance))) = (both.last(), both.last_but_one())
+            else {
+                continue;
+            };
+            let unsure =
+                (own_variance + rest_variance) * scatter + AMOUNT_SHARE * AMOUNT_SHARE * amount * amount;
             if unsure > 0.0 {
                 windows_differ = windows_differ.max((own - rest).abs() / unsure.sqrt());
             }
@@ -278,7 +285,13 @@ mod tests {
         let of = |from: u32, count: u32| (0..count).map(move |i| f64::from(from + 10 * i));
         let wavelengths_nm: Vec<f64> = of(1595, 20).chain(of(2125, 36)).collect();
         let absorption = wavelengths_nm.iter().map(|&nm| Target::ch4().band_absorption(nm, 10.0)).collect();
-        Window { bands: (0..56).collect(), wavelengths_nm, absorption, depths: Vec::new(), parts: vec![20, 36] }
+        Window {
+            bands: (0..56).collect(),
+            wavelengths_nm,
+            absorption,
+            depths: Vec::new(),
+            parts: vec![20, 36],
+        }
     }
 
     /// A little noise, the same every time.

@@ -80,11 +80,8 @@ pub(super) fn gather<R: ReadAt + Sync>(
 ) -> Result<Statistics, TriageError> {
     let samples = lines.samples;
     let lattice = Lattice::new(count * samples, lines.bands.len(), params);
-    let mut total = Statistics {
-        counts: vec![0.0; samples],
-        sums: vec![0.0; lines.line_len()],
-        ..Statistics::default()
-    };
+    let mut total =
+        Statistics { counts: vec![0.0; samples], sums: vec![0.0; lines.line_len()], ..Statistics::default() };
     let mut failed = None;
     let before: &[u8] = &mask.to_vec();
     let work = |job: usize| {

@@ -47,7 +47,8 @@ pub(super) fn survey<R: ReadAt>(
         }
         seen = seen.saturating_add(1);
         let rows = line.chunks_exact(samples).zip(low.chunks_exact_mut(samples));
-        let rows = rows.zip(high.chunks_exact_mut(samples)).zip(missing.chunks_exact_mut(samples)).zip(&mut sums);
+        let rows =
+            rows.zip(high.chunks_exact_mut(samples)).zip(missing.chunks_exact_mut(samples)).zip(&mut sums);
         for ((((row, low), high), missing), sum) in rows {
             for (((value, low), high), missing) in row.iter().zip(low).zip(high.iter_mut()).zip(missing) {
                 if !value.is_finite() || ignore.is_some_and(|i| i.to_bits() == value.to_bits()) {
@@ -62,7 +63,8 @@ pub(super) fn survey<R: ReadAt>(
             greatest = high.iter().fold(greatest, |most, v| most.max(*v));
         }
     }
-    let mut survey = Survey { full_scale: full_scale(cube.header().data_type, greatest), ..Survey::default() };
+    let mut survey =
+        Survey { full_scale: full_scale(cube.header().data_type, greatest), ..Survey::default() };
     if usize::from(seen) >= DEAD_LINES {
         let is_dead: Vec<bool> = low
             .iter()
@@ -127,7 +129,11 @@ pub(super) fn dark_below<R: ReadAt>(
         lines.each(at, 1, |part| {
             let signal = signal(part.values, samples, window);
             let clear = signal.iter().zip(part.flags).enumerate();
-            signals.extend(clear.filter(|(s, (_, f))| **f == 0 && !hidden((at - first) * samples + s)).map(|(_, (v, _))| *v));
+            signals.extend(
+                clear
+                    .filter(|(s, (_, f))| **f == 0 && !hidden((at - first) * samples + s))
+                    .map(|(_, (v, _))| *v),
+            );
         })?;
     }
     Ok(quantile(&mut signals, 0.5).map_or(0.0, |median| (median * params.dark_share).max(0.0)))
