@@ -29,6 +29,7 @@ pub mod batch;
 pub mod bench;
 pub mod capture;
 pub mod commands;
+mod cores;
 pub mod demo;
 pub mod emulator;
 pub mod reporter;
