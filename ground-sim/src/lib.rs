@@ -10,6 +10,7 @@
 //! | [`capture`] | datagrams out of pcap and pcapng, and captures of what was received |
 //! | [`emulator`] | the link emulator: loss, bursts, corruption, duplication, reordering, passes |
 //! | [`scene`] | synthetic frames with known plumes |
+//! | [`eval`] | the detector judged on frames with truth, and its calibration |
 //! | [`sealing`] | plain files as bundles |
 //! | [`reporter`] | reports to the satellite |
 //! | [`watch`] | captures that are still growing |
@@ -29,8 +30,10 @@ pub mod batch;
 pub mod bench;
 pub mod capture;
 pub mod commands;
+mod cores;
 pub mod demo;
 pub mod emulator;
+pub mod eval;
 pub mod reporter;
 pub mod scene;
 pub mod sealing;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use passband_ground::commands::{bench, dissector, keys, open, receive, recover, report, scene, send};
+use passband_ground::commands::{bench, dissector, eval, keys, open, receive, recover, report, scene, send};
 use passband_ground::{demo, emulator};
 
 /// The ground side of Passband: receives what the satellite sends, recovers it from captures, and
@@ -29,6 +29,7 @@ enum Command {
     Send(send::SendArgs),
     Link(emulator::LinkArgs),
     Scene(Box<scene::SceneArgs>),
+    Eval(eval::EvalArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
 }
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Send(args) => send::run(&args),
         Command::Link(args) => emulator::run(args),
         Command::Scene(args) => scene::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
     };

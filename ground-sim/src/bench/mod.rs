@@ -103,41 +103,9 @@ pub fn work_folder() -> Result<TempDir> {
     tempfile::Builder::new().prefix("passband-bench-").tempdir().context("making a work folder")
 }
 
-/// Works through `items` on all cores and gives the results in the items' order.
-fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Mutex, PoisonError};
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::new());
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..cores.min(items.len()) {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(item) = items.get(at) else { return };
-                    let result = work(item);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
-                }
-            });
-        }
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, result)| result).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn work_on_all_cores_comes_back_in_order_and_errors_come_through() {
-        let items: Vec<u64> = (0..50).collect();
-        assert_eq!(on_all_cores(&items, |n| Ok(n * 2)).unwrap(), (0..50).map(|n| n * 2).collect::<Vec<_>>());
-        assert!(on_all_cores(&items, |n| if *n == 33 { anyhow::bail!("33") } else { Ok(()) }).is_err());
-        assert!(on_all_cores(&[] as &[u64], |_| Ok(())).unwrap().is_empty());
-    }
 
     #[test]
     fn groups_have_names_of_their_own() {

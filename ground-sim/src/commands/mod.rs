@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod dissector;
+pub mod eval;
 pub mod keys;
 pub mod open;
 pub mod receive;

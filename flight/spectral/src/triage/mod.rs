@@ -49,7 +49,7 @@ mod survey;
 
 pub use maps::{MapLines, Maps, NoMaps, Sink};
 pub use params::{Features, Logistic, ParamError, Params};
-pub use record::{MAX_RECORD_BYTES, Record, RecordError, RecordPlume};
+pub use record::{MAX_RECORD_BYTES, RECORD_VERSION, Record, RecordError, RecordPlume};
 pub use report::{
     BoundingBox, Chip, Detection, Estimate, Flag, Overview, Plume, Quality, Reason, Rejection, Report, Run,
     Triage, pixel,

@@ -8,7 +8,8 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Bench, Op, Row, Sink, on_all_cores};
+use super::{Bench, Op, Row, Sink};
+use crate::cores::on_all_cores;
 
 /// K of the block that is decoded.
 const SYMBOLS: u32 = 10_000;

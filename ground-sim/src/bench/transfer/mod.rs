@@ -35,7 +35,7 @@ mod speed;
 mod stitch;
 mod zero_ack;
 
-use super::{Area, Bench, Op, Row, Scale, Sink, child, on_all_cores, work_folder};
+use super::{Area, Bench, Op, Row, Scale, Sink, child, work_folder};
 
 /// The area, with its groups of rows.
 pub const AREA: Area = Area {

@@ -6,7 +6,8 @@ use anyhow::Result;
 
 use super::losses::Losses;
 use super::sim::{Sim, geometry, segment_symbols};
-use super::{Bench, Op, Row, Sink, on_all_cores};
+use super::{Bench, Op, Row, Sink};
+use crate::cores::on_all_cores;
 
 const BYTES: u64 = 1 << 30;
 /// A pass that carries the bundle once is 300 s long: reports come once a second of it.

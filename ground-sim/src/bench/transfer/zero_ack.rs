@@ -5,7 +5,8 @@ use anyhow::{Result, ensure};
 
 use super::losses::Losses;
 use super::sim::{Sim, geometry, segment_symbols};
-use super::{Bench, Op, Row, Sink, on_all_cores};
+use super::{Bench, Op, Row, Sink};
+use crate::cores::on_all_cores;
 
 /// The bundle's content, bytes.
 const BYTES: u64 = 1 << 30;

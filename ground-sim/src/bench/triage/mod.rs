@@ -28,7 +28,8 @@ mod quantity;
 mod robustness;
 mod speed;
 
-use super::{Area, Bench, Op, Row, Scale, Sink, child, on_all_cores, work_folder};
+use super::{Area, Bench, Op, Row, Scale, Sink, child, work_folder};
+use crate::cores::on_all_cores;
 
 /// The area, with its groups of rows. Time and memory come first, while the process is small.
 pub const AREA: Area = Area {

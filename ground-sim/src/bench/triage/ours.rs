@@ -31,12 +31,13 @@ pub(super) fn target() -> Target {
 /// Looks at a frame.
 pub(super) fn look(frame: &Frame) -> Result<Look> {
     let cube = frame.cube()?;
-    let found = triage(&cube, &target(), &Params::default()).with_context(|| frame.name.clone())?;
+    let mut maps = passband_spectral::triage::Maps::default();
+    let found = triage(&cube, &target(), &Params::default(), &mut maps).with_context(|| frame.name.clone())?;
     let left_out: Vec<bool> =
-        found.mask.iter().map(|m| m & (pixel::CLOUD | pixel::DARK | pixel::BAD) != 0).collect();
+        maps.mask.iter().map(|m| m & (pixel::CLOUD | pixel::DARK | pixel::BAD) != 0).collect();
     let usable: Vec<bool> = left_out.iter().map(|l| !l).collect();
-    let score = smoothed(&found.enhancement_ppm_m, frame.samples(), &usable, SMOOTHING_PX);
-    Ok(Look { report: found.report, score, enhancement_ppm_m: found.enhancement_ppm_m, left_out })
+    let score = smoothed(&maps.enhancement_ppm_m, frame.samples(), &usable, SMOOTHING_PX);
+    Ok(Look { report: found.report, score, enhancement_ppm_m: maps.enhancement_ppm_m, left_out })
 }
 
 /// Does the detector's box hold gas?
@@ -50,5 +51,5 @@ pub(super) fn holds_gas(bbox: &BoundingBox, frame: &Frame, above_ppm_m: f32) -> 
 
 /// Reads the whole frame and does nothing else with it than looking: what is timed.
 pub(super) fn look_only(cube: &Cube<&[u8]>) -> Result<Report> {
-    Ok(triage(cube, &target(), &Params::default()).context("triage")?.report)
+    Ok(triage(cube, &target(), &Params::default(), &mut passband_spectral::triage::NoMaps).context("triage")?.report)
 }
