@@ -74,10 +74,8 @@ pub(super) fn frames(frames: &[FrameOutcome]) -> String {
 /// One row a candidate; the features as they are fitted come last.
 pub(super) fn candidates(frames: &[FrameOutcome]) -> String {
     let all = || frames.iter().flat_map(|f| f.candidates.iter().map(move |c| (f, c)));
-    let names: Vec<&str> = all()
-        .map(|(_, c)| c.features.iter().map(|(name, _)| *name).collect())
-        .next()
-        .unwrap_or_default();
+    let names: Vec<&str> =
+        all().map(|(_, c)| c.features.iter().map(|(name, _)| *name).collect()).next().unwrap_or_default();
     let mut columns: Vec<String> = COLUMNS.iter().map(|c| (*c).to_owned()).collect();
     columns.extend(names.iter().map(|n| format!("feature_{n}")));
     let mut out = Table::new(&columns.iter().map(String::as_str).collect::<Vec<_>>());

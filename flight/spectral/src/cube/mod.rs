@@ -16,6 +16,8 @@ use crate::envi::{Header, Interleave};
 
 /// Largest read that is made at once, bytes.
 const CHUNK_BYTES: usize = 1 << 20;
+/// Bytes that are read and converted at a time: they stay in the processor's cache.
+const DECODE_BYTES: usize = 1 << 16;
 /// Most values that one call of [`Cube::lines_f32`] gives (1 GiB of `f32`).
 pub const MAX_VALUES: usize = 1 << 28;
 
@@ -25,6 +27,10 @@ pub trait ReadAt {
     fn size(&self) -> u64;
     /// Fills `buf` from `offset`; it is an error if the bytes end before that.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
+    /// The bytes themselves, where they lie in memory.
+    fn in_memory(&self) -> Option<&[u8]> {
+        None
+    }
 }
 
 impl ReadAt for [u8] {
@@ -39,6 +45,10 @@ impl ReadAt for [u8] {
         buf.copy_from_slice(bytes);
         Ok(())
     }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        Some(self)
+    }
 }
 
 impl ReadAt for Vec<u8> {
@@ -49,6 +59,10 @@ impl ReadAt for Vec<u8> {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         self.as_slice().read_at(offset, buf)
     }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        Some(self)
+    }
 }
 
 impl<T: ReadAt + ?Sized> ReadAt for &T {
@@ -58,6 +72,10 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         (**self).read_at(offset, buf)
+    }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        (**self).in_memory()
     }
 }
 
@@ -170,7 +188,7 @@ impl<R: ReadAt> Cube<R> {
         }
         let values = count.checked_mul(bands.len()).and_then(|n| n.checked_mul(header.samples));
         let values = values.filter(|&n| n <= MAX_VALUES).ok_or(CubeError::TooMuch { most: MAX_VALUES })?;
-        out.clear();
+        // What it held is overwritten; only what is new has to be made.
         out.resize(values, 0.0);
         if values == 0 {
             return Ok(());
@@ -246,7 +264,16 @@ impl<R: ReadAt> Cube<R> {
     fn decode_run(&self, start: u64, values: &mut [f32], raw: &mut Vec<u8>) -> Result<(), CubeError> {
         let width = self.header.data_type.bytes();
         let mut offset = self.header.header_offset + start * width as u64;
-        for part in values.chunks_mut(CHUNK_BYTES / width) {
+        if let Some(bytes) = self.data.in_memory() {
+            let from = usize::try_from(offset).ok();
+            let range = from.and_then(|from| Some(from..from.checked_add(values.len().checked_mul(width)?)?));
+            let Some(bytes) = range.and_then(|r| bytes.get(r)) else {
+                return Err(CubeError::Read { offset, source: io::ErrorKind::UnexpectedEof.into() });
+            };
+            decode::to_f32(self.header.data_type, self.header.byte_order, bytes, values);
+            return Ok(());
+        }
+        for part in values.chunks_mut(DECODE_BYTES / width) {
             raw.clear();
             raw.resize(part.len() * width, 0);
             self.fill(offset, raw)?;

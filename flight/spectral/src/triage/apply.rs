@@ -1,7 +1,7 @@
 //! The filter, put to every pixel: answer and brightness.
 
 use super::TriageError;
-use super::kernels::{add_scaled, add_weighted};
+use super::kernels::{add_pairs, add_weighted};
 use super::lines::{Lines, Part};
 use super::model::Model;
 use super::parallel::in_order;
@@ -10,6 +10,8 @@ use crate::cube::ReadAt;
 
 /// Least brightness relative to the mean that is divided by.
 const LEAST_BRIGHTNESS: f32 = 0.05;
+/// Sensitivity over brightness is 1 for ground of the mean colour, and this at least and at most.
+const SENSITIVITY: [f32; 2] = [0.4, 2.5];
 
 /// The filter's answer for some lines.
 #[derive(Debug, Default, PartialEq)]
@@ -62,47 +64,56 @@ impl Answer {
         let bands = model.spectrum.len();
         let mut scores = vec![0.0_f32; samples];
         let mut brightness = vec![0.0_f32; samples];
+        let mut sensitivity = vec![0.0_f32; samples];
         for (line, flags) in part.values.chunks_exact(samples * bands).zip(part.flags.chunks_exact(samples)) {
             scores.fill(-model.offset);
             brightness.fill(0.0);
+            sensitivity.fill(0.0);
             let rows = line.chunks_exact(samples);
-            let weights = model.weights.chunks_exact(samples).zip(model.brightness.chunks_exact(samples));
-            for (row, (weight, bright)) in rows.zip(weights) {
+            fn of_band(values: &[f32], samples: usize) -> std::slice::ChunksExact<'_, f32> {
+                values.chunks_exact(samples)
+            }
+            let weights = of_band(&model.weights, samples)
+                .zip(of_band(&model.brightness, samples))
+                .zip(of_band(&model.sensitivity, samples));
+            for (row, ((weight, bright), sensitive)) in rows.zip(weights) {
                 add_weighted(&mut scores, row, weight);
                 add_weighted(&mut brightness, row, bright);
+                add_weighted(&mut sensitivity, row, sensitive);
             }
-            let pixels = scores.iter().zip(&brightness).zip(flags);
-            self.alpha.extend(pixels.map(|((score, bright), flag)| {
-                if *flag == 0 { score / bright.max(LEAST_BRIGHTNESS) } else { f32::NAN }
+            let pixels = scores.iter().zip(&brightness).zip(&sensitivity).zip(flags);
+            self.alpha.extend(pixels.map(|(((score, bright), sensitive), flag)| {
+                let bright = bright.max(LEAST_BRIGHTNESS);
+                let [least, most] = SENSITIVITY;
+                if *flag == 0 { score / sensitive.clamp(least * bright, most * bright) } else { f32::NAN }
             }));
             self.brightness.extend_from_slice(&brightness);
         }
     }
 }
 
-/// Convolves the rows of a map with a symmetric kernel (its middle first), then the columns; what lies outside is 0.
+/// Convolves a map with a symmetric kernel (its middle first), across and along; what lies outside is 0.
 pub(super) fn convolve(map: &[f32], samples: usize, kernel: &[f32], threads: usize) -> Vec<f32> {
+    let reach = kernel.len().saturating_sub(1);
     let mut across = vec![0.0_f32; map.len()];
     super::parallel::rows(threads, &mut across, samples, |row, out| {
-        let line = map.get(row * samples..).unwrap_or_default();
-        let line = line.get(..out.len()).unwrap_or_default();
-        for (shift, weight) in kernel.iter().enumerate() {
-            add_scaled(out.get_mut(shift..).unwrap_or_default(), line, *weight);
-            if shift > 0 {
-                add_scaled(out, line.get(shift..).unwrap_or_default(), *weight);
-            }
-        }
+        let line = map.get(row * samples..(row + 1) * samples).unwrap_or_default();
+        let mut padded = vec![0.0_f32; samples + 2 * reach];
+        padded.iter_mut().skip(reach).zip(line).for_each(|(to, from)| *to = *from);
+        let padded: &[f32] = &padded;
+        let shifted = |by: usize| padded.get(by..).unwrap_or_default();
+        let pairs: Vec<[&[f32]; 2]> = (0..=reach).map(|s| [shifted(reach - s), shifted(reach + s)]).collect();
+        add_pairs(out, &pairs, kernel);
     });
     let mut out = vec![0.0_f32; map.len()];
-    let across: &[f32] = &across;
+    let (across, nothing): (&[f32], Vec<f32>) = (&across, vec![0.0; samples]);
     super::parallel::rows(threads, &mut out, samples, |row, out| {
-        let line = |at: usize| across.get(at * samples..(at + 1) * samples).unwrap_or_default();
-        for (shift, weight) in kernel.iter().enumerate() {
-            add_scaled(out, line(row + shift), *weight);
-            if let Some(above) = row.checked_sub(shift).filter(|_| shift > 0) {
-                add_scaled(out, line(above), *weight);
-            }
-        }
+        let line = |at: Option<usize>| {
+            at.and_then(|at| across.get(at * samples..(at + 1) * samples)).unwrap_or(&nothing)
+        };
+        let pairs: Vec<[&[f32]; 2]> =
+            (0..=reach).map(|s| [line(row.checked_sub(s)), line(Some(row + s))]).collect();
+        add_pairs(out, &pairs, kernel);
     });
     out
 }

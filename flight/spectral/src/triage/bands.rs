@@ -99,6 +99,35 @@ pub(super) fn window(header: &Header, target: &Target, fewest: usize) -> Option<
     Some(Window { bands, wavelengths_nm, absorption, depths, parts })
 }
 
+impl Window {
+    /// The window without the bands that are marked; `None` if too few are left.
+    pub(super) fn without(mut self, marked: &[bool], fewest: usize) -> Option<Self> {
+        if !marked.contains(&true) {
+            return Some(self);
+        }
+        let mut part_of: Vec<usize> = self
+            .parts
+            .iter()
+            .enumerate()
+            .flat_map(|(part, count)| std::iter::repeat_n(part, *count))
+            .collect();
+        keep(&mut self.bands, marked);
+        keep(&mut self.wavelengths_nm, marked);
+        keep(&mut self.absorption, marked);
+        keep(&mut part_of, marked);
+        self.depths.iter_mut().for_each(|(_, depths)| keep(depths, marked));
+        for (part, count) in self.parts.iter_mut().enumerate() {
+            *count = part_of.iter().filter(|p| **p == part).count();
+        }
+        (self.bands.len() >= fewest.max(2) && self.absorption.iter().any(|k| *k > 0.0)).then_some(self)
+    }
+}
+
+fn keep<T>(values: &mut Vec<T>, marked: &[bool]) {
+    let mut marks = marked.iter();
+    values.retain(|_| !marks.next().copied().unwrap_or(false));
+}
+
 /// The bands nearest to those that a cloud is told by, as far as the instrument has them.
 pub(super) fn cloud_bands(header: &Header) -> Vec<CloudBand> {
     CLOUD_BANDS
@@ -193,6 +222,18 @@ mod tests {
         assert_eq!((window.bands.len(), window.parts.as_slice()), (35, [35].as_slice()));
         assert!(window.depths.iter().all(|(_, depths)| depths.len() == 35));
         assert!(window.absorption.iter().all(|&k| k >= 0.0));
+    }
+
+    #[test]
+    fn marked_bands_leave_every_list() {
+        let header = header((0..90).map(|i| 1600.0 + 10.0 * f64::from(i)).collect());
+        let window = window(&header, &Target::ch4(), 8).unwrap();
+        let marked: Vec<bool> = (0..window.bands.len()).map(|b| b == 3 || b > 50).collect();
+        let (parts, bands) = (window.parts.clone(), window.bands.clone());
+        let less = window.without(&marked, 8).unwrap();
+        assert_eq!(less.parts, [parts[0] - 1, 51 - parts[0]]);
+        assert_eq!((less.bands.len(), less.bands[3], less.depths[0].1.len()), (50, bands[4], 50));
+        assert_eq!(less.without(&[true; 50], 8), None);
     }
 
     #[test]

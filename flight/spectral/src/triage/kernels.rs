@@ -19,6 +19,19 @@ pub(super) fn add_products(tile: &[f32], bands: usize, out: &mut [f64]) {
     wide::add_products(tile, bands, out);
 }
 
+/// Is every value finite, and none the one that means "no data"?
+pub(super) fn all_sound(values: &[f32], ignore: Option<f32>) -> bool {
+    let mut wild = 0;
+    // Without such a value: one that is not finite anyway.
+    wide::find_wild(values, ignore.unwrap_or(f32::NAN).to_bits(), &mut wild);
+    wild == 0
+}
+
+/// Widens the ranges `low[i]..=high[i]` by the values, and adds the values to `sum`. All values are finite.
+pub(super) fn widen(low: &mut [f32], high: &mut [f32], values: &[f32], sum: &mut f64) {
+    wide::widen(low, high, values, sum);
+}
+
 /// `sums[i] += values[i]` where `weights[i]` is not 0.
 pub(super) fn add_where(sums: &mut [f32], values: &[f32], weights: &[f32]) {
     wide::add_where(sums, values, weights);
@@ -29,9 +42,10 @@ pub(super) fn add_weighted(out: &mut [f32], values: &[f32], weights: &[f32]) {
     wide::add_weighted(out, values, weights);
 }
 
-/// `out[i] += values[i] × factor`.
-pub(super) fn add_scaled(out: &mut [f32], values: &[f32], factor: f32) {
-    wide::add_scaled(out, values, factor);
+/// `out[i] = Σ factors[n] × (pairs[n][0][i] + pairs[n][1][i])`, the first pair being one and the same row and counted
+/// once. The rows are at least as long as `out`.
+pub(super) fn add_pairs(out: &mut [f32], pairs: &[[&[f32]; 2]], factors: &[f32]) {
+    wide::add_pairs(out, pairs, factors);
 }
 
 #[inline(always)]
@@ -96,6 +110,30 @@ fn add_lanes(sums: &mut [f32; LANES], x: &[f32; LANES], y: &[f32; LANES]) {
 }
 
 #[inline(always)]
+fn find_wild_body(values: &[f32], ignore: u32, wild: &mut u32) {
+    /// The exponent's bits: all set in what is infinite or not a number.
+    const EXPONENT: u32 = 0x7F80_0000;
+    let is_wild = |bits: u32| u32::from(bits & EXPONENT == EXPONENT) | u32::from(bits == ignore);
+    *wild = values.iter().fold(0, |any, v| any | is_wild(v.to_bits()));
+}
+
+#[inline(always)]
+fn widen_body(low: &mut [f32], high: &mut [f32], values: &[f32], sum: &mut f64) {
+    for ((low, high), value) in low.iter_mut().zip(high).zip(values) {
+        *low = if *value < *low { *value } else { *low };
+        *high = if *value > *high { *value } else { *high };
+    }
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    let mut lanes = [0.0_f32; LANES];
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += value;
+        }
+    }
+    *sum += lanes.iter().chain(rest).fold(0.0, |sum, v| sum + f64::from(*v));
+}
+
+#[inline(always)]
 fn add_where_body(sums: &mut [f32], values: &[f32], weights: &[f32]) {
     for ((sum, value), weight) in sums.iter_mut().zip(values).zip(weights) {
         *sum += if *weight == 0.0 { 0.0 } else { *value };
@@ -110,9 +148,30 @@ fn add_weighted_body(out: &mut [f32], values: &[f32], weights: &[f32]) {
 }
 
 #[inline(always)]
-fn add_scaled_body(out: &mut [f32], values: &[f32], factor: f32) {
-    for (out, value) in out.iter_mut().zip(values) {
-        *out += value * factor;
+fn add_pairs_body(out: &mut [f32], pairs: &[[&[f32]; 2]], factors: &[f32]) {
+    /// Sums that are kept in registers together.
+    const WIDTH: usize = 32;
+    let (chunks, rest) = out.as_chunks_mut::<WIDTH>();
+    let mut at = 0;
+    for chunk in chunks {
+        let mut sums = [0.0_f32; WIDTH];
+        for (nth, ([a, b], factor)) in pairs.iter().zip(factors).enumerate() {
+            let part = |row: &'_ [f32]| row.get(at..).and_then(|r| r.first_chunk::<WIDTH>()).copied();
+            let (Some(a), Some(b)) = (part(a), part(b)) else { return };
+            for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+                *sum += factor * if nth == 0 { a } else { a + b };
+            }
+        }
+        *chunk = sums;
+        at += WIDTH;
+    }
+    for (at, out) in (at..).zip(rest) {
+        let mut sum = 0.0;
+        for (nth, ([a, b], factor)) in pairs.iter().zip(factors).enumerate() {
+            let (Some(a), Some(b)) = (a.get(at), b.get(at)) else { return };
+            sum += factor * if nth == 0 { *a } else { a + b };
+        }
+        *out = sum;
     }
 }
 
@@ -139,17 +198,19 @@ mod wide {
     }
     choose! {
         add_products => add_products_body(tile: &[f32], bands: usize, out: &mut [f64]);
+        find_wild => find_wild_body(values: &[f32], ignore: u32, wild: &mut u32);
+        widen => widen_body(low: &mut [f32], high: &mut [f32], values: &[f32], sum: &mut f64);
         add_where => add_where_body(sums: &mut [f32], values: &[f32], weights: &[f32]);
         add_weighted => add_weighted_body(out: &mut [f32], values: &[f32], weights: &[f32]);
-        add_scaled => add_scaled_body(out: &mut [f32], values: &[f32], factor: f32);
+        add_pairs => add_pairs_body(out: &mut [f32], pairs: &[[&[f32]; 2]], factors: &[f32]);
     }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 mod wide {
     pub(super) use super::{
-        add_products_body as add_products, add_scaled_body as add_scaled, add_weighted_body as add_weighted,
-        add_where_body as add_where,
+        add_pairs_body as add_pairs, add_products_body as add_products, add_weighted_body as add_weighted,
+        add_where_body as add_where, find_wild_body as find_wild, widen_body as widen,
     };
 }
 

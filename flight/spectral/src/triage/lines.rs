@@ -2,6 +2,7 @@
 //! that can't be used flagged. The same lines come out the same however they are asked for; nothing of the frame is kept.
 
 use super::TriageError;
+use super::kernels::all_sound;
 use super::report::pixel;
 use crate::cube::{Cube, ReadAt};
 use crate::envi::DataType;
@@ -141,9 +142,7 @@ impl<'a, R: ReadAt> Lines<'a, R> {
     fn flag_missing(&self, line: &mut [f32], flags: &mut [u8]) {
         let samples = self.samples;
         for row in line.chunks_exact_mut(samples) {
-            // 0 × value is 0 for every number, and no number for what is none.
-            let sound = row.iter().fold(0.0_f32, |sum, value| sum + value * 0.0).to_bits() << 1 == 0;
-            if sound && self.ignore.is_none() {
+            if all_sound(row, self.ignore) {
                 continue;
             }
             for (value, flag) in row.iter_mut().zip(flags.iter_mut()) {

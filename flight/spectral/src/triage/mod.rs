@@ -79,7 +79,7 @@ pub fn triage<R: ReadAt + Sync>(
     if pixels > params.max_pixels {
         return Err(TriageError::TooLarge { pixels: pixels as u64, most: params.max_pixels });
     }
-    let mut search = Search::new(cube, target, params);
+    let mut search = Search::new(cube, target, params)?;
     for (first, count) in segments(header.lines, header.samples, params.segment_pixels) {
         search.segment(first, count, sink)?;
     }

@@ -4,10 +4,11 @@
 //! instrument's bands and t = −k ∘ μ the change of radiance that 1 ppm·m makes,
 //!
 //! ```text
-//! f = C⁻¹ t / (tᵀ C⁻¹ t),    α = fᵀ (x − μ) / r,    r = xᵀ μ / μᵀ μ
+//! f = C⁻¹ t / (tᵀ C⁻¹ t),    α = fᵀ (x − μ) / s,    s = −fᵀ (k ∘ x)
 //! ```
 //!
-//! r being the pixel's brightness (the albedo correction of Foote et al. 2020). Mean and covariance are taken three
+//! s being what 1 ppm·m over this very pixel changes the answer by, 1 for the mean spectrum: the albedo correction of
+//! Foote et al. (2020), who take the brightness r = xᵀ μ / μᵀ μ for it, carried on to ground of another colour. Mean and covariance are taken three
 //! times, each time without the spectra whose score stands out from the rest, so that a plume does not hide itself in
 //! its own background (Theiler and Foy 2006).
 
@@ -32,9 +33,11 @@ pub(super) struct Model {
     pub(super) spectrum: Vec<f64>,
     /// Factor of the covariance.
     pub(super) covariance: Cholesky,
-    /// α × r = Σ weights × x − offset.
+    /// α × s = Σ weights × x − offset.
     pub(super) weights: Vec<f32>,
     pub(super) offset: f32,
+    /// s = Σ sensitivity × x.
+    pub(super) sensitivity: Vec<f32>,
     /// r = Σ brightness × x.
     pub(super) brightness: Vec<f32>,
     /// How α falls behind the true column.
@@ -77,13 +80,14 @@ impl Model {
         let at = |values: &[f64], b: usize| values.get(b).copied().unwrap_or(0.0);
         let weights = per_detector(&|b| at(&ground.filter, b));
         let brightness = per_detector(&|b| at(&ground.spectrum, b) / norm);
+        let sensitivity = per_detector(&|b| -at(&ground.filter, b) * at(gas.absorption, b));
         let offset = f32_of(dot(&ground.filter, &ground.spectrum));
-        if !weights.iter().chain(&brightness).chain([&offset]).all(|v| v.is_finite()) {
+        if !weights.iter().chain(&brightness).chain(&sensitivity).chain([&offset]).all(|v| v.is_finite()) {
             return Err(Flag::Degenerate);
         }
-        let response = Response::new(&ground.filter, &ground.spectrum, gas.depths);
+        let response = Response::new(&ground.filter, &ground.spectrum, gas);
         let Ground { spectrum, covariance, .. } = ground;
-        Ok(Self { gains, spectrum, covariance, weights, offset, brightness, response })
+        Ok(Self { gains, spectrum, covariance, weights, offset, sensitivity, brightness, response })
     }
 }
 

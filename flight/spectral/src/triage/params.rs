@@ -93,7 +93,7 @@ table! {
         /// Most rejected candidates that are reported with their reasons.
         max_rejections: usize = 8, 0, 10_000;
         /// A frame with a plume at least this probable is an alert.
-        alert_probability: f32 = 0.9, 0.0, 1.0;
+        alert_probability: f32 = 0.95, 0.0, 1.0;
         /// A frame with a plume at least this probable is a suspect.
         suspect_probability: f32 = 0.4, 0.0, 1.0;
         /// A frame with more cloud than this and no plume is a discard candidate.
@@ -164,27 +164,27 @@ macro_rules! features {
     };
 }
 
-const BIAS: f64 = -16.0;
+const BIAS: f64 = -2.861;
 
 features! {
     /// Natural logarithm of the greatest score.
-    ln_score = 3.0;
+    ln_score = 0.0;
     /// Natural logarithm of the number of pixels (at most 400).
-    ln_pixels = 0.8;
+    ln_pixels = 0.0;
     /// Share of the in/out ratio spectrum's shape that the gas explains beyond a smooth curve (partial R²).
-    spectral_match = 8.0;
+    spectral_match = 10.42;
     /// Natural logarithm of the gas's amount in the in/out ratio spectrum over its standard deviation (at least 1).
-    ln_spectral_snr = 0.0;
+    ln_spectral_snr = 1.018;
     /// How far the windows of the gas disagree about the amount, standard deviations (at most 5).
-    windows_differ = -0.5;
+    windows_differ = -0.311;
     /// Absolute logarithm of the brightness inside over that around.
-    contrast = -2.0;
+    contrast = -0.495;
     /// Share of the signal that lies in one line or one sample, where that makes a line (else 0).
-    line_shape = -6.0;
+    line_shape = -3.0;
     /// Share of its pixels that lie beside cloud, dark ground or bad data.
-    edge = -2.0;
+    edge = 0.0;
     /// Natural logarithm of the peak enhancement over the mean.
-    ln_peakedness = 0.0;
+    ln_peakedness = -0.82;
     /// 1 where there is no clear ground around it to compare with.
     no_ring = -2.0;
 }

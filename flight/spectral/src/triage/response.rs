@@ -5,13 +5,17 @@
 //! spectrum μ the answer to a column c is
 //!
 //! ```text
-//! h(c) = fᵀ (μ ∘ (e^−τ(c) − 1)) / (Σ μ² e^−τ(c) / Σ μ²)
+//! h(c) = fᵀ (μ ∘ (e^−τ(c) − 1)) / −fᵀ (k ∘ μ ∘ e^−τ(c))
 //! ```
 //!
-//! the denominator being the brightness that the pixel then seems to have. The table of h is turned round by
+//! the denominator being the sensitivity that the pixel then seems to have. The table of h is turned round by
 //! interpolation.
 
+use super::model::Gas;
 use crate::numeric::f32_of;
+
+/// Gas so thick that the filter hardly answers to more of it.
+const LEAST_SENSITIVITY: f64 = 0.1;
 
 /// Pairs of answer and true column, both rising.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,17 +25,19 @@ pub(super) struct Response {
 
 impl Response {
     /// For a filter, the mean spectrum and the optical depth of each band at some rising columns.
-    pub(super) fn new(filter: &[f64], spectrum: &[f64], depths: &[(f64, Vec<f64>)]) -> Self {
+    pub(super) fn new(filter: &[f64], spectrum: &[f64], gas: &Gas<'_>) -> Self {
         let mut knots = vec![(0.0_f32, 0.0_f32)];
-        let norm: f64 = spectrum.iter().map(|m| m * m).sum();
-        for (column, depths) in depths {
-            let (mut answer, mut bright) = (0.0, 0.0);
-            for ((f, mean), depth) in filter.iter().zip(spectrum).zip(depths) {
+        for (column, depths) in gas.depths {
+            let (mut answer, mut sensitivity) = (0.0, 0.0);
+            for (((f, mean), depth), k) in filter.iter().zip(spectrum).zip(depths).zip(gas.absorption) {
                 let passed = libm::exp(-depth);
                 answer += f * mean * (passed - 1.0);
-                bright += mean * mean * passed;
+                sensitivity -= f * k * mean * passed;
             }
-            let answer = f32_of(answer * norm / bright);
+            if sensitivity <= LEAST_SENSITIVITY {
+                break;
+            }
+            let answer = f32_of(answer / sensitivity);
             // Once the answer no longer rises there is nothing left to be told.
             if !knots.last().is_some_and(|(last, _)| answer > *last) {
                 break;
@@ -68,14 +74,14 @@ mod tests {
         let depth = |c: f64| k.iter().map(|k| k * c / (1.0 + c / 50_000.0)).collect::<Vec<f64>>();
         let table: Vec<(f64, Vec<f64>)> =
             [500.0, 1000.0, 2000.0, 4000.0, 8000.0].map(|c| (c, depth(c))).to_vec();
-        let response = Response::new(&filter, &spectrum, &table);
+        let response = Response::new(&filter, &spectrum, &Gas { absorption: &k, depths: &table });
         for column in [100.0, 700.0, 3000.0, 6000.0] {
-            let (mut answer, mut bright) = (0.0, 0.0);
-            for ((f, m), d) in filter.iter().zip(spectrum).zip(depth(column)) {
+            let (mut answer, mut sensitivity) = (0.0, 0.0);
+            for (((f, m), d), k) in filter.iter().zip(spectrum).zip(depth(column)).zip(k) {
                 answer += f * m * (libm::exp(-d) - 1.0);
-                bright += m * m * libm::exp(-d) / 54.0;
+                sensitivity -= f * m * k * libm::exp(-d);
             }
-            let back = response.column(f32_of(answer / bright));
+            let back = response.column(f32_of(answer / sensitivity));
             assert!((f64::from(back) / column - 1.0).abs() < 0.03, "{column}: {answer} gives {back}");
         }
         assert!((response.column(-50.0) + 50.0).abs() < 1e-6);
@@ -84,7 +90,7 @@ mod tests {
 
     #[test]
     fn without_a_table_the_answer_is_the_column() {
-        let response = Response::new(&[1.0], &[1.0], &[]);
+        let response = Response::new(&[1.0], &[1.0], &Gas { absorption: &[1.0], depths: &[] });
         assert!((response.column(700.0) - 700.0).abs() < 1e-6);
     }
 }

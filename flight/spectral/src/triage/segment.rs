@@ -16,7 +16,7 @@ use super::report::{Flag, Overview, Quality, pixel};
 use super::significance::{Levels, levels};
 use super::spectrum::Frame;
 use super::statistics::{Statistics, gather};
-use super::survey::{Survey, dark_below, survey};
+use super::survey::{Survey, dark_below, full_bands, survey};
 use crate::cube::{Cube, ReadAt};
 use crate::numeric::f32_of;
 use crate::target::Target;
@@ -77,13 +77,17 @@ pub(super) struct Outcome {
 }
 
 impl<'a, R: ReadAt + Sync> Search<'a, R> {
-    pub(super) fn new(cube: &'a Cube<R>, target: &Target, params: &'a Params) -> Self {
+    pub(super) fn new(cube: &'a Cube<R>, target: &Target, params: &'a Params) -> Result<Self, TriageError> {
         let header = cube.header();
         let known = |value: f64| (value > 0.0).then_some(value);
-        Self {
+        let mut window = bands::window(header, target, params.min_bands);
+        if let Some(all) = window.take() {
+            window = all.clone().without(&full_bands(cube, &all.bands)?, params.min_bands);
+        }
+        Ok(Self {
             cube,
             params,
-            window: bands::window(header, target, params.min_bands),
+            window,
             spread: bands::spread(header),
             cloud_bands: bands::cloud_bands(header),
             scale: Scale {
@@ -100,7 +104,7 @@ impl<'a, R: ReadAt + Sync> Search<'a, R> {
             noise: Vec::new(),
             failed: None,
             last: None,
-        }
+        })
     }
 
     /// Searches `count` lines from `first`; segments come in order.

@@ -32,10 +32,20 @@ pub(super) struct Levels {
 /// From the filter's answers to enhancement, its noise and the score; `None` without any scatter.
 pub(super) fn levels(answer: Answer, samples: usize, response: &Response, params: &Params) -> Option<Levels> {
     let Answer { mut alpha, brightness } = answer;
-    level_columns(&mut alpha, samples, params);
-    let sigma = level_brightness(&mut alpha, &brightness, params.brightness_classes)?;
+    let mut counts = vec![true; alpha.len()];
+    let mut result = None;
+    // The second time without what stood out the first time, so that plumes do not raise the level of the ground.
+    for _ in 0..2 {
+        level_columns(&mut alpha, &counts, samples, params);
+        let sigma = level_brightness(&mut alpha, &counts, &brightness, params.brightness_classes)?;
+        let score = score(&alpha, &sigma, samples, params)?;
+        for (counts, score) in counts.iter_mut().zip(&score) {
+            *counts = *score < params.grow_score;
+        }
+        result = Some((sigma, score));
+    }
+    let (sigma, score) = result?;
     let noise_ppm_m = quantile(&mut thinned(&sigma), 0.5)?;
-    let score = score(&alpha, &sigma, samples, params)?;
     for alpha in &mut alpha {
         *alpha = response.column(*alpha);
     }
@@ -43,14 +53,15 @@ pub(super) fn levels(answer: Answer, samples: usize, response: &Response, params
 }
 
 /// Takes from each column what its median differs from that of the columns around it: what stripes are left.
-fn level_columns(alpha: &mut [f32], samples: usize, params: &Params) {
+fn level_columns(alpha: &mut [f32], counts: &[bool], samples: usize, params: &Params) {
     let lines = alpha.len() / samples.max(1);
     // An odd step, so that no pattern of the lines is always met.
     let step = (lines / 256).max(1) | 1;
     let mut medians = Vec::with_capacity(samples);
     for sample in 0..samples {
+        let column = alpha.iter().zip(counts).skip(sample).step_by(samples * step);
         let mut values: Vec<f32> =
-            alpha.iter().skip(sample).step_by(samples * step).filter(|a| a.is_finite()).copied().collect();
+            column.filter(|(a, counts)| **counts && a.is_finite()).map(|(a, _)| *a).collect();
         let count = values.len() * step;
         medians.push(quantile(&mut values, 0.5).map(|median| (f64::from(median), count as f64)));
     }
@@ -72,10 +83,16 @@ fn level_columns(alpha: &mut [f32], samples: usize, params: &Params) {
 
 /// Makes the median of `alpha` 0 in each class of brightness and gives the robust standard deviation of each pixel,
 /// interpolated over brightness; NaN stays NaN. `None` without scatter.
-fn level_brightness(alpha: &mut [f32], brightness: &[f32], classes: usize) -> Option<Vec<f32>> {
+fn level_brightness(
+    alpha: &mut [f32],
+    counts: &[bool],
+    brightness: &[f32],
+    classes: usize,
+) -> Option<Vec<f32>> {
     let step = alpha.iter().filter(|a| a.is_finite()).count().div_ceil(MOST_VALUES).max(1);
-    let measured = brightness.iter().zip(&*alpha).filter(|(_, a)| a.is_finite());
-    let mut by_brightness: Vec<(f32, f32)> = measured.step_by(step).map(|(r, a)| (*r, *a)).collect();
+    let measured =
+        brightness.iter().zip(&*alpha).zip(counts).filter(|((_, a), counts)| **counts && a.is_finite());
+    let mut by_brightness: Vec<(f32, f32)> = measured.step_by(step).map(|((r, a), _)| (*r, *a)).collect();
     // Stable: pixels of equal brightness stay in the frame's order and are not sorted by what is to be measured.
     by_brightness.sort_by(|a, b| a.0.total_cmp(&b.0));
     let classes = (by_brightness.len() / CLASS_PIXELS).clamp(1, classes.max(1));
@@ -192,19 +209,19 @@ mod tests {
         let mut alpha: Vec<f32> = (0..4096)
             .map(|i| if i % 2 == 0 { 50.0 + 200.0 * scatter(i) } else { 100.0 * scatter(i) })
             .collect();
-        let sigma = level_brightness(&mut alpha, &brightness, 8).unwrap();
+        let sigma = level_brightness(&mut alpha, &[true; 4096], &brightness, 8).unwrap();
         assert!((sigma[0] / sigma[1] - 2.0).abs() < 0.2, "{} {}", sigma[0], sigma[1]);
         let median = quantile(&mut alpha.iter().copied().step_by(2).collect(), 0.5).unwrap();
         assert!(median.abs() < 15.0, "{median}");
-        assert_eq!(level_brightness(&mut [1.0; 10], &[1.0; 10], 8), None);
-        assert_eq!(level_brightness(&mut [], &[], 8), None);
+        assert_eq!(level_brightness(&mut [1.0; 10], &[true; 10], &[1.0; 10], 8), None);
+        assert_eq!(level_brightness(&mut [], &[], &[], 8), None);
     }
 
     #[test]
     fn a_column_is_levelled_to_its_neighbours() {
         let mut alpha: Vec<f32> =
             (0..100 * 40).map(|i| scatter(i) + if i % 40 == 17 { 5.0 } else { 0.0 }).collect();
-        level_columns(&mut alpha, 40, &Params::default());
+        level_columns(&mut alpha, &[true; 4000], 40, &Params::default());
         let mut column: Vec<f32> = alpha.iter().copied().skip(17).step_by(40).collect();
         let median = quantile(&mut column, 0.5).unwrap();
         assert!(median.abs() < 1.0, "{median}");

@@ -25,7 +25,8 @@ const RING: usize = 6;
 const GAP: usize = 2;
 /// Most lines that are read again for one candidate, evenly spread over it.
 const MAX_LINES: usize = 48;
-/// The brighter part of the candidate that makes the inner spectrum, as a share of its greatest enhancement.
+/// The core of a candidate is what has at least this share of its greatest enhancement; the rest is its body. Where a plume
+/// passes over ground that resembles gas, one of the two is the ground and the other one the plume: both are looked at.
 const CORE_SHARE: f32 = 0.3;
 /// A window's own α is worth comparing when it is known to this share of α or better.
 const AMOUNT_SHARE: f64 = 0.2;
@@ -54,10 +55,29 @@ pub(super) struct Frame<'a, R> {
     pub(super) candidates: &'a [Candidate],
 }
 
-/// Mean spectra of the two sides.
+/// Mean spectra of the parts.
 struct Sides {
-    inside: Mean,
+    core: Mean,
+    body: Mean,
     ring: Mean,
+}
+
+/// Where a pixel belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Core,
+    Body,
+    Ring,
+}
+
+impl Sides {
+    fn of(&mut self, role: Role) -> &mut Mean {
+        match role {
+            Role::Core => &mut self.core,
+            Role::Body => &mut self.body,
+            Role::Ring => &mut self.ring,
+        }
+    }
 }
 
 impl<R: ReadAt> Frame<'_, R> {
@@ -73,44 +93,51 @@ impl<R: ReadAt> Frame<'_, R> {
         let step = (end - first).div_ceil(MAX_LINES).max(1);
         let peak = candidate.spans.iter().flat_map(|s| &s.enhancement).copied().max().unwrap_or(0);
         let core = f32::from(peak) * CORE_SHARE;
-        let mut sides =
-            Sides { inside: Mean::new(self.window.bands.len()), ring: Mean::new(self.window.bands.len()) };
+        let mean = || Mean::new(self.window.bands.len());
+        let mut sides = Sides { core: mean(), body: mean(), ring: mean() };
         for line in (first..end).step_by(step) {
-            let picks: Vec<(usize, bool)> = across
+            let picks: Vec<(usize, Role)> = across
                 .clone()
-                .filter_map(|sample| self.role(candidate, core, line, sample).map(|inner| (sample, inner)))
+                .filter_map(|sample| self.role(candidate, core, line, sample).map(|role| (sample, role)))
                 .collect();
             if picks.is_empty() {
                 continue;
             }
             self.lines.each(line, 1, |part| {
                 let usable = |sample: usize| part.flags.get(sample).is_some_and(|f| *f == 0);
-                for &(sample, inner) in picks.iter().filter(|(s, _)| usable(*s)) {
+                for &(sample, role) in picks.iter().filter(|(s, _)| usable(*s)) {
                     let values = part.values.iter().skip(sample).step_by(samples);
                     let gains = self.model.gains.iter().skip(sample).step_by(samples);
                     let spectrum = values.zip(gains).map(|(v, g)| f64::from(*v) / f64::from(*g));
-                    if inner { sides.inside.add(spectrum) } else { sides.ring.add(spectrum) }
+                    sides.of(role).add(spectrum);
                 }
             })?;
         }
         Ok(self.compare(sides))
     }
 
-    /// `true`: core of the candidate; `false`: ring; `None`: neither.
-    fn role(&self, candidate: &Candidate, core: f32, line: usize, sample: usize) -> Option<bool> {
+    fn role(&self, candidate: &Candidate, core: f32, line: usize, sample: usize) -> Option<Role> {
         if let Some(enhancement) = candidate.enhancement_at(line, sample) {
-            return (f32::from(enhancement) >= core).then_some(true);
+            let inside = if f32::from(enhancement) >= core { Role::Core } else { Role::Body };
+            return (enhancement > 0).then_some(inside);
         }
         let is_ground = self.overview.at(line, sample) == 0
             && candidate.is_near(line, sample, RING + GAP)
             && !candidate.is_near(line, sample, GAP)
             && !self.candidates.iter().any(|c| c.holds(line, sample));
-        is_ground.then_some(false)
+        is_ground.then_some(Role::Ring)
     }
 
+    /// Of core and body the one that looks more like gas.
     fn compare(&self, sides: Sides) -> Option<Look> {
-        let (inside, ring) = (sides.inside.mean()?, sides.ring.mean()?);
-        let ratio: Vec<f64> = inside.iter().zip(&ring).map(|(i, r)| libm::log(i / r)).collect();
+        let ring = sides.ring.mean()?;
+        let looks = [sides.core, sides.body].map(|part| self.compare_part(&part.mean()?, &ring));
+        let better = |a: Look, b: Look| if b.spectral_match > a.spectral_match { b } else { a };
+        looks.into_iter().flatten().reduce(better)
+    }
+
+    fn compare_part(&self, inside: &[f64], ring: &[f64]) -> Option<Look> {
+        let ratio: Vec<f64> = inside.iter().zip(ring).map(|(i, r)| libm::log(i / r)).collect();
         // Bands without light (deep in water vapour) have no ratio: they say nothing.
         let ratio: Vec<f64> =
             ratio.into_iter().map(|v| if v.is_finite() { v.clamp(-3.0, 3.0) } else { 0.0 }).collect();
@@ -120,7 +147,7 @@ impl<R: ReadAt> Frame<'_, R> {
         };
         let fit = Fit::of(&ratio, self.window, &whiten)?;
         let sum = |v: &[f64]| v.iter().sum::<f64>();
-        let contrast = libm::log(sum(&inside) / sum(&ring));
+        let contrast = libm::log(sum(inside) / sum(ring));
         Some(Look {
             spectral_match: f32_of(fit.partial_r2),
             snr: f32_of(fit.snr),

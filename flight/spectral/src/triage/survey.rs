@@ -2,6 +2,7 @@
 //! where the scale ends. Everything that later passes have to know beforehand.
 
 use super::TriageError;
+use super::kernels::{all_sound, widen};
 use super::lines::{Dead, Lines, full_scale, is_dropped};
 use super::params::Params;
 use crate::cube::{Cube, ReadAt};
@@ -50,6 +51,12 @@ pub(super) fn survey<R: ReadAt>(
         let rows =
             rows.zip(high.chunks_exact_mut(samples)).zip(missing.chunks_exact_mut(samples)).zip(&mut sums);
         for ((((row, low), high), missing), sum) in rows {
+            if all_sound(row, ignore) {
+                widen(low, high, row, &mut sum.0);
+                sum.1 += samples as f64;
+                greatest = high.iter().fold(greatest, |most, v| if *v > most { *v } else { most });
+                continue;
+            }
             for (((value, low), high), missing) in row.iter().zip(low).zip(high.iter_mut()).zip(missing) {
                 if !value.is_finite() || ignore.is_some_and(|i| i.to_bits() == value.to_bits()) {
                     *missing = missing.saturating_add(1);
@@ -111,6 +118,28 @@ impl Survey {
         lines.dead.clone_from(&self.dead);
         lines.dead_samples.clone_from(&self.dead_samples);
     }
+}
+
+/// Which of the bands are at the end of their scale in more than a few pixels of some lines: such a band says nothing about
+/// the frame, and must not hide all of it.
+pub(super) fn full_bands<R: ReadAt>(cube: &Cube<R>, bands: &[usize]) -> Result<Vec<bool>, TriageError> {
+    /// Share of the samples.
+    const FEW: f64 = 0.05;
+    let (samples, lines) = (cube.header().samples, cube.header().lines);
+    if !cube.header().data_type.is_integer() {
+        return Ok(vec![false; bands.len()]);
+    }
+    let Some(full) = survey(cube, bands, 0, lines)?.full_scale else { return Ok(vec![false; bands.len()]) };
+    let mut counts = vec![0_usize; bands.len()];
+    let (mut line, mut seen) = (Vec::new(), 0);
+    for at in (0..lines).step_by(lines.div_ceil(LINES).max(1)) {
+        cube.lines_f32(at, 1, bands, &mut line)?;
+        seen += samples;
+        for (count, row) in counts.iter_mut().zip(line.chunks_exact(samples)) {
+            *count += row.iter().filter(|v| v.to_bits() == full.to_bits()).count();
+        }
+    }
+    Ok(counts.into_iter().map(|count| count as f64 > FEW * seen as f64).collect())
 }
 
 /// The signal below which a pixel is dark: a share of the median of some lines' mean signal over `window` bands (the

@@ -32,7 +32,8 @@ pub(super) fn target() -> Target {
 pub(super) fn look(frame: &Frame) -> Result<Look> {
     let cube = frame.cube()?;
     let mut maps = passband_spectral::triage::Maps::default();
-    let found = triage(&cube, &target(), &Params::default(), &mut maps).with_context(|| frame.name.clone())?;
+    let found =
+        triage(&cube, &target(), &Params::default(), &mut maps).with_context(|| frame.name.clone())?;
     let left_out: Vec<bool> =
         maps.mask.iter().map(|m| m & (pixel::CLOUD | pixel::DARK | pixel::BAD) != 0).collect();
     let usable: Vec<bool> = left_out.iter().map(|l| !l).collect();
@@ -51,5 +52,7 @@ pub(super) fn holds_gas(bbox: &BoundingBox, frame: &Frame, above_ppm_m: f32) -> 
 
 /// Reads the whole frame and does nothing else with it than looking: what is timed.
 pub(super) fn look_only(cube: &Cube<&[u8]>) -> Result<Report> {
-    Ok(triage(cube, &target(), &Params::default(), &mut passband_spectral::triage::NoMaps).context("triage")?.report)
+    Ok(triage(cube, &target(), &Params::default(), &mut passband_spectral::triage::NoMaps)
+        .context("triage")?
+        .report)
 }
