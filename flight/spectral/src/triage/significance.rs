@@ -43,7 +43,7 @@ pub(super) fn levels(answer: Answer, samples: usize, response: &Response, params
 }
 
 /// Takes from each column what its median differs from that of the columns around it: what stripes are left.
-fn level_columns(alpha: &mut [f32], samples: usize, params: &Params) {
+pub(super) fn level_columns(alpha: &mut [f32], samples: usize, params: &Params) {
     let lines = alpha.len() / samples.max(1);
     // An odd step, so that no pattern of the lines is always met.
     let step = (lines / 256).max(1) | 1;
@@ -72,7 +72,7 @@ fn level_columns(alpha: &mut [f32], samples: usize, params: &Params) {
 
 /// Makes the median of `alpha` 0 in each class of brightness and gives the robust standard deviation of each pixel,
 /// interpolated over brightness; NaN stays NaN. `None` without scatter.
-fn level_brightness(alpha: &mut [f32], brightness: &[f32], classes: usize) -> Option<Vec<f32>> {
+pub(super) fn level_brightness(alpha: &mut [f32], brightness: &[f32], classes: usize) -> Option<Vec<f32>> {
     let step = alpha.iter().filter(|a| a.is_finite()).count().div_ceil(MOST_VALUES).max(1);
     let measured = brightness.iter().zip(&*alpha).filter(|(_, a)| a.is_finite());
     let mut by_brightness: Vec<(f32, f32)> = measured.step_by(step).map(|(r, a)| (*r, *a)).collect();
