@@ -44,6 +44,8 @@ mod response;
 mod segment;
 mod significance;
 mod spectrum;
+#[doc(hidden)]
+pub mod stages;
 mod statistics;
 mod survey;
 

@@ -53,7 +53,7 @@ pub(super) fn levels(answer: Answer, samples: usize, response: &Response, params
 }
 
 /// Takes from each column what its median differs from that of the columns around it: what stripes are left.
-fn level_columns(alpha: &mut [f32], counts: &[bool], samples: usize, params: &Params) {
+pub(super) fn level_columns(alpha: &mut [f32], counts: &[bool], samples: usize, params: &Params) {
     let lines = alpha.len() / samples.max(1);
     // An odd step, so that no pattern of the lines is always met.
     let step = (lines / 256).max(1) | 1;
@@ -83,7 +83,7 @@ fn level_columns(alpha: &mut [f32], counts: &[bool], samples: usize, params: &Pa
 
 /// Makes the median of `alpha` 0 in each class of brightness and gives the robust standard deviation of each pixel,
 /// interpolated over brightness; NaN stays NaN. `None` without scatter.
-fn level_brightness(
+pub(super) fn level_brightness(
     alpha: &mut [f32],
     counts: &[bool],
     brightness: &[f32],

@@ -15,7 +15,7 @@ use passband_spectral::target::Target;
 /// Blue, green and red as the onboard package looks for them, nm.
 const RGB_NM: [f64; 3] = [460.0, 550.0, 640.0];
 /// All else that any peer looks at: the onboard package's own choice of bands has the widest reach, nm.
-const RANGES_NM: [[f64; 2]; 2] = [[1570.0, 1800.0], [2000.0, 2495.0]];
+const RANGES_NM: [[f64; 2]; 2] = [[1570.0, 1990.0], [2000.0, 2495.0]];
 
 /// A frame that was written for the peers.
 #[derive(Debug, Clone, PartialEq, Eq)]

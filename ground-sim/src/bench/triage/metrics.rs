@@ -59,10 +59,10 @@ fn groups(scored: &[(f32, bool)]) -> Option<Vec<Group>> {
 }
 
 /// Bins of [`calibration_error`].
-pub const CALIBRATION_BINS: u8 = 10;
+pub const CALIBRATION_BINS: usize = 10;
 
-/// Expected calibration error: the mean over ten equal bins of probability, weighted with what is in them, of the
-/// distance between what was said (mean probability) and what was true (share). `None`: there is nothing.
+/// Expected calibration error: the mean over ten bins with about as many probabilities each, weighted with what is in
+/// them, of the distance between what was said (mean probability) and what was true (share). `None`: there is nothing.
 pub fn calibration_error(said: &[(f32, bool)]) -> Option<f64> {
     if said.is_empty() {
         return None;
@@ -82,19 +82,35 @@ pub struct Bin {
     pub was: f64,
 }
 
-/// The reliability diagram: the bins that hold something, from the lowest probability.
+/// The reliability diagram: bins of equal size, but that equal probabilities are never parted, from the lowest.
 pub fn reliability(said: &[(f32, bool)]) -> Vec<Bin> {
-    // Edges in f32, as probabilities are: 0.9 lies in the bin from 0.9.
-    let edge = |bin: u8| f32::from(bin) / f32::from(CALIBRATION_BINS);
-    let bin_of = |p: f32| (1..CALIBRATION_BINS).take_while(|b| p >= edge(*b)).count();
-    let bin = |number: usize| {
-        let inside: Vec<_> = said.iter().filter(|(p, _)| bin_of(*p) == number).collect();
-        let count = inside.len();
+    let mut sorted = said.to_vec();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut bins, mut rest) = (Vec::new(), sorted.as_slice());
+    for left in (1..=CALIBRATION_BINS).rev() {
+        let wanted = rest.len().div_ceil(left);
+        let Some(last) = wanted.checked_sub(1).map(|at| rest[at].0) else { break };
+        let (inside, after) = rest.split_at(rest.partition_point(|(p, _)| p.total_cmp(&last).is_le()));
         let said: f64 = inside.iter().map(|(p, _)| f64::from(*p)).sum();
         let was = inside.iter().filter(|(_, truth)| *truth).count();
-        (count > 0).then(|| Bin { count, said: said / count as f64, was: was as f64 / count as f64 })
-    };
-    (0..usize::from(CALIBRATION_BINS)).filter_map(bin).collect()
+        let count = inside.len();
+        bins.push(Bin { count, said: said / count as f64, was: was as f64 / count as f64 });
+        rest = after;
+    }
+    bins
+}
+
+/// Wilson's interval for a share, 95 %: `hits` of `count`. (Wilson 1927, doi:10.1080/01621459.1927.10502953.)
+pub fn interval(hits: usize, count: usize) -> [f64; 2] {
+    /// Normal quantile of 97.5 %.
+    const Z: f64 = 1.959_964;
+    if count == 0 {
+        return [0.0, 1.0];
+    }
+    let (n, share) = (count as f64, hits as f64 / count as f64);
+    let middle = share + Z * Z / (2.0 * n);
+    let half = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+    [-half, half].map(|off| ((middle + off) / (1.0 + Z * Z / n)).clamp(0.0, 1.0))
 }
 
 /// A quantile, linearly between the sorted values; `None`: there are none, or one is NaN.
@@ -170,10 +186,30 @@ mod tests {
         let sure: Vec<_> = (0..10).map(|n| (1.0, n < 5)).collect();
         assert!(close(calibration_error(&sure), 0.5));
         let both: Vec<_> = said.iter().chain(&sure).copied().collect();
-        // 0.9 and 1.0 share the last bin: twenty, said 0.95, fourteen were.
+        assert_eq!(
+            reliability(&both).iter().map(|b| b.count).collect::<Vec<_>>(),
+            [10, 10],
+            "equals stay together"
+        );
         assert!((calibration_error(&both).unwrap() - 0.25).abs() < 1e-7);
-        assert_eq!(reliability(&both).len(), 1);
-        assert_eq!(reliability(&[(0.0, false), (0.1, true), (0.05, true)]).len(), 2);
+    }
+
+    #[test]
+    fn bins_hold_as_many_each() {
+        let said: Vec<_> = (0..95_u8).map(|n| (f32::from(n) / 100.0, n % 2 == 0)).collect();
+        let bins = reliability(&said);
+        assert_eq!(bins.iter().map(|b| b.count).sum::<usize>(), 95);
+        assert!(bins.len() == 10 && bins.iter().all(|b| (9..=10).contains(&b.count)), "{bins:?}");
+        assert!(bins.is_sorted_by(|a, b| a.said < b.said));
+        assert_eq!(reliability(&said[..3]).len(), 3);
+    }
+
+    #[test]
+    fn an_interval_is_wilsons() {
+        // statsmodels' proportion_confint(8, 10, method="wilson").
+        let [low, high] = interval(8, 10);
+        assert!((low - 0.490_16).abs() < 1e-4 && (high - 0.943_32).abs() < 1e-4, "{low} {high}");
+        assert!(interval(0, 50)[0].abs() < 1e-12 && interval(0, 0)[1] > 0.99);
     }
 
     #[test]

@@ -6,16 +6,19 @@
 //! | group | file | what |
 //! | --- | --- | --- |
 //! | `speed` | `speed`, `clock` | CPU seconds of one core |
+//! | `memory` | `memory` | what is kept resident, whatever the frame's length |
+//! | `determinism` | `determinism` | the same bytes with any number of threads, and as they ever were |
 //! | `ap` | `ap` | how well pixels are ranked |
+//! | `recall` | `recall` | which plumes are found |
 //! | `false-alerts` | `false_alerts` | what is called a plume where there is none |
-//! | `quantity` | `quantity` | scatter of the background, slope of what is retrieved |
+//! | `quantity` | `quantity`, `rate` | scatter of the background, slope of what is retrieved, source rates |
 //! | `calibration` | `calibration` | what a probability is worth |
 //! | `robustness` | `robustness` | what faults and clouds cost |
-//! | `memory` | `memory` | what is kept resident, whatever the frame's length |
 
 mod ap;
 mod calibration;
 mod clock;
+mod determinism;
 pub mod exchange;
 mod false_alerts;
 mod frames;
@@ -25,6 +28,8 @@ pub mod metrics;
 mod ours;
 pub mod peers;
 mod quantity;
+mod rate;
+mod recall;
 mod robustness;
 mod speed;
 
@@ -37,7 +42,9 @@ pub const AREA: Area = Area {
     groups: &[
         (&["speed"], speed::measure),
         (&["memory"], memory::measure),
+        (&["determinism"], determinism::measure),
         (&["ap"], ap::measure),
+        (&["recall"], recall::measure),
         (&["false-alerts"], false_alerts::measure),
         (&["quantity"], quantity::measure),
         (&["calibration"], calibration::measure),

@@ -13,10 +13,24 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::exchange::{Written, read_map};
-use super::{Bench, Op, Row, Sink};
+use super::{Bench, Op, Row, Scale, Sink};
 
 /// The peers' program, as seen from the project's root.
 pub const SCRIPT: &str = "peers/triage/peers.py";
+
+/// Fewer frames, for what takes minutes each.
+const FEW_FRAMES: usize = 5;
+
+/// What a peer takes for a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cost {
+    /// A second or less.
+    Small,
+    /// Some seconds.
+    Great,
+    /// Ten seconds to minutes.
+    Huge,
+}
 
 /// A peer, and what it is compared in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,33 +39,61 @@ pub struct Peer {
     pub name: &'static str,
     /// Is its map in ppm·m? Otherwise it is a probability.
     pub ppm_m: bool,
-    /// Takes minutes where others take seconds.
-    pub slow: bool,
+    /// What it takes.
+    pub cost: Cost,
 }
 
 /// All peers.
 pub const PEERS: [Peer; 9] = [
-    Peer::quick("mag1c-f64"),
-    Peer::quick("mag1c-f32"),
-    Peer::quick("mag1c-sas"),
-    Peer { name: "linknet", ppm_m: false, slow: false },
-    Peer::quick("spectral"),
-    Peer::quick("emit-ghg"),
-    Peer { name: "emit-ghg-loo", ppm_m: true, slow: true },
-    Peer::quick("plain-f32"),
-    Peer::quick("cem-f32"),
+    Peer::new("mag1c-f64", Cost::Huge),
+    Peer::new("mag1c-f32", Cost::Great),
+    Peer::new("mag1c-sas", Cost::Small),
+    Peer { name: "linknet", ppm_m: false, cost: Cost::Small },
+    Peer::new("spectral", Cost::Small),
+    Peer::new("emit-ghg", Cost::Small),
+    Peer::new("emit-ghg-loo", Cost::Huge),
+    Peer::new("plain-f32", Cost::Small),
+    Peer::new("cem-f32", Cost::Small),
 ];
 
 impl Peer {
-    const fn quick(name: &'static str) -> Self {
-        Self { name, ppm_m: true, slow: false }
+    const fn new(name: &'static str, cost: Cost) -> Self {
+        Self { name, ppm_m: true, cost }
+    }
+}
+
+/// Some of the peers in some settings, on the first so many frames.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) peers: Vec<Peer>,
+    pub(super) settings: &'static [&'static str],
+    pub(super) frames: usize,
+}
+
+/// What is run of the peers where there are so many frames: with `--full` everything on all of them.
+pub(super) fn parts(scale: Scale, frames: usize) -> Vec<Part> {
+    let of = |costs: &[Cost], settings, frames| Part {
+        peers: PEERS.into_iter().filter(|p| costs.contains(&p.cost)).collect(),
+        settings,
+        frames,
+    };
+    let few = frames.min(FEW_FRAMES);
+    match scale {
+        Scale::Quick => vec![of(&[Cost::Small, Cost::Great], &[WINDOW], frames)],
+        Scale::Usual => vec![
+            of(&[Cost::Small], &[WINDOW, BOTH, README], frames),
+            of(&[Cost::Great], &[WINDOW], frames),
+            of(&[Cost::Great], &[BOTH], few),
+            of(&[Cost::Huge], &[WINDOW], few),
+        ],
+        Scale::Full => vec![of(&[Cost::Small, Cost::Great, Cost::Huge], &[WINDOW, BOTH, README], frames)],
     }
 }
 
 /// The bands each peer is made for.
 pub const WINDOW: &str = "window=2122-2488";
-/// Both windows of methane.
-pub const BOTH: &str = "both=1600-1780+2122-2488";
+/// Both windows of methane, as our own target has them.
+pub const BOTH: &str = "both=1590-1990+2122-2488";
 /// The onboard package's own choice of 50 bands.
 pub const README: &str = "readme";
 
@@ -106,6 +148,14 @@ impl Answer {
     /// It can't be read.
     pub fn map(&self, frame: &Written) -> Result<Option<Vec<f32>>> {
         self.map.as_ref().map(|path| read_map(path, frame.samples * frame.lines)).transpose()
+    }
+
+    /// Removes the map's file: hundreds of them would fill the disk.
+    pub(super) fn forget_map(&self) {
+        if let Some(path) = &self.map {
+            // What is left goes with the work folder.
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -203,6 +253,19 @@ mod tests {
         assert!(run(&script("exit 2"), dir.path(), &[], &job).is_err());
         let nowhere = [OsString::from("/no/such/python")];
         assert!(run(&nowhere, dir.path(), &[], &job).is_err());
+    }
+
+    #[test]
+    fn with_full_every_peer_sees_every_frame_and_without_the_slow_see_some() {
+        let full = parts(Scale::Full, 40);
+        assert_eq!((full.len(), full[0].peers.len(), full[0].frames), (1, PEERS.len(), 40));
+        let usual = parts(Scale::Usual, 20);
+        let frames = |name: &str| {
+            let with = usual.iter().filter(|p| p.peers.iter().any(|p| p.name == name));
+            with.map(|p| p.frames).max().unwrap()
+        };
+        assert_eq!([frames("spectral"), frames("mag1c-f32"), frames("mag1c-f64")], [20, 20, FEW_FRAMES]);
+        assert!(parts(Scale::Usual, 2).iter().all(|p| p.frames <= 2));
     }
 
     #[test]
