@@ -176,6 +176,25 @@ fn another_gas_is_found_with_its_target_file_and_only_with_it() {
     assert!(status == Some(2) && err.contains("bad.csv: target, line 2"), "{err}");
 }
 
+#[test]
+fn carbon_dioxide_is_found_with_the_target_file_that_is_handed_out() {
+    let bench = Bench::new();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../spectral/targets/co2.csv");
+    let co2 = Target::parse(&fs::read_to_string(file).unwrap()).unwrap();
+    assert_eq!(
+        (co2.name(), co2.windows_nm(), co2.molar_mass_g()),
+        ("CO2", &[[1960.0, 2095.0]][..], Some(44.009))
+    );
+    let strong = co2.band_absorption(2010.0, 7.0);
+    assert!(strong > 5.0 * co2.band_absorption(2035.0, 7.0) && (1e-7..1e-6).contains(&strong), "{strong}");
+    bench.put("stack", &gas_frame(11, &co2, 200_000.0, 1_955.0));
+    let found = bench.look("stack", &["--target", file]);
+    assert_eq!((&found["class"], &found["target"]), (&"alert".into(), &"CO2".into()), "{found:#}");
+    let [line, sample] = [0, 1].map(|i| found["detections"][0]["centroid"][i].as_f64().unwrap());
+    assert!((line - 40.0).abs() < 3.0 && (sample - 30.0).abs() < 3.0, "{found:#}");
+    assert_eq!(bench.look("stack", &[])["class"], "routine", "it is no methane");
+}
+
 /// The frame's samples as they come out of detectors that have all another gain and offset; and the calibration.
 fn uncalibrated((header, data): &(Vec<u8>, Vec<u8>), folder: &Path) -> (Vec<u8>, Vec<u8>) {
     let parsed = Header::parse(&String::from_utf8_lossy(header)).unwrap();

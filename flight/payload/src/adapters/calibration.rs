@@ -4,6 +4,7 @@
 //! from the next frame on. Nothing of them is kept.
 
 use core::fmt;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use passband_spectral::cube::{ColumnScale, Cube, CubeError};
@@ -31,29 +32,30 @@ pub fn check_calibration(header: &Path) -> Result<(), CalibrationError> {
 }
 
 fn scale(header: &Path, cube: &Cube<DataFile>, frame: &Header) -> Result<ColumnScale, CalibrationError> {
-    ColumnScale::read(cube, frame)
-        .map_err(|e| CalibrationError { is_unfit: !matches!(e, CubeError::Read { .. }), ..unfit(header, e) })
+    ColumnScale::read(cube, frame).map_err(|e| match &e {
+        CubeError::Read { source, .. } => unreadable(header, source),
+        _ => unfit(header, e),
+    })
 }
 
 fn open(header: &Path) -> Result<Cube<DataFile>, CalibrationError> {
-    let unreadable = |file: &Path, e: &std::io::Error| CalibrationError {
-        file: file.to_owned(),
-        what: e.to_string(),
-        is_unfit: false,
-    };
     let (text, _) = read_header(header).map_err(|e| unreadable(header, &e))?;
     let parsed = parse_header(&text).map_err(|e| unfit(header, e))?;
     let data = data_beside(header, Path::is_file).ok_or_else(|| CalibrationError {
         file: header.to_owned(),
         what: format!("no data file beside it (.{}, or without ending)", DATA_ENDINGS.join(", .")),
-        is_unfit: false,
+        why: Why::Unreadable(ErrorKind::NotFound),
     })?;
     let file = DataFile::open(&data).map_err(|e| unreadable(&data, &e))?;
     Cube::new(parsed, file).map_err(|e| unfit(&data, e))
 }
 
+fn unreadable(file: &Path, e: &io::Error) -> CalibrationError {
+    CalibrationError { file: file.to_owned(), what: e.to_string(), why: Why::Unreadable(e.kind()) }
+}
+
 fn unfit(file: &Path, why: impl fmt::Display) -> CalibrationError {
-    CalibrationError { file: file.to_owned(), what: why.to_string(), is_unfit: true }
+    CalibrationError { file: file.to_owned(), what: why.to_string(), why: Why::Unfit }
 }
 
 /// Why there is no calibration.
@@ -63,8 +65,17 @@ pub struct CalibrationError {
     pub file: PathBuf,
     /// What is wrong with it.
     pub what: String,
-    /// It was read, and can't be used; `false`: it could not be read, which may pass.
-    pub is_unfit: bool,
+    /// Whether that may pass.
+    pub why: Why,
+}
+
+/// Whether another attempt may go better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It could not be read.
+    Unreadable(ErrorKind),
+    /// It was read, and is no calibration for such frames.
+    Unfit,
 }
 
 impl fmt::Display for CalibrationError {
@@ -96,17 +107,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let frame = Header::new(3, 50, 2, DataType::U16);
         let missing = read_calibration(&dir.path().join("cal.hdr"), &frame).unwrap_err();
-        assert!(!missing.is_unfit && missing.to_string().contains("cal.hdr"), "{missing}");
+        assert!(
+            missing.why == Why::Unreadable(ErrorKind::NotFound) && missing.to_string().contains("cal.hdr"),
+            "{missing}"
+        );
         let values: Vec<f32> = (0..12_u8).map(f32::from).collect();
         let path = put(dir.path(), 2, &values);
         assert!(read_calibration(&path, &frame).is_ok());
         assert_eq!(check_calibration(&path), Ok(()));
         let wide = Header::new(4, 50, 2, DataType::U16);
         let wrong = read_calibration(&path, &wide).unwrap_err();
-        assert!(wrong.is_unfit && wrong.what.contains("the frame needs 4, 2"), "{wrong}");
+        assert!(wrong.why == Why::Unfit && wrong.what.contains("the frame needs 4, 2"), "{wrong}");
         let path = put(dir.path(), 1, &[1.0, 1.0, f32::NAN, 1.0, 1.0, 1.0]);
         let wrong = check_calibration(&path).unwrap_err();
-        assert!(wrong.is_unfit && wrong.what.contains("band 0, sample 2"), "{wrong}");
+        assert!(wrong.why == Why::Unfit && wrong.what.contains("band 0, sample 2"), "{wrong}");
         let path = put(dir.path(), 2, &values[1..]);
         assert!(check_calibration(&path).unwrap_err().file.ends_with("cal.bil"));
         fs::remove_file(dir.path().join("cal.bil")).unwrap();

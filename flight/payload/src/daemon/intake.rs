@@ -20,7 +20,7 @@ use passband_spectral::triage::{NoMaps, Params};
 use sha2::{Digest, Sha256};
 
 use super::drafts::{Content, Draft, Hashes, drafts, new_frame};
-use crate::adapters::calibration::read_calibration;
+use crate::adapters::calibration::{Why, read_calibration};
 use crate::adapters::os::random_12;
 use crate::adapters::spool::{DataFile, OpenFrame, Spool, parse_header};
 use crate::adapters::vault::Vault;
@@ -140,12 +140,9 @@ impl Intake<'_> {
         let header = parse_header(&frame.header).map_err(IntakeError::Malformed)?;
         let mut cube = Cube::new(header, &frame.data).map_err(|e| IntakeError::Malformed(e.to_string()))?;
         if let Some(file) = self.calibration {
-            let columns = read_calibration(file, cube.header()).map_err(|e| {
-                if e.is_unfit {
-                    IntakeError::Malformed(e.to_string())
-                } else {
-                    IntakeError::Later(e.to_string())
-                }
+            let columns = read_calibration(file, cube.header()).map_err(|e| match e.why {
+                Why::Unreadable(_) => IntakeError::Later(e.to_string()),
+                Why::Unfit => IntakeError::Malformed(e.to_string()),
             })?;
             cube = cube.with_columns(columns);
         }
