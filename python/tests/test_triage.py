@@ -40,7 +40,7 @@ def same(a, b):
         and a.record == b.record
         and all(getattr(a, name).tobytes() == getattr(b, name).tobytes() for name in MAPS)
         and a.quicklook() == b.quicklook()
-        and a.chip.data == b.chip.data
+        and getattr(a.chip, "data", None) == getattr(b.chip, "data", None)
     )
 
 
@@ -109,7 +109,8 @@ def test_a_memory_map_is_read_in_place(frame, scene):
 @pytest.mark.parametrize("kind", ["u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"])
 def test_every_type_gives_what_the_satellite_reads_from_a_file(run, frame, tmp_path, kind):
     array, settings, _ = frame
-    array = (array.astype("f8") * (120 / array.max())).astype(kind)
+    # Floats are taken for radiance, and what is brighter than the sun for cloud.
+    array = (array.astype("f8") * ((0.5 if kind[0] == "f" else 120) / array.max())).astype(kind)
     # What ENVI lacks is written as the next wider type.
     stored = array.astype({"i1": "i2", "f2": "f4"}.get(kind, kind))
     code = {"u1": 1, "i2": 2, "i4": 3, "f4": 4, "f8": 5, "u2": 12, "u4": 13, "i8": 14, "u8": 15}[stored.dtype.str[1:]]
