@@ -14,12 +14,16 @@ use passband_proto::keyring::KeyRing;
 use passband_proto::keys::EpochKey;
 use passband_proto::report::{Gate, codes, open_report, seal_report};
 use passband_proto::slot::SlotRecord;
+use passband_spectral::cube::{ColumnScale, Cube};
+use passband_spectral::envi::{DataType, Header};
+use passband_spectral::target::Target as Gas;
+use passband_spectral::triage::{MAX_RECORD_BYTES, Maps, Params, Record, triage as look};
 
 /// A target: a function that stands any bytes.
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("alert", alert),
     ("bundle", bundle),
     ("bus", bus),
@@ -30,12 +34,17 @@ pub const TARGETS: [(&str, Target); 15] = [
     ("envi", envi),
     ("fountain", fountain),
     ("keyring", keyring),
+    ("record", record),
     ("report", report),
     ("report_body", report_body),
     ("slot", slot),
     ("station", station),
+    ("triage", triage),
     ("gas", gas),
 ];
+
+/// Largest cube that is made to be looked at, samples of data: large ones take long and say no more than small ones.
+const MAX_CUBE_VALUES: usize = 1 << 16;
 
 /// The key that everything in the corpus is sealed and tagged with.
 #[must_use]
@@ -248,20 +257,89 @@ pub fn config(data: &[u8]) {
 /// An ENVI header that parses is written again to one that says the same.
 pub fn envi(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let Ok(header) = passband_spectral::envi::Header::parse(text) else { return };
+    let Ok(header) = Header::parse(text) else { return };
     let _size = header.data_bytes();
-    let again = passband_spectral::envi::Header::parse(&header.to_text()).expect("what was written");
-    let shape = |h: &passband_spectral::envi::Header| (h.samples, h.lines, h.bands, h.data_bytes());
+    let again = Header::parse(&header.to_text()).expect("what was written");
+    let shape = |h: &Header| (h.samples, h.lines, h.bands, h.data_bytes());
     assert_eq!(shape(&again), shape(&header));
+    let known = |h: &Header| (h.pixel_size_m, h.wind_m_s, h.sun_elevation_deg);
+    assert_eq!(known(&again), known(&header));
+    assert!(header.pixel_size_m.is_none_or(|m| (0.01..=100_000.0).contains(&m)));
+    assert!(header.wind_m_s.is_none_or(|u| (0.0..=200.0).contains(&u)));
+    assert!(header.band_names.is_none_or(|names| names.len() == header.bands));
 }
 
 /// Any text as the spectrum of a gas.
 pub fn gas(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    if let Ok(target) = passband_spectral::target::Target::parse(text) {
-        let [from, to] = target.window_nm();
-        assert!(from < to && target.band_absorption(f64::midpoint(from, to), 5.0).is_finite());
+    let Ok(target) = Gas::parse(text) else { return };
+    assert!(target.molar_mass_g().is_none_or(|m| (1.0..=1000.0).contains(&m)));
+    assert!(!target.windows_nm().is_empty() && target.columns_ppm_m().is_sorted());
+    for [from, to] in target.windows_nm() {
+        let middle = f64::midpoint(*from, *to);
+        assert!(from < to && target.band_absorption(middle, 5.0).is_finite());
+        let depths = target.band_depths(middle, 5.0);
+        assert_eq!(depths.len(), target.columns_ppm_m().len());
+        assert!(depths.iter().all(|d| !d.is_nan()), "{depths:?}");
     }
+}
+
+/// Any bytes as the record of a frame: what is understood is written again to one that says the same.
+pub fn record(data: &[u8]) {
+    let Ok(record) = Record::decode(data) else { return };
+    assert!(data.len() <= MAX_RECORD_BYTES);
+    // Numbers can be written longer than need be, never shorter.
+    let again = record.encode().expect("it fitted before");
+    assert!(again.len() <= data.len());
+    assert_eq!(Record::decode(&again), Ok(record));
+}
+
+/// A frame of any samples under any header: looked at to the end, to the same bytes with one thread and with two. The
+/// data is what follows the header's text (an empty line ends it), again and again, with a first byte that tells what
+/// else is asked; the header's own size is cut down.
+pub fn triage(data: &[u8]) {
+    let Some((asked, rest)) = data.split_first() else { return };
+    let end = rest.windows(2).position(|two| two == b"\n\n").unwrap_or(rest.len());
+    let (text, samples) = rest.split_at(end);
+    let Ok(mut header) = Header::parse(&String::from_utf8_lossy(text)) else { return };
+    if header.samples.saturating_mul(header.bands) > MAX_CUBE_VALUES {
+        return;
+    }
+    header.lines = header.lines.min(MAX_CUBE_VALUES / (header.samples * header.bands));
+    header.header_offset = 0;
+    let bytes = usize::try_from(header.data_bytes()).expect("it was cut down");
+    let samples: Vec<u8> = samples.iter().skip(2).chain(&[0]).copied().cycle().take(bytes).collect();
+    let mut cube = Cube::new(header, samples.as_slice()).expect("as long as it must be");
+    if asked & 1 != 0 {
+        cube = cube.clone().with_columns(calibration(&cube));
+    }
+    let params = Params {
+        segment_pixels: if asked & 2 == 0 { 1 << 20 } else { 4096 },
+        pixel_size_m: if asked & 4 == 0 { 0.0 } else { 30.0 },
+        wind_m_s: if asked & 8 == 0 { 0.0 } else { 4.0 },
+        ..Params::default()
+    };
+    let [one, two] = [1, 2].map(|threads| {
+        let mut maps = Maps::default();
+        let params = Params { threads, ..params.clone() };
+        let found = look(&cube, &Gas::ch4(), &params, &mut maps).expect("memory doesn't fail");
+        let pixels = found.report.lines * found.report.samples;
+        assert_eq!((maps.mask.len(), found.labels().len()), (pixels, pixels));
+        assert!((0.0..=1.0).contains(&found.report.probability));
+        let record = Record::of(&found.report).encode().expect("a record fits");
+        // Not a number is equal to nothing, not even itself: as text it is.
+        (record, format!("{:?} {maps:?}", found.report))
+    });
+    assert!(one == two, "threads change the result");
+}
+
+/// A calibration that says something else of each detector.
+fn calibration(cube: &Cube<&[u8]>) -> ColumnScale {
+    let own = cube.header();
+    let header = Header::new(own.samples, 2, own.bands, DataType::F32);
+    let values = (0..2 * own.samples * own.bands).map(|at| 1.0 + (at % 7) as f32 / 8.0);
+    let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
+    ColumnScale::read(&Cube::new(header, bytes).expect("its own size"), own).expect("all of it finite")
 }
 
 /// How the sample bundle of the corpus is cut.

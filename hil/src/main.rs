@@ -55,6 +55,9 @@ struct ParityArgs {
     /// Header of an ENVI frame; may be given several times
     #[arg(long, value_name = "FRAME.hdr", required = true)]
     frame: Vec<PathBuf>,
+    /// Let the board's binary use this many threads, which must change no byte
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    target_threads: Option<u8>,
     /// Longest time one run of one binary may take, seconds
     #[arg(long, value_name = "S", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout_s: u64,
@@ -90,7 +93,7 @@ fn run_parity(args: &ParityArgs) -> Result<bool> {
     let timeout = Duration::from_secs(args.timeout_s);
     let native = Board::host(&args.native, timeout)?;
     let target = Board::for_binary(&args.target, args.emulator.as_deref(), timeout)?;
-    let report = parity::parity(&native, &target, &args.frame, work)?;
+    let report = parity::parity(&native, &target, &args.frame, args.target_threads, work)?;
     let text = if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.table() };
     std::io::stdout().write_all(text.as_bytes()).context("can't write to standard output")?;
     Ok(report.equal)

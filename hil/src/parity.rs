@@ -13,7 +13,7 @@ use crate::board::{Board, Ending, Log};
 use crate::compare::{self, Comparison};
 
 /// What `passband triage` must leave; whatever else it leaves is compared too.
-const PRODUCTS: [&str; 3] = ["enhancement.f32", "quicklook.png", "result.json"];
+const PRODUCTS: [&str; 4] = ["enhancement.f32", "quicklook.png", "record.bin", "result.json"];
 /// Longest line of an error message taken from a binary, characters.
 const MAX_WORDS: usize = 300;
 
@@ -41,19 +41,28 @@ struct Check {
     note: Option<String>,
 }
 
-/// Runs both and compares; both work in folders under `work`.
+/// Runs both and compares; both work in folders under `work`. The target's triage gets `--threads`, if it is told
+/// how many.
 ///
 /// # Errors
 /// When a binary or a frame can't be read, or the native binary itself fails: then there is nothing
 /// to compare with. What the board's binary does wrong is in the report.
-pub(crate) fn parity(native: &Board, target: &Board, frames: &[PathBuf], work: &Path) -> Result<Report> {
+pub(crate) fn parity(
+    native: &Board,
+    target: &Board,
+    frames: &[PathBuf],
+    target_threads: Option<u8>,
+    work: &Path,
+) -> Result<Report> {
     let pair = Pair { native, target };
-    let mut checks = pair.run(None, &["--version".into()], &work.join("version"))?;
+    let mut checks = pair.run(None, &["--version".into()], &[], &work.join("version"))?;
+    let threads: Vec<OsString> =
+        target_threads.iter().flat_map(|n| ["--threads".into(), n.to_string().into()]).collect();
     for (number, frame) in frames.iter().enumerate() {
         let path = frame.canonicalize().with_context(|| format!("no frame {}", frame.display()))?;
         let dir = work.join(format!("frame-{number}"));
         let args = ["triage".into(), path.into_os_string(), "--out".into(), "out".into()];
-        checks.extend(pair.run(Some(frame), &args, &dir)?);
+        checks.extend(pair.run(Some(frame), &args, &threads, &dir)?);
     }
     let equal = checks.iter().all(|check| check.found.equal);
     Ok(Report { schema: 1, equal, native: native.to_string(), target: target.to_string(), checks })
@@ -65,8 +74,15 @@ struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    /// One command with both; each in a folder of its own, so that what they print can be the same.
-    fn run(&self, frame: Option<&Path>, args: &[OsString], dir: &Path) -> Result<Vec<Check>> {
+    /// One command with both; each in a folder of its own, so that what they print can be the same. The target gets
+    /// `more` arguments.
+    fn run(
+        &self,
+        frame: Option<&Path>,
+        args: &[OsString],
+        more: &[OsString],
+        dir: &Path,
+    ) -> Result<Vec<Check>> {
         let (left, right) = (dir.join("native"), dir.join("target"));
         let native = go(self.native, args, &left)?;
         let command = args.first().and_then(|arg| arg.to_str()).unwrap_or_default();
@@ -74,7 +90,7 @@ impl Pair<'_> {
             let words = words(&Log::in_dir(&left));
             bail!("the native binary's `passband {command}` ended with {native}: {words}");
         }
-        let target = go(self.target, args, &right)?;
+        let target = go(self.target, &[args, more].concat(), &right)?;
         let frame = frame.map(|frame| frame.display().to_string());
         let check =
             |what: &str, found, note| Check { frame: frame.clone(), what: what.to_owned(), found, note };

@@ -15,6 +15,7 @@ mkdir -p "$4"
 cp "$2" "$4/result.json"
 printf 'enhancement' > "$4/enhancement.f32"
 printf 'picture' > "$4/quicklook.png"
+printf 'record' > "$4/record.bin"
 echo "written to $4"
 "#;
 
@@ -67,7 +68,7 @@ fn equal_binaries_are_equal() {
     let rig = Rig::new();
     let (status, table) = rig.judge(GOOD);
     assert_eq!(status, Some(0), "{table}");
-    assert!(table.contains("7 of 7 checks equal"), "{table}");
+    assert!(table.contains("8 of 8 checks equal"), "{table}");
     assert!(!table.contains("DIFFERS"), "{table}");
 }
 
@@ -125,6 +126,16 @@ fn the_emulator_runs_the_target_only() {
     let target = rig.path("target").canonicalize().unwrap();
     let log = fs::read_to_string(rig.path("emulator.log")).unwrap();
     assert_eq!(log.lines().map(Path::new).collect::<Vec<_>>(), [target.as_path(); 2]);
+}
+
+#[test]
+fn the_target_alone_may_use_threads() {
+    let rig = Rig::new();
+    rig.script("target", &but("mkdir -p", "echo \"$5 $6\" > \"$0.asked\"; [ $# = 6 ] || exit 2; mkdir -p"));
+    let output = rig.run(&["--target-threads", "2"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(fs::read_to_string(rig.path("target.asked")).unwrap(), "--threads 2\n");
+    assert_eq!(rig.run(&["--target-threads", "0"]).status.code(), Some(2));
 }
 
 #[test]

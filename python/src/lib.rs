@@ -19,6 +19,7 @@ mod _native {
 
     use numpy::PyReadonlyArray1;
     use passband_flight::adapters::os::read_keys;
+    use passband_flight::triage::read_record;
     use passband_proto::keyring::KeyRing;
     use passband_spectral::cube::Cube;
     use pyo3::prelude::*;
@@ -29,7 +30,7 @@ mod _native {
     use crate::fault::{Fault, detached};
     use crate::files::Frame;
     use crate::frame::{Description, Site};
-    use crate::look::{Request, look};
+    use crate::look::{Calibration, Request, look};
     use crate::{bundle, frame};
 
     /// Refuses a cube of more lines, samples, bands or bytes than the satellite takes.
@@ -49,8 +50,16 @@ mod _native {
         Ok((frame::dict(py, opened.cube.header())?, opened.name, opened.data))
     }
 
+    /// What a record says, as the JSON that `passband record --json` prints.
+    #[pyfunction]
+    fn decode_record(bytes: &[u8]) -> PyResult<String> {
+        let document = read_record(bytes).map_err(|e| Fault::Input(e.to_string()))?;
+        Ok(serde_json::to_string(&document).map_err(|e| Fault::Own(e.to_string()))?)
+    }
+
     /// Triage of samples in memory; `data` is their bytes.
     #[pyfunction]
+    #[expect(clippy::too_many_arguments, reason = "Python's half calls it, once, by place")]
     fn examine_array<'py>(
         py: Python<'py>,
         name: &str,
@@ -58,19 +67,22 @@ mod _native {
         data: PyReadonlyArray1<'py, u8>,
         target: Option<&str>,
         params: Option<&Bound<'py, PyAny>>,
+        threads: Option<usize>,
+        calibration: Option<Calibration>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let request = Request::new(target, params)?;
+        let request = Request::new(target, params, threads, calibration)?;
         let header = description.header()?;
         let bytes = data.as_slice()?;
         let looked = detached(py, || {
             let cube = Cube::new(header, bytes).map_err(|e| Fault::at(name, e))?;
-            look(name, &cube, &request)
+            look(name, cube, &request)
         })?;
         looked.dict(py)
     }
 
     /// Triage of a file, read as it is needed.
     #[pyfunction]
+    #[expect(clippy::too_many_arguments, reason = "as above")]
     fn examine_file<'py>(
         py: Python<'py>,
         path: PathBuf,
@@ -78,14 +90,16 @@ mod _native {
         site: Site,
         target: Option<&str>,
         params: Option<&Bound<'py, PyAny>>,
+        threads: Option<usize>,
+        calibration: Option<Calibration>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let request = Request::new(target, params)?;
+        let request = Request::new(target, params, threads, calibration)?;
         let looked = detached(py, || {
             let Frame { name, data, cube } = Frame::open(&path, data)?;
             let mut header = cube.header().clone();
             site.apply(&mut header)?;
             let cube = Cube::new(header, cube.data()).map_err(|e| Fault::at(data.display(), e))?;
-            look(&name, &cube, &request)
+            look(&name, cube, &request)
         })?;
         looked.dict(py)
     }

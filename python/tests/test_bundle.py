@@ -22,6 +22,7 @@ def test_what_the_satellite_sealed_opens_as_the_ground_opens_it(satellite, scene
     assert cube.files["leak.bil"] == scene.with_suffix(".bil").read_bytes()
     evidence = passband.open_bundle(bundles["evidence"][0], str(keys))
     assert evidence.files["leak.detections.json"] == (looked / "result.json").read_bytes()
+    assert evidence.files["leak.record"] == (looked / "record.bin").read_bytes()
     assert evidence.preview == (looked / "quicklook.png").read_bytes()
 
 

@@ -55,17 +55,27 @@ ENDLESS = np.broadcast_to(np.float64(1), (1 << 20, 1 << 20, 4096))
         (CUBE, {"pixel_size": 0}, "pixel_size: 0 is not from 0.01 to 100000"),
         (CUBE, {"pixel_size": "8 m"}, "pixel_size: '8 m' is no number"),
         (CUBE, {"wind": np.nan}, "wind: nan is not finite"),
-        (CUBE, {"threads": 0}, "threads: 0 is not from 1 to 1024"),
+        (CUBE, {"threads": 0}, "threads: 0 is not from 1 to 64"),
         (CUBE, {"threads": 1.5}, "threads: 1.5 is no whole number"),
         (CUBE, {"target": "# name: x\n1,2,3,4\n"}, "target, line 2: two or three values"),
         (CUBE, {"target": 5}, "target: 5 is neither text nor a path"),
         (CUBE, {"params": 5}, "params: 5 is no dict"),
-        (CUBE, {"params": {"sed_sigma": 4}}, "params: unknown field `sed_sigma`"),
-        (CUBE, {"params": {"seed_sigma": "four"}}, r'params\["seed_sigma"\]: must be a finite number'),
-        (CUBE, {"params": {"seed_sigma": np.inf}}, r'params\["seed_sigma"\]: must be a finite number'),
-        (CUBE, {"params": {"seed_sigma": True}}, r'params\["seed_sigma"\]: must be a finite number'),
+        (CUBE, {"params": {"sed_score": 4}}, "params: unknown field `sed_score`"),
+        (CUBE, {"params": {"seed_score": "four"}}, r'params\["seed_score"\]: must be a finite number'),
+        (CUBE, {"params": {"seed_score": np.inf}}, r'params\["seed_score"\]: must be a finite number'),
+        (CUBE, {"params": {"seed_score": True}}, r'params\["seed_score"\]: must be a finite number'),
         (CUBE, {"params": {"min_bands": 2.5}}, "params: invalid type: floating point"),
         (CUBE, {"params": {"min_bands": -1}}, "params: invalid value"),
+        (CUBE, {"params": {"alert_probability": 2}}, "params: alert_probability = 2: must be 0 to 1"),
+        (CUBE, {"params": {"score_widths": [1, 2]}}, "params: invalid length 2"),
+        (CUBE, {"params": {"score_widths": [1, 2, 3, "x"]}}, r'params\["score_widths"\]\[3\]: must be a finite number'),
+        (CUBE, {"params": {"threads": 65}}, "params: threads = 65: must be 1 to 64"),
+        (CUBE, {"calibration": 5}, r"calibration: must be \(gains, offsets\), or the path"),
+        (CUBE, {"calibration": (np.ones((2, 5)), None)}, "calibration: 5 samples, 2 bands and 1 lines; the frame needs 5, 3"),
+        (CUBE, {"calibration": (np.ones(5), None)}, r"calibration: gains of \(5,\), must be bands × samples"),
+        (CUBE, {"calibration": (np.ones((3, 5)), np.ones((3, 4)))}, r"calibration: gains of \(3, 5\), offsets of \(3, 4\)"),
+        (CUBE, {"calibration": (np.ones((3, 5)), np.full((3, 5), 1e300))}, "calibration: the value of band 0, sample 0"),
+        (CUBE, {"calibration": (np.ones((3, 5), "c8"), None)}, "calibration: gains: complex64 is no type of real"),
         (CUBE, {"params": {3: 4}}, "params: a name that is no str"),
         (CUBE, {"params": {"max_pixels": 3}}, "a frame of 20 pixels, at most 3"),
         (CUBE, {"params": {"logistic": {"bias": {"a": {"b": {"c": 1}}}}}}, "tables too deep"),
@@ -118,3 +128,5 @@ def test_what_is_not_there_is_an_os_error(tmp_path):
             call(tmp_path / "none.hdr")
     with pytest.raises(FileNotFoundError, match="none.csv"):
         passband.triage(CUBE, NM, target=tmp_path / "none.csv")
+    with pytest.raises(FileNotFoundError, match="none.hdr"):
+        passband.triage(CUBE, NM, calibration=tmp_path / "none.hdr")

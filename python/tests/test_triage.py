@@ -1,5 +1,6 @@
 """The module gives the very bytes that the satellite's binary gives."""
 
+import json
 import threading
 import time
 
@@ -36,14 +37,16 @@ def same(a, b):
     """All that two results hold, to the byte."""
     return (
         a.json == b.json
+        and a.record == b.record
         and all(getattr(a, name).tobytes() == getattr(b, name).tobytes() for name in MAPS)
         and a.quicklook() == b.quicklook()
-        and a.chip.data == b.chip.data
+        and getattr(a.chip, "data", None) == getattr(b.chip, "data", None)
     )
 
 
 def assert_as_on_board(result, looked):
     assert result.json == (looked / "result.json").read_bytes()
+    assert result.record == (looked / "record.bin").read_bytes()
     assert result.enhancement.astype("<f4").tobytes() == (looked / "enhancement.f32").read_bytes()
     assert result.quicklook() == (looked / "quicklook.png").read_bytes()
     assert result.chip.data == (looked / "leak.chip.img").read_bytes()
@@ -106,7 +109,8 @@ def test_a_memory_map_is_read_in_place(frame, scene):
 @pytest.mark.parametrize("kind", ["u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"])
 def test_every_type_gives_what_the_satellite_reads_from_a_file(run, frame, tmp_path, kind):
     array, settings, _ = frame
-    array = (array.astype("f8") * (120 / array.max())).astype(kind)
+    # Floats are taken for radiance, and what is brighter than the sun for cloud.
+    array = (array.astype("f8") * ((0.5 if kind[0] == "f" else 120) / array.max())).astype(kind)
     # What ENVI lacks is written as the next wider type.
     stored = array.astype({"i1": "i2", "f2": "f4"}.get(kind, kind))
     code = {"u1": 1, "i2": 2, "i4": 3, "f4": 4, "f8": 5, "u2": 12, "u4": 13, "i8": 14, "u8": 15}[stored.dtype.str[1:]]
@@ -129,11 +133,13 @@ def test_parameters_and_targets_mean_what_they_mean_on_board(run, scene, tmp_pat
     gas.write_text("# name: X2\n# window_nm: 2150 2450\n2100,1e-6\n2300,4.3e-5\n2390,2.1e-5\n2500,1e-6\n")
     (tmp_path / "c.toml").write_text(
         f"[paths]\nstate = '{tmp_path}'\nkeys = 'k'\n[triage]\ntarget = '{gas}'\n"
-        "[triage.params]\nmin_bands = 9\nclip_sigma = 3\nshrinkage = 0.30000000000000004\n"
+        "[triage.params]\nmin_bands = 9\nclip_sigma = 3\nrate_uncertainty = 0.30000000000000004\n"
+        "score_widths = [1, 2.5, 4.0, 9]\n"
         "[triage.params.logistic]\nbias = -7.1\n"
     )
     run("passband", "triage", scene, "--out", tmp_path, "--config", tmp_path / "c.toml")
-    params = {"min_bands": np.int32(9), "clip_sigma": 3, "shrinkage": 0.1 + 0.2, "logistic": {"bias": -7.1}}
+    params = {"min_bands": np.int32(9), "clip_sigma": 3, "rate_uncertainty": 0.1 + 0.2, "logistic": {"bias": -7.1}}
+    params["score_widths"] = np.array([1, 2.5, 4, 9])
     expected = (tmp_path / "result.json").read_bytes()
     for target in (gas, str(gas), gas.read_text()):
         result = passband.triage_envi(scene, target=target, params=params)
@@ -184,8 +190,54 @@ def test_the_result_has_the_frames_shape(frame):
 
 def test_any_number_of_threads_gives_the_same(frame):
     array, settings, expected = frame
-    for threads in (2, 3, 8):
+    for threads in (1, 2, 3, 8, 64):
         assert same(passband.triage(array, threads=threads, **settings), expected)
+    assert same(passband.triage(array, params={"threads": 5}, **settings), expected)
+
+
+def test_any_number_of_threads_gives_the_bytes_of_the_satellite(run, scene, looked, tmp_path):
+    run("passband", "triage", scene, "--out", tmp_path, "--threads", 3)
+    for path in looked.iterdir():
+        assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+    assert_as_on_board(passband.triage_envi(scene, threads=2), looked)
+
+
+def test_a_record_says_what_the_report_says(run, scene, looked):
+    result = passband.triage_envi(scene)
+    assert len(result.record) <= 512
+    record = passband.decode_record(result.record)
+    assert record == json.loads(run("passband", "record", looked / "record.bin", "--json"))
+    assert record["class"] == result.report["class"]
+    assert record["plumes"] == len(result.report["detections"])
+    assert record["top"][0]["probability_permille"] == round(1000 * result.report["detections"][0]["probability"])
+    for bad in (b"", result.record[:-1], result.record + b"\0", b"\x09" + result.record[1:], bytes(600)):
+        with pytest.raises(passband.Error, match="record: "):
+            passband.decode_record(bad)
+    with pytest.raises(passband.Error, match="record: str is no bytes"):
+        passband.decode_record("x")
+
+
+def test_a_calibration_gives_the_bytes_of_the_satellite(run, frame, scene, tmp_path):
+    array, settings, plain = frame
+    _, samples, bands = array.shape
+    noise = np.random.default_rng(5)
+    gains = noise.uniform(0.8, 1.2, (bands, samples))
+    offsets = noise.uniform(-2, 2, (bands, samples)).astype("f4")
+    for name, lines in (("gains", [gains]), ("both", [gains, offsets])):
+        (tmp_path / f"{name}.hdr").write_text(
+            f"ENVI\nsamples = {samples}\nlines = {len(lines)}\nbands = {bands}\ndata type = 4\ninterleave = bil\n"
+        )
+        (tmp_path / f"{name}.img").write_bytes(np.array(lines, "<f4").tobytes())
+        out = tmp_path / name
+        run("passband", "triage", scene, "--out", out, "--calibration", tmp_path / f"{name}.hdr")
+        calibration = gains, offsets if len(lines) == 2 else None
+        result = passband.triage(array, calibration=calibration, **settings)
+        assert result.json == (out / "result.json").read_bytes()
+        assert result.enhancement.tobytes() == (out / "enhancement.f32").read_bytes()
+        assert same(passband.triage_envi(scene, calibration=tmp_path / f"{name}.hdr"), result)
+    assert result.json != plain.json, "the calibration does count"
+    unity = np.ones((bands, samples)), None
+    assert same(passband.triage(array, calibration=unity, **settings), plain)
 
 
 def test_others_run_while_it_computes(frame):

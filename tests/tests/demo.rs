@@ -51,6 +51,12 @@ fn synthetic_frames() {
         frames.iter().find(|f| f["name"] == name).map(|f| f["class"].as_str().unwrap_or_default().to_owned())
     };
     assert_eq!(class("strong-plume").as_deref(), Some("alert"));
+    let strong = summary["frames"].as_array().unwrap().iter().find(|f| f["name"] == "strong-plume").unwrap();
+    let rate = &strong["detections"][0]["rate_kg_h"];
+    let known = |key: &str| rate[key].as_f64().is_some_and(|v| v > 0.0);
+    assert!(known("value") && known("sigma"), "{strong:#}");
+    let told = format!("<td>{:.0} ± ", rate["value"].as_f64().unwrap());
+    assert!(fs::read_to_string(out.join("report.html")).unwrap().contains(&told), "{told}");
     assert_eq!(class("clear-ground").as_deref(), Some("routine"));
     assert_eq!(class("mostly-cloud").as_deref(), Some("discard-candidate"));
     assert!(!summary["alerts"].as_array().unwrap().is_empty());

@@ -105,7 +105,10 @@ impl Default for Camera {
 pub struct Triage {
     /// A target gas file in place of the built-in methane; default none.
     pub target: Option<PathBuf>,
-    /// Thresholds of the detector, `[triage.params]`; defaults and meaning: [`Params`].
+    /// Header of an ENVI cube with a gain, and on a second line an offset, for each detector; default none.
+    pub calibration: Option<PathBuf>,
+    /// Thresholds of the detector, `[triage.params]`; defaults and meaning: [`Params`], or `passband triage
+    /// --list-params`.
     pub params: Params,
 }
 
@@ -276,6 +279,7 @@ impl Config {
         within(downlink("expected_loss"), self.downlink.expected_loss, 0.0..=0.95)?;
         within(("store", "quota_bytes"), self.store.quota_bytes, (1 << 20)..=u64::MAX)?;
         within(("alerts", "per_minute"), self.alerts.per_minute, 1..=600)?;
+        check_params("triage.params", &self.triage.params)?;
         self.check_repeats()
     }
 
@@ -296,10 +300,27 @@ impl Config {
         for (path, default) in [(spool, "spool"), (socket, "passband.sock"), (keys, "keys.txt")] {
             *path = if path.as_os_str().is_empty() { state.join(default) } else { folder.join(&path) };
         }
-        if let Some(target) = &mut self.triage.target {
-            *target = folder.join(&target);
+        for path in [&mut self.triage.target, &mut self.triage.calibration].into_iter().flatten() {
+            *path = folder.join(&path);
         }
     }
+}
+
+/// Reads a file that holds nothing but the keys of `[triage.params]`; `file` is its name, for errors.
+pub fn parse_params(text: &str, file: &Path) -> Result<Params, ConfigError> {
+    let params: Params = toml::from_str(text).map_err(|e| ConfigError::from_toml(&e, text, file))?;
+    check_params("", &params).map_err(|fault| ConfigError::from_fault(fault, text, file))?;
+    Ok(params)
+}
+
+/// Is every number of a `section` with the detector's parameters in its range?
+fn check_params(section: &'static str, params: &Params) -> Result<(), Fault> {
+    let weights = if section.is_empty() { "logistic" } else { "triage.params.logistic" };
+    let checked = params.logistic.check().map_err(|e| (weights, e));
+    checked.and_then(|()| params.check().map_err(|e| (section, e))).map_err(|(section, e)| {
+        let what = format!("{} is out of range: must be {} to {}", e.value, e.least, e.most);
+        Fault { section, field: e.name, what }
+    })
 }
 
 /// A value outside its range.
@@ -350,7 +371,7 @@ impl ConfigError {
         Self {
             file: file.to_owned(),
             line: line_of(text, fault.section, fault.field),
-            field: Some(format!("{}.{}", fault.section, fault.field)),
+            field: Some(path_of(fault.section, fault.field)),
             what: fault.what,
         }
     }
@@ -358,19 +379,26 @@ impl ConfigError {
 
 /// The line, from 1, on which `field` of `[section]` is set.
 fn line_of(text: &str, section: &str, field: &str) -> Option<usize> {
-    let mut current = "";
+    let sought = path_of(section, field);
+    let plain = |path: &str| path.split('.').map(str::trim).collect::<Vec<_>>().join(".");
+    let mut current = String::new();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
-            current = name.trim();
+            current = plain(name);
         }
-        let key = line.split('=').next().unwrap_or_default().trim();
-        let dotted = key.split_once('.').map(|(a, b)| (a.trim(), b.trim()));
-        if (current == section && key == field) || (current.is_empty() && dotted == Some((section, field))) {
+        if let Some((key, _)) = line.split_once('=')
+            && path_of(&current, &plain(key)) == sought
+        {
             return Some(number);
         }
     }
     None
+}
+
+/// A key with the table that it stands in.
+fn path_of(section: &str, field: &str) -> String {
+    if section.is_empty() { field.to_owned() } else { format!("{section}.{field}") }
 }
 
 impl fmt::Display for ConfigError {
@@ -406,11 +434,12 @@ mod tests {
 
     #[test]
     fn relative_paths_are_relative_to_the_file() {
-        let config = parse("[paths]\nstate = 'st'\nkeys = '../k.txt'\n[triage]\ntarget = 'co2.txt'").unwrap();
+        let config = parse("[paths]\nstate = 'st'\nkeys = '../k.txt'\n[triage]\ntarget = 'co2.csv'\ncalibration = 'c/cal.hdr'").unwrap();
         assert_eq!(config.paths.state, Path::new("/etc/pb/st"));
         assert_eq!(config.paths.socket, Path::new("/etc/pb/st/passband.sock"));
         assert_eq!(config.paths.keys, Path::new("/etc/pb/../k.txt"));
-        assert_eq!(config.triage.target.as_deref(), Some(Path::new("/etc/pb/co2.txt")));
+        assert_eq!(config.triage.target.as_deref(), Some(Path::new("/etc/pb/co2.csv")));
+        assert_eq!(config.triage.calibration.as_deref(), Some(Path::new("/etc/pb/c/cal.hdr")));
     }
 
     #[test]
@@ -454,6 +483,10 @@ mod tests {
             ("[alerts]\nrepeat_s = [0, 9, 9]", "alerts.repeat_s"),
             ("[alerts]\nper_minute = 0", "alerts.per_minute"),
             ("[store]\nquota_bytes = 5", "store.quota_bytes"),
+            ("[triage.params]\nthreads = 65", "triage.params.threads"),
+            ("[triage]\nparams.clip_sigma = nan", "triage.params.clip_sigma"),
+            ("triage . params.score_shares = [1, 1, -1, 1]", "triage.params.score_shares"),
+            ("[ triage.params.logistic ]\nedge = 1e7", "triage.params.logistic.edge"),
         ] {
             let error = parse(text).unwrap_err();
             assert_eq!(error.field.as_deref(), Some(field), "{text}");

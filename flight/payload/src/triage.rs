@@ -1,8 +1,8 @@
 //! Triage: what a frame is worth, and the products that are made of it.
 //!
 //! Runs the detector of `passband-spectral` over a cube and puts its verdict into the shapes that go
-//! down: the detections as JSON, the quicklook, a chip of the enhancement map around the strongest
-//! plume, the alert. The same cube gives the same bytes anywhere. Never opens a file, reads a clock or
+//! down: a record of few bytes, the detections as JSON, the quicklook, a chip of the enhancement map
+//! around the most probable plume, the alert. The same cube gives the same bytes anywhere. Never opens a file, reads a clock or
 //! decides what is sent.
 
 use core::fmt;
@@ -14,7 +14,7 @@ use passband_spectral::Class as SpectralClass;
 use passband_spectral::cube::{Cube, ReadAt};
 use passband_spectral::quicklook::{QuicklookParams, quicklook_png};
 use passband_spectral::target::Target;
-use passband_spectral::triage::{Params, Report, Sink, Triage, TriageError, triage};
+use passband_spectral::triage::{Params, Record, RecordError, Report, Sink, Triage, TriageError, triage};
 use serde::{Deserialize, Serialize};
 
 use crate::telemetry::SCHEMA;
@@ -33,6 +33,16 @@ pub struct Verdict {
     pub header_notes: Vec<String>,
 }
 
+/// A record as a document: what `passband record --json` prints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RecordDocument {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// What the record says.
+    #[serde(flatten)]
+    pub record: Record,
+}
+
 /// A file made from a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProductFile {
@@ -49,6 +59,8 @@ pub struct Products {
     pub class: Class,
     /// The detector's report and what goes with it.
     pub triage: Triage,
+    /// The verdict in few bytes, [`Record::encode`]d: `NAME.record`, and `record.bin` of `passband triage`.
+    pub record: Vec<u8>,
     /// The verdict as JSON, one line.
     pub verdict_json: Vec<u8>,
     /// The quicklook, PNG; none if it couldn't be made: then why.
@@ -58,7 +70,7 @@ pub struct Products {
 }
 
 /// Examines a frame; `maps` gets the detector's maps.
-pub fn examine<R: ReadAt>(
+pub fn examine<R: ReadAt + Sync>(
     name: &str,
     cube: &Cube<R>,
     target: &Target,
@@ -74,13 +86,20 @@ pub fn examine<R: ReadAt>(
     };
     let mut verdict_json = serde_json::to_vec(&verdict).map_err(ExamineError::Json)?;
     verdict_json.push(b'\n');
+    let record = Record::of(&triage.report).encode().map_err(ExamineError::Record)?;
     Ok(Products {
         class: class(triage.report.class),
         quicklook: quicklook(name, cube, &triage),
         chip: chip(name, &triage),
+        record,
         verdict_json,
         triage,
     })
+}
+
+/// Reads a record back, as the document that is printed of it.
+pub fn read_record(bytes: &[u8]) -> Result<RecordDocument, RecordError> {
+    Record::decode(bytes).map(|record| RecordDocument { schema: SCHEMA, record })
 }
 
 /// The class of the detector as the link names it.
@@ -169,6 +188,8 @@ pub enum ExamineError {
     Triage(TriageError),
     /// The verdict can't be written as JSON.
     Json(serde_json::Error),
+    /// The verdict can't be written as a record.
+    Record(RecordError),
 }
 
 impl ExamineError {
@@ -183,6 +204,7 @@ impl fmt::Display for ExamineError {
         match self {
             Self::Triage(e) => e.fmt(f),
             Self::Json(e) => write!(f, "the verdict as JSON: {e}"),
+            Self::Record(e) => write!(f, "the verdict as a record: {e}"),
         }
     }
 }
@@ -193,7 +215,7 @@ impl core::error::Error for ExamineError {}
 mod tests {
     use super::*;
     use passband_spectral::envi::{DataType, Header};
-    use passband_spectral::triage::{BoundingBox, Detection, NoMaps, Quality};
+    use passband_spectral::triage::{BoundingBox, Detection, Features, NoMaps, Quality};
 
     fn with_plume() -> Report {
         let detection = Detection {
@@ -209,6 +231,7 @@ mod tests {
             snr: 9.0,
             spectral_match: 0.8,
             contrast: 0.0,
+            features: Features::default(),
         };
         Report {
             class: SpectralClass::Alert,
@@ -245,6 +268,9 @@ mod tests {
         let examine = || examine("f1", &cube, &Target::ch4(), &Params::default(), &mut NoMaps).unwrap();
         let (a, b) = (examine(), examine());
         assert_eq!((&a.verdict_json, &a.quicklook), (&b.verdict_json, &b.quicklook));
+        assert_eq!(a.record, b.record);
+        let record = read_record(&a.record).unwrap();
+        assert_eq!((record.schema, record.record), (1, Record::of(&a.triage.report)));
         let verdict: Verdict = serde_json::from_slice(&a.verdict_json).unwrap();
         assert_eq!((verdict.schema, verdict.frame.as_str()), (1, "f1"));
         assert_eq!((verdict.report.lines, verdict.report.samples), (6, 8));

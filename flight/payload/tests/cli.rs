@@ -14,7 +14,7 @@ fn run(args: &[&str]) -> (Option<i32>, String, String) {
 
 #[test]
 fn every_help_has_an_example_and_fits_a_screen() {
-    for command in ["run", "status", "queue", "events", "pass", "triage", "check-config"] {
+    for command in ["run", "status", "queue", "events", "pass", "triage", "record", "check-config"] {
         let (status, out, err) = run(&[command, "--help"]);
         assert_eq!((status, err.as_str()), (Some(0), ""), "{command}");
         assert!(out.contains("Example:") && out.contains(&format!("passband {command}")), "{out}");
@@ -42,6 +42,14 @@ fn bad_usage_ends_with_2() {
         &["pass", "start", "--seconds", "901"],
         &["pass", "stop", "--seconds", "1"],
         &["triage", "x.hdr"],
+        &["triage", "x.hdr", "--out", "o", "--threads", "0"],
+        &["triage", "x.hdr", "--out", "o", "--threads", "65"],
+        &["triage", "x.hdr", "--out", "o", "--wind", "nan"],
+        &["triage", "x.hdr", "--out", "o", "--pixel-size", "0"],
+        &["triage", "x.hdr", "--out", "o", "--params", "/nowhere/p.toml"],
+        &["triage", "x.hdr", "--out", "o", "--target", "/nowhere/gas.csv"],
+        &["record"],
+        &["record", "/nowhere/record.bin"],
         &["triage", "/nowhere/x.hdr", "--out", "/nowhere/out"],
         &["check-config", "/nowhere/c.toml"],
         &["status", "--socket", "a", "--config", "b"],
@@ -65,6 +73,15 @@ fn the_shipped_configuration_is_good_and_a_bad_one_is_pointed_at() {
     fs::write(&path, "[triage]\ntarget = \"gas.csv\"\n").unwrap();
     let (status, _, err) = run(&["check-config", path.to_str().unwrap()]);
     assert!(status == Some(2) && err.contains("gas.csv"), "{err}");
+    fs::write(&path, "[triage]\ncalibration = \"cal.hdr\"\n").unwrap();
+    let (status, _, err) = run(&["check-config", path.to_str().unwrap()]);
+    assert!(status == Some(2) && err.contains("calibration ") && err.contains("cal.hdr"), "{err}");
+    fs::write(&path, "[triage.params]\nalert_probability = 2\n").unwrap();
+    for args in [&["check-config"][..], &["run", "--config"]] {
+        let (status, _, err) = run(&[args, &[path.to_str().unwrap()]].concat());
+        let named = "c.toml:2: triage.params.alert_probability: 2 is out of range: must be 0 to 1";
+        assert!(status == Some(2) && err.contains(named), "{err}");
+    }
 }
 
 #[test]
@@ -79,7 +96,7 @@ fn triage_writes_the_same_bytes_every_time() {
         assert_eq!(status, Some(0), "{err}");
         assert_eq!(text.as_bytes(), fs::read(dir.path().join(out).join("result.json")).unwrap());
     }
-    for name in ["result.json", "enhancement.f32", "quicklook.png"] {
+    for name in ["result.json", "record.bin", "enhancement.f32", "quicklook.png"] {
         let [one, two] = ["one", "two"].map(|out| fs::read(dir.path().join(out).join(name)).unwrap());
         assert!(!one.is_empty() && one == two, "{name}");
     }

@@ -33,7 +33,7 @@ fn a_frame_comes_down_bit_for_bit_without_any_acknowledgement() {
     assert_eq!(*content, [header, data].concat());
     assert_eq!(cube.manifest.frame.as_deref(), Some("scene"));
     let (evidence, _) = of("evidence");
-    assert_eq!(evidence.manifest.files[0].name, "scene.detections.json");
+    assert_eq!(evidence.manifest.files[0].name, "scene.record");
     let first = &bundles[&ground.first_bundle.unwrap()];
     assert_eq!(first.0.manifest.product, "evidence", "the evidence goes first");
 
@@ -194,8 +194,11 @@ fn an_alert_leaves_at_once_and_again_by_schedule_also_after_a_kill() {
     let bundles = ground.bundles();
     let (head, content) = &bundles[&alert.evidence.unwrap()];
     let names: Vec<_> = head.manifest.files.iter().map(|f| f.name.as_str()).collect();
-    assert_eq!(names, ["leak.detections.json", "leak.chip.hdr", "leak.chip.img"]);
-    assert!(head.preview.starts_with(b"\x89PNG") && content.starts_with(b"{\"schema\":1"));
+    assert_eq!(names, ["leak.record", "leak.detections.json", "leak.chip.hdr", "leak.chip.img"]);
+    let (record, rest) = content.split_at(usize::try_from(head.manifest.files[0].bytes).unwrap());
+    let record = passband_spectral::triage::Record::decode(record).unwrap();
+    assert_eq!((record.plumes, record.class), (1, passband_spectral::Class::Alert));
+    assert!(head.preview.starts_with(b"\x89PNG") && rest.starts_with(b"{\"schema\":1"));
     assert!(bundles.values().any(|(_, content)| *content == [dull.0.clone(), dull.1.clone()].concat()));
 }
 

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use passband_flight::command::Request;
 use passband_fuzz::{key, sample_geometry};
 use passband_ground::capture::CaptureWriter;
+use passband_ground::scene::{SceneParams, generate};
 use passband_proto::alert::{Alert, fit, seal_alert};
 use passband_proto::bundle::{FileEntry, Manifest, SealOptions, seal_bundle};
 use passband_proto::bus::Transmit;
@@ -17,6 +18,9 @@ use passband_proto::ids::{BundleId, Class};
 use passband_proto::report::{Item, Report, codes, seal_report};
 use passband_proto::slot::{Slot, SlotRecord, SlotState};
 use passband_proto::transfer::belief::Observation;
+use passband_spectral::cube::Cube;
+use passband_spectral::target::Target;
+use passband_spectral::triage::{NoMaps, Params, Record, triage};
 
 fn main() {
     let sealed = bundle();
@@ -54,6 +58,41 @@ fn main() {
     let text = String::from_utf8_lossy(&target);
     let head: String = text.lines().take(60).map(|line| format!("{line}\n")).collect();
     put("gas", "head", head.as_bytes());
+    put(
+        "gas",
+        "windows",
+        b"# name: X2\n# window_nm: 1590 1700 2122 2488\n# molar_mass_g: 44.01\n# columns_ppm_m: 500 1000 2000\n\
+          wavelength_nm,a500,weight,a1000,a2000\n1600,1e-6,5,9e-7,8e-7\n1650.5,2e-5,5.1,1.9e-5,1.7e-5\n\
+          2300,3e-5,0.9,2.5e-5,2e-5\n",
+    );
+    put("gas", "bare", b"1000,0.1\n1001,0.2\n");
+    put("envi", "site", b"ENVI\nsamples = 2\nlines = 2\nbands = 2\ndata type = 4\ninterleave = bip\nmap info = {UTM, 1, 1, 5e5, 4e6, 30, 30, 11, North, WGS-84, units=Meters}\nwind speed = 3.5\nsun elevation = 41\nband names = {red, swir}\n");
+    put(
+        "envi",
+        "pixel",
+        b"ENVI\nsamples = 2\nlines = 1\nbands = 1\ndata type = 1\npixel size = {8.0, 8.5, units=Meters}\n",
+    );
+    frames();
+}
+
+/// Frames with and without a plume, and their records.
+fn frames() {
+    for (name, asked, plume_ppm_m) in [("plume", 12, Some(20_000.0)), ("ground", 3, None)] {
+        let params = SceneParams {
+            samples: 20,
+            lines: 32,
+            bands: Some(80),
+            bands_nm: Some(vec![[450.0, 700.0], [2120.0, 2490.0]]),
+            plume_ppm_m,
+            ..SceneParams::default()
+        };
+        let scene = generate(&params).expect("a scene");
+        let text = scene.header.to_text();
+        put("triage", name, &[&[asked], text.as_bytes(), b"\n", scene.data.as_slice()].concat());
+        let cube = Cube::new(scene.header, scene.data).expect("a cube");
+        let found = triage(&cube, &Target::ch4(), &Params::default(), &mut NoMaps).expect("a verdict");
+        put("record", name, &Record::of(&found.report).encode().expect("a record"));
+    }
 }
 
 fn put(target: &str, name: &str, data: &[u8]) {

@@ -41,7 +41,8 @@ pub struct FrameSummary {
     pub reason: String,
     /// Samples, lines, bands.
     pub size: [u64; 3],
-    /// Detections, as triage reported them (objects with at least `probability`, `peak_ppm_m`, `pixels`).
+    /// Detections, as triage reported them (objects with at least `probability`, `peak_ppm_m`,
+    /// `pixels`, and `mass_kg` and `rate_kg_h`: `value` and `sigma`, or null).
     pub detections: Vec<Value>,
     /// The quicklook, relative to the output folder.
     pub quicklook: Option<PathBuf>,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 import sys
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -91,6 +92,35 @@ def numbers(name: str, values: Any) -> Optional[List[float]]:
         band = int(np.flatnonzero(~np.isfinite(array))[0])
         raise Error(f"{name}: {array[band]} (band {band}) is not finite")
     return [float(value) for value in array.tolist()]
+
+
+def detectors(calibration: Any) -> Union[None, str, Dict[str, Any]]:
+    """A gain and an offset for each detector, as an ENVI cube of one or two lines; or the path of one."""
+    if calibration is None:
+        return None
+    if isinstance(calibration, (str, os.PathLike)):
+        return os.fspath(calibration)
+    try:
+        gains, offsets = calibration
+    except (TypeError, ValueError):
+        raise Error("calibration: must be (gains, offsets), or the path of a header") from None
+    lines = [plane("gains", gains)] + ([] if offsets is None else [plane("offsets", offsets)])
+    if lines[0].shape != lines[-1].shape:
+        raise Error(f"calibration: gains of {lines[0].shape}, offsets of {lines[-1].shape}")
+    bands, samples = lines[0].shape
+    data = b"".join(line.tobytes() for line in lines)
+    return {"samples": samples, "bands": bands, "lines": len(lines), "data": data}
+
+
+def plane(name: str, values: Any) -> npt.NDArray[np.float32]:
+    array = as_array(f"calibration: {name}", values)
+    if array.dtype.kind not in "iuf":
+        raise Error(f"calibration: {name}: {array.dtype} is no type of real numbers")
+    if array.ndim != 2 or 0 in array.shape:
+        raise Error(f"calibration: {name} of {array.shape}, must be bands × samples")
+    # What f32 can't hold becomes infinite, and is refused with its place.
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype="<f4")
 
 
 def flags(name: str, values: Any, bands: int) -> Optional[List[bool]]:

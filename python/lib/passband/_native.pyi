@@ -11,12 +11,15 @@ class Error(ValueError): ...
 
 def check_size(lines: int, samples: int, bands: int, data_type: int) -> None: ...
 def read_header(path: Path, data: Optional[Path]) -> Tuple[Dict[str, Any], str, str]: ...
+def decode_record(bytes: bytes) -> str: ...
 def examine_array(
     name: str,
     description: Dict[str, Any],
     data: npt.NDArray[np.uint8],
     target: Optional[str],
     params: Optional[Dict[str, Any]],
+    threads: Optional[int],
+    calibration: Union[None, str, Dict[str, Any]],
 ) -> Dict[str, Any]: ...
 def examine_file(
     path: Path,
@@ -24,6 +27,8 @@ def examine_file(
     site: Dict[str, Optional[float]],
     target: Optional[str],
     params: Optional[Dict[str, Any]],
+    threads: Optional[int],
+    calibration: Union[None, str, Dict[str, Any]],
 ) -> Dict[str, Any]: ...
 def open_bundle(
     path: Path, keys: Optional[Path], key_text: Optional[str]

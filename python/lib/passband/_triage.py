@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _native
-from ._arrays import describe, flags, number, numbers, three_bands, whole
+from ._arrays import describe, detectors, flags, number, numbers, three_bands, whole
 from ._native import Error
 
 Path = Union[str, "os.PathLike[str]"]
 
-# More threads than any machine that this is meant for has.
-MAX_THREADS = 1024
+# As the satellite's `threads`.
+MAX_THREADS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +44,8 @@ class Result:
     """The verdict: `json`, parsed."""
     json: bytes = field(repr=False)
     """The verdict as it goes down, to the byte: `result.json` of `passband triage`."""
+    record: bytes = field(repr=False)
+    """The verdict in at most 512 bytes, as it goes down: `record.bin` of `passband triage`. See `decode_record`."""
     enhancement: npt.NDArray[np.float32] = field(repr=False)
     """Added gas column, ppm·m; NaN where it was not measured."""
     sigma: npt.NDArray[np.float32] = field(repr=False)
@@ -51,7 +53,7 @@ class Result:
     score: npt.NDArray[np.float32] = field(repr=False)
     """How far the pixel and its surroundings stand out, in standard deviations; NaN where it was not measured."""
     mask: npt.NDArray[np.uint8] = field(repr=False)
-    """Bits: 1 cloud, 2 dark, 4 no usable sample, 8 at full scale, 16 cloud shadow."""
+    """Bits: 1 cloud, 2 dark, 4 no usable sample, 8 at full scale."""
     labels: npt.NDArray[np.uint16] = field(repr=False)
     """Number of the detection (`label` in the report) that the pixel belongs to; 0: none."""
     chip: Optional[Chip] = field(repr=False)
@@ -89,7 +91,8 @@ def triage(
     wind: Optional[float] = None,
     target: Optional[Path] = None,
     params: Optional[Mapping[str, Any]] = None,
-    threads: int = 1,
+    threads: Optional[int] = None,
+    calibration: Optional[Any] = None,
     name: str = "frame",
 ) -> Result:
     """Looks for plumes in a cube in memory.
@@ -120,12 +123,13 @@ def triage(
     params
         Thresholds, by the names of the satellite's `[triage.params]`.
     threads
-        How many threads may be used at most; no byte of the result depends on it. Today's detector uses one: for
-        more, look at several frames from threads of your own.
+        How many threads compute, 1 to 64; no byte of the result depends on it. None: as `params` says, or 1.
+    calibration
+        Calibration of each detector, (gains, offsets): arrays of bands × samples, offsets None for 0; applied after
+        `gains` and `offsets`. Or the path of the header of an ENVI cube with them, as the satellite's `calibration`.
     name
         The frame's name, for the report and the quicklook.
     """
-    whole("threads", threads, 1, MAX_THREADS)
     data, description = describe(cube, interleave)
     bands = description["bands"]
     description.update(
@@ -141,7 +145,8 @@ def triage(
         site=site(sun_elevation, pixel_size, wind),
     )
     name = text("name", name) or "frame"
-    return result(_native.examine_array(name, description, data, target_text(target), table(params)))
+    settings = target_text(target), table(params), thread_count(threads), detectors(calibration)
+    return result(_native.examine_array(name, description, data, *settings))
 
 
 def triage_envi(
@@ -153,7 +158,8 @@ def triage_envi(
     wind: Optional[float] = None,
     target: Optional[Path] = None,
     params: Optional[Mapping[str, Any]] = None,
-    threads: int = 1,
+    threads: Optional[int] = None,
+    calibration: Optional[Any] = None,
 ) -> Result:
     """Looks for plumes in an ENVI file, read in pieces as it is needed: what `passband triage` does.
 
@@ -164,9 +170,16 @@ def triage_envi(
 
     The others are as in `triage`, and go before what the header says.
     """
-    whole("threads", threads, 1, MAX_THREADS)
     known = site(sun_elevation, pixel_size, wind)
-    return result(_native.examine_file(path, data, known, target_text(target), table(params)))
+    settings = target_text(target), table(params), thread_count(threads), detectors(calibration)
+    return result(_native.examine_file(path, data, known, *settings))
+
+
+def decode_record(record: bytes) -> Dict[str, Any]:
+    """What a record says: `Result.record`, or NAME.record of an evidence bundle. Numbers are rounded to whole units."""
+    if not isinstance(record, (bytes, bytearray, memoryview)):
+        raise Error(f"record: {type(record).__name__} is no bytes")
+    return dict(json.loads(_native.decode_record(bytes(record))))
 
 
 def site(sun_elevation: Any, pixel_size: Any, wind: Any) -> Dict[str, Optional[float]]:
@@ -175,6 +188,10 @@ def site(sun_elevation: Any, pixel_size: Any, wind: Any) -> Dict[str, Optional[f
         "pixel_size_m": number("pixel_size", pixel_size),
         "wind_m_s": number("wind", wind),
     }
+
+
+def thread_count(threads: Optional[int]) -> Optional[int]:
+    return None if threads is None else whole("threads", threads, 1, MAX_THREADS)
 
 
 def text(name: str, value: Any) -> Optional[str]:
@@ -188,7 +205,16 @@ def table(params: Optional[Mapping[str, Any]]) -> Optional[Dict[str, Any]]:
         return None
     if not isinstance(params, Mapping):
         raise Error(f"params: {params!r} is no dict")
-    return {k: table(v) if isinstance(v, Mapping) else v for k, v in params.items()}
+    return {k: plain(v) for k, v in params.items()}
+
+
+def plain(value: Any) -> Any:
+    """Tables as dicts, lists of numbers as lists."""
+    if isinstance(value, Mapping):
+        return table(value)
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return list(value) if isinstance(value, tuple) else value
 
 
 def target_text(target: Optional[Path]) -> Optional[str]:
@@ -209,6 +235,7 @@ def result(looked: Dict[str, Any]) -> Result:
     return Result(
         report=json.loads(looked["json"]),
         json=looked["json"],
+        record=looked["record"],
         chip=chip(looked),
         _quicklook=looked.get("quicklook"),
         _quicklook_fault=looked.get("quicklook_fault"),

@@ -3,6 +3,7 @@
 //! Duties never call these; [`crate::daemon`] and the command line do.
 
 pub mod batch;
+pub mod calibration;
 pub mod client;
 pub mod clock;
 pub mod crash;

@@ -1,8 +1,8 @@
 //! `passband triage`: the detector on one frame, without the daemon.
 
-use std::fmt::Write;
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use lexopt::prelude::*;
@@ -10,11 +10,20 @@ use passband_spectral::cube::Cube;
 use passband_spectral::target::Target;
 use passband_spectral::triage::{MapLines, Params, Sink};
 
+use super::verdict::{param_table, summary};
 use super::{Failure, bad_input, help, not_done, print, read_config};
+use crate::adapters::calibration::read_calibration;
+use crate::adapters::os::read_text;
 use crate::adapters::spool::{DataFile, parse_header, read_header};
 use crate::camera::{DATA_ENDINGS, data_beside, frame_name};
-use crate::daemon::target_for;
-use crate::triage::{ExamineError, Products, examine};
+use crate::config::{MAX_CONFIG_BYTES, parse_params};
+use crate::daemon::{read_target, target_for};
+use crate::triage::{Products, examine};
+
+/// Sides of a pixel that are taken, m; the header's are held to the same.
+const PIXEL_SIZES_M: RangeInclusive<f64> = 0.01..=100_000.0;
+/// Winds that are taken, m/s.
+const WINDS_M_S: RangeInclusive<f64> = 0.0..=200.0;
 
 #[derive(Default)]
 struct Options {
@@ -22,36 +31,45 @@ struct Options {
     data: Option<PathBuf>,
     out: Option<PathBuf>,
     config: Option<PathBuf>,
+    params: Option<PathBuf>,
+    target: Option<PathBuf>,
+    calibration: Option<PathBuf>,
+    threads: Option<usize>,
+    pixel_size_m: Option<f64>,
+    wind_m_s: Option<f64>,
+    list_params: bool,
     json: bool,
+    help: bool,
 }
 
-pub(super) fn triage(mut parser: lexopt::Parser) -> Result<(), Failure> {
-    let mut options = Options::default();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Value(path) if options.header.is_none() => options.header = Some(path.into()),
-            Long("data") => options.data = Some(parser.value()?.into()),
-            Long("out") => options.out = Some(parser.value()?.into()),
-            Long("config") => options.config = Some(parser.value()?.into()),
-            Long("json") => options.json = true,
-            Long("help") | Short('h') => return print(help::TRIAGE),
-            other => return Err(other.unexpected().into()),
-        }
+/// What a frame is looked at with.
+struct Setting {
+    target: Target,
+    params: Params,
+    calibration: Option<PathBuf>,
+    /// What is known better than the header says it.
+    pixel_size_m: Option<f64>,
+    wind_m_s: Option<f64>,
+}
+
+pub(super) fn triage(parser: lexopt::Parser) -> Result<(), Failure> {
+    let mut options = Options::parse(parser)?;
+    if options.help {
+        return print(help::TRIAGE);
+    }
+    let setting = options.setting()?;
+    if options.list_params {
+        return print(&param_table(&setting.params));
     }
     let header = options.header.ok_or_else(|| bad_input("`passband triage` needs FRAME.hdr"))?;
     let out = options.out.ok_or_else(|| bad_input("`passband triage` needs --out DIR"))?;
-    let (target, params) = match &options.config {
-        None => (Target::ch4(), Params::default()),
-        Some(file) => {
-            let config = read_config(file)?;
-            (target_for(&config).map_err(bad_input)?, config.triage.params)
-        }
-    };
+    let (name, cube) = open(&header, options.data, &setting)?;
     let failed = |path: &Path, e: io::Error| not_done(format!("writing {}: {e}", path.display()));
     fs::create_dir_all(&out).map_err(|e| failed(&out, e))?;
     let map = out.join(ENHANCEMENT);
     let mut maps = Enhancement::create(&map).map_err(|e| failed(&map, e))?;
-    let (name, products) = look(&header, options.data, &target, &params, &mut maps)?;
+    let products = examine(&name, &cube, &setting.target, &setting.params, &mut maps)
+        .map_err(|e| bad_input(format!("{}: {e}", header.display())))?;
     maps.finish().map_err(|e| failed(&map, e))?;
     write_products(&out, &products)?;
     if options.json {
@@ -62,13 +80,82 @@ pub(super) fn triage(mut parser: lexopt::Parser) -> Result<(), Failure> {
     products.quicklook.map(drop).map_err(not_done)
 }
 
-fn look(
+impl Options {
+    fn parse(mut parser: lexopt::Parser) -> Result<Self, Failure> {
+        let mut options = Self::default();
+        while let Some(arg) = parser.next()? {
+            match arg {
+                Value(path) if options.header.is_none() => options.header = Some(path.into()),
+                Long("data") => options.data = Some(parser.value()?.into()),
+                Long("out") => options.out = Some(parser.value()?.into()),
+                Long("config") => options.config = Some(parser.value()?.into()),
+                Long("params") => options.params = Some(parser.value()?.into()),
+                Long("target") => options.target = Some(parser.value()?.into()),
+                Long("calibration") => options.calibration = Some(parser.value()?.into()),
+                Long("threads") => options.threads = Some(parser.value()?.parse()?),
+                Long("pixel-size") => {
+                    options.pixel_size_m =
+                        Some(within("--pixel-size", parser.value()?.parse()?, PIXEL_SIZES_M)?);
+                }
+                Long("wind") => {
+                    options.wind_m_s = Some(within("--wind", parser.value()?.parse()?, WINDS_M_S)?)
+                }
+                Long("list-params") => options.list_params = true,
+                Long("json") => options.json = true,
+                Long("help") | Short('h') => options.help = true,
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        Ok(options)
+    }
+
+    /// The configuration's `[triage]`, with what other options say in its place.
+    fn setting(&mut self) -> Result<Setting, Failure> {
+        let mut setting = Setting {
+            target: Target::ch4(),
+            params: Params::default(),
+            calibration: None,
+            pixel_size_m: self.pixel_size_m,
+            wind_m_s: self.wind_m_s,
+        };
+        if let Some(file) = &self.config {
+            let config = read_config(file)?;
+            if self.target.is_none() {
+                setting.target = target_for(&config).map_err(bad_input)?;
+            }
+            setting.params = config.triage.params;
+            setting.calibration = config.triage.calibration;
+        }
+        if let Some(file) = &self.target {
+            setting.target = read_target(file).map_err(bad_input)?;
+        }
+        if let Some(file) = &self.params {
+            let text = read_text(file, MAX_CONFIG_BYTES)
+                .map_err(|e| bad_input(format!("{}: {e}", file.display())))?;
+            setting.params = parse_params(&text, file).map_err(bad_input)?;
+        }
+        if let Some(threads) = self.threads {
+            setting.params.threads = threads;
+            setting.params.check().map_err(|e| bad_input(format!("--threads: {e}")))?;
+        }
+        setting.calibration = self.calibration.take().or(setting.calibration);
+        Ok(setting)
+    }
+}
+
+fn within(option: &str, value: f64, range: RangeInclusive<f64>) -> Result<f64, Failure> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(bad_input(format!("{option}: {value} is not from {} to {}", range.start(), range.end())))
+}
+
+/// Opens a frame: its name and its samples.
+fn open(
     header: &Path,
     data: Option<PathBuf>,
-    target: &Target,
-    params: &Params,
-    maps: &mut dyn Sink,
-) -> Result<(String, Products), Failure> {
+    setting: &Setting,
+) -> Result<(String, Cube<DataFile>), Failure> {
     let at = |path: &Path, e: &dyn std::fmt::Display| bad_input(format!("{}: {e}", path.display()));
     let data = match data {
         Some(data) => data,
@@ -83,17 +170,25 @@ fn look(
     let file_name = |path: &Path| path.file_name().unwrap_or_default().to_owned();
     let name = frame_name(&file_name(header), &file_name(&data)).unwrap_or_else(|| "frame".to_owned());
     let (text, _) = read_header(header).map_err(|e| at(header, &e))?;
-    let parsed = parse_header(&text).map_err(|e| at(header, &e))?;
+    let mut parsed = parse_header(&text).map_err(|e| at(header, &e))?;
+    parsed.pixel_size_m = setting.pixel_size_m.or(parsed.pixel_size_m);
+    parsed.wind_m_s = setting.wind_m_s.or(parsed.wind_m_s);
     let file = DataFile::open(&data).map_err(|e| at(&data, &e))?;
-    let cube = Cube::new(parsed, file).map_err(|e| at(&data, &e))?;
-    let products = examine(&name, &cube, target, params, maps).map_err(|e: ExamineError| at(header, &e))?;
-    Ok((name, products))
+    let mut cube = Cube::new(parsed, file).map_err(|e| at(&data, &e))?;
+    if let Some(file) = &setting.calibration {
+        let columns = read_calibration(file, cube.header()).map_err(bad_input)?;
+        cube = cube.with_columns(columns);
+    }
+    Ok((name, cube))
 }
 
 fn write_products(out: &Path, products: &Products) -> Result<(), Failure> {
     let failed = |path: &Path, e: std::io::Error| not_done(format!("writing {}: {e}", path.display()));
-    let quicklook = products.quicklook.as_deref().unwrap_or_default();
-    let made = [("result.json", products.verdict_json.as_slice()), ("quicklook.png", quicklook)];
+    let made = [
+        ("result.json", products.verdict_json.as_slice()),
+        ("record.bin", products.record.as_slice()),
+        ("quicklook.png", products.quicklook.as_deref().unwrap_or_default()),
+    ];
     let chip = products.chip.iter().map(|file| (file.name.as_str(), file.bytes.as_slice()));
     for (name, bytes) in made.into_iter().chain(chip) {
         let path = out.join(name);
@@ -130,25 +225,4 @@ impl Sink for Enhancement {
             }
         }
     }
-}
-
-fn summary(name: &str, products: &Products, out: &Path) -> String {
-    let report = &products.triage.report;
-    let mut text =
-        format!("{name}: {}, probability {:.2}: {}\n", products.class, report.probability, report.reason);
-    for d in report.detections.iter().take(15) {
-        let [line, sample] = d.centroid;
-        // Writing to a string doesn't fail.
-        let _ok = writeln!(
-            text,
-            "  plume {}: {} pixels at line {line:.0}, sample {sample:.0}; peak {:.0}, mean {:.0} ppm·m; probability {:.2}",
-            d.label, d.pixels, d.peak_ppm_m, d.mean_ppm_m, d.probability
-        );
-    }
-    let _ok = writeln!(
-        text,
-        "written to {}: result.json, enhancement.f32, quicklook.png and the chip, if there is one",
-        out.display()
-    );
-    text
 }

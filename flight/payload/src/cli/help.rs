@@ -9,6 +9,7 @@ Usage:
   passband pass start --seconds N [--rate BPS]  open the transmitter by hand
   passband pass stop                            close it
   passband triage FRAME.hdr --out DIR           run the detector on a frame, without the daemon
+  passband record FILE                          show a frame's record of few bytes
   passband check-config FILE                    check a configuration file
   passband --version
 
@@ -114,21 +115,41 @@ Example:
 pub(super) const TRIAGE: &str = "\
 passband triage - run the detector on a frame, without the daemon
 
-Usage: passband triage FRAME.hdr [--data FILE] --out DIR [--config FILE] [--json]
-
-Reads an ENVI frame and writes into DIR, the same bytes on every machine:
-  result.json       class, reason, detections, quality
-  enhancement.f32   the gas column of each pixel, ppm·m: f32, little endian, line by line
-  quicklook.png     the picture with the plumes
+Usage: passband triage FRAME.hdr --out DIR [OPTIONS] | passband triage --list-params
+Reads an ENVI frame and writes into DIR, the same bytes on every machine: result.json (class, reason,
+plumes, quality), record.bin (the same in at most 512 bytes), enhancement.f32 (the gas column of each
+pixel, ppm·m: f32, little endian, line by line), quicklook.png, and the chip of an alert or a suspect.
 
 Options:
-  --data FILE     the data file; default: the one beside the header, as in the spool
-  --out DIR       where to write; made if it isn't there
-  --config FILE   take [triage] from a configuration
-  --json          print result.json
+  --data FILE         the data file; default: the one beside the header, as in the spool
+  --config FILE       take [triage] from a configuration; the options below go before it
+  --params FILE       a TOML file with keys of [triage.params] in place of the configuration's
+  --target FILE       another gas than methane: see flight/spectral/targets/README.md
+  --calibration FILE  header of an ENVI cube with gains and offsets of each detector (1 or 2 lines)
+  --threads N         threads that compute, 1 to 64; they change no byte of the result
+  --pixel-size M      side of a pixel on the ground, in place of the header's
+  --wind M_S          wind over the scene, in place of the header's; both are needed for a rate in kg/h
+  --list-params       print every parameter with its value, range and meaning, as a file for --params
+  --json              print result.json
 
 Example:
-  passband triage frames/scene1.hdr --out scene1-out
+  passband triage frames/scene1.hdr --out scene1-out --pixel-size 30 --wind 4.5
+";
+
+pub(super) const RECORD: &str = "\
+passband record - show a frame's record
+
+Usage: passband record FILE [--json]
+
+A record is the verdict on a frame in at most 512 bytes: NAME.record of an evidence bundle, or record.bin
+of `passband triage`. Numbers are rounded to whole units; what is greater than a field can hold is its
+greatest value.
+
+Options:
+  --json          one JSON document, \"schema\": 1
+
+Example:
+  passband record scene1-out/record.bin
 ";
 
 pub(super) const CHECK_CONFIG: &str = "\
@@ -136,8 +157,8 @@ passband check-config - check a configuration file
 
 Usage: passband check-config FILE
 
-Reads the file as `passband run` does, every range checked, and the target gas it names. An error names
-the file, the line and the field.
+Reads the file as `passband run` does, every range checked, and the target gas and the calibration it names.
+An error names the file, the line and the field.
 
 Example:
   passband check-config /etc/passband.toml

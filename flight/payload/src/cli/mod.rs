@@ -5,6 +5,7 @@
 mod ask;
 mod frame;
 mod help;
+mod verdict;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -71,6 +72,7 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
         "events" => ask::events(parser),
         "pass" => ask::pass(parser),
         "triage" => frame::triage(parser),
+        "record" => verdict::record(parser),
         "check-config" => check_config(parser),
         "help" => print(help::MAIN),
         other => Err(bad_input(format!("unknown command {other:?}; `passband --help` lists the commands"))),
@@ -104,6 +106,7 @@ fn check_config(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let file = file.ok_or_else(|| bad_input("`passband check-config` needs FILE"))?;
     let config = read_config(&file)?;
     daemon::target_for(&config).map_err(bad_input)?;
+    daemon::calibration_for(&config).map_err(bad_input)?;
     print(&format!("{}: good\n", file.display()))
 }
 

@@ -54,9 +54,12 @@ pub(super) fn drafts(frame: &OpenFrame, hashes: &Hashes, products: &Products, un
     if !quicklook.is_empty() {
         evidence.preview = Some(entry(&format!("{name}.quicklook.png"), quicklook));
     }
-    let verdict =
-        ProductFile { name: format!("{name}.detections.json"), bytes: products.verdict_json.clone() };
-    let files: Vec<&ProductFile> = std::iter::once(&verdict).chain(&products.chip).collect();
+    // The record stands first, so that even the first bytes of the content tell what the frame is worth.
+    let verdict = [
+        ProductFile { name: format!("{name}.record"), bytes: products.record.clone() },
+        ProductFile { name: format!("{name}.detections.json"), bytes: products.verdict_json.clone() },
+    ];
+    let files: Vec<&ProductFile> = verdict.iter().chain(&products.chip).collect();
     evidence.files = files.iter().map(|file| entry(&file.name, &file.bytes)).collect();
     let content = files.iter().flat_map(|file| file.bytes.iter().copied()).collect();
     let mut cube = manifest(CUBE);

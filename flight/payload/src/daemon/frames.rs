@@ -119,6 +119,7 @@ impl Frames {
             },
             target: &self.target,
             params: &shared.config.triage.params,
+            calibration: shared.config.triage.calibration.as_deref(),
             stop: shared.stop_flag(),
         };
         crash::at_work_on(Some(&files.header));

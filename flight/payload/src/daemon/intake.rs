@@ -7,6 +7,7 @@
 
 use core::fmt;
 use std::io::{self, Read};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use passband_proto::alert::seal_alert;
@@ -19,6 +20,7 @@ use passband_spectral::triage::{NoMaps, Params};
 use sha2::{Digest, Sha256};
 
 use super::drafts::{Content, Draft, Hashes, drafts, new_frame};
+use crate::adapters::calibration::{Why, read_calibration};
 use crate::adapters::os::random_12;
 use crate::adapters::spool::{DataFile, OpenFrame, Spool, parse_header};
 use crate::adapters::vault::Vault;
@@ -40,6 +42,8 @@ pub(crate) struct Intake<'a> {
     pub(crate) seal: SealOptions,
     pub(crate) target: &'a Target,
     pub(crate) params: &'a Params,
+    /// Header of the calibration of each detector, if there is one.
+    pub(crate) calibration: Option<&'a Path>,
     pub(crate) stop: &'a AtomicBool,
 }
 
@@ -134,7 +138,14 @@ impl Intake<'_> {
 
     fn examine(&self, frame: &OpenFrame) -> Result<Products, IntakeError> {
         let header = parse_header(&frame.header).map_err(IntakeError::Malformed)?;
-        let cube = Cube::new(header, &frame.data).map_err(|e| IntakeError::Malformed(e.to_string()))?;
+        let mut cube = Cube::new(header, &frame.data).map_err(|e| IntakeError::Malformed(e.to_string()))?;
+        if let Some(file) = self.calibration {
+            let columns = read_calibration(file, cube.header()).map_err(|e| match e.why {
+                Why::Unreadable(_) => IntakeError::Later(e.to_string()),
+                Why::Unfit => IntakeError::Malformed(e.to_string()),
+            })?;
+            cube = cube.with_columns(columns);
+        }
         triage::examine(&frame.files.name, &cube, self.target, self.params, &mut NoMaps).map_err(
             |e: ExamineError| {
                 if e.is_read_error() {

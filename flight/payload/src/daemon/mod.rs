@@ -44,6 +44,7 @@ use self::frames::Frames;
 use self::radio::Radio;
 use self::recover::recover;
 use self::shared::Shared;
+use crate::adapters::calibration::{CalibrationError, check_calibration};
 use crate::adapters::clock::Clock;
 use crate::adapters::crash;
 use crate::adapters::os::{read_keys, read_text};
@@ -119,6 +120,7 @@ impl Ready {
         // Keys are read first: a daemon that can't seal must not touch the store.
         let (keys, exposed) = keys_for(&config)?;
         let target = target_for(&config)?;
+        calibration_for(&config)?;
         let catalogue = open_catalogue(state)?;
         let vault = Vault::open(state)?;
         let boot_count = catalogue.count_boot()?;
@@ -228,11 +230,26 @@ fn keys_for(config: &Config) -> Result<(KeyRing, bool), DaemonError> {
 /// # Errors
 /// A target file that can't be read.
 pub fn target_for(config: &Config) -> Result<Target, DaemonError> {
-    let Some(path) = &config.triage.target else { return Ok(Target::ch4()) };
+    config.triage.target.as_deref().map_or_else(|| Ok(Target::ch4()), read_target)
+}
+
+/// A target file.
+///
+/// # Errors
+/// It can't be read, or is no target.
+pub fn read_target(path: &Path) -> Result<Target, DaemonError> {
     let at = path.display().to_string();
     let text = read_text(path, MAX_TARGET_BYTES as u64)
         .map_err(|e| DaemonError::file("reading the target", &at, e))?;
     Target::parse(&text).map_err(|e| DaemonError::Target(format!("{at}: {e}")))
+}
+
+/// Checks the calibration that is configured, if there is one; whether it has a frame's shape is seen with the frame.
+///
+/// # Errors
+/// Files that can't be read, or are no calibration.
+pub fn calibration_for(config: &Config) -> Result<(), DaemonError> {
+    config.triage.calibration.as_deref().map_or(Ok(()), check_calibration).map_err(DaemonError::Calibration)
 }
 
 fn open_catalogue(state: &Path) -> Result<Catalogue, StoreError> {
@@ -304,6 +321,8 @@ pub enum DaemonError {
     Keys(String),
     /// The target gas can't be used.
     Target(String),
+    /// The calibration can't be used.
+    Calibration(CalibrationError),
     /// The catalogue's disk failed while the daemon ran; a new start repairs the catalogue.
     CatalogueBroken,
     /// A file, folder or socket can't be opened.
@@ -333,6 +352,7 @@ impl fmt::Display for DaemonError {
             Self::Store(e) => e.fmt(f),
             Self::Keys(what) => f.write_str(what),
             Self::CatalogueBroken => f.write_str("the catalogue's disk failed; start the daemon again"),
+            Self::Calibration(e) => e.fmt(f),
             Self::Target(what) => write!(f, "target gas: {what}"),
             Self::File { what, source } => write!(f, "{what}: {source}"),
         }

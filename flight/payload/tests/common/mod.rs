@@ -169,15 +169,19 @@ pub fn frame(lines: usize, seed: u32) -> (Vec<u8>, Vec<u8>) {
     (header.to_text().into_bytes(), data)
 }
 
-/// A frame with a strong methane plume at line 40, sample 30: ground of varying brightness, seen through
-/// the gas by Beer and Lambert, as radiance in f32.
-#[expect(clippy::cast_possible_truncation, reason = "f32 is what the frame holds")]
+/// A frame with a strong methane plume at line 40, sample 30.
 pub fn plume_frame(seed: u32) -> (Vec<u8>, Vec<u8>) {
+    gas_frame(seed, &Target::ch4(), 6_000.0, 2_000.0)
+}
+
+/// A frame with a plume at line 40, sample 30, bands 6.25 nm apart from `first_nm`: ground of varying brightness, seen
+/// through the gas by Beer and Lambert, as radiance in f32.
+#[expect(clippy::cast_possible_truncation, reason = "f32 is what the frame holds")]
+pub fn gas_frame(seed: u32, gas: &Target, peak_ppm_m: f64, first_nm: f64) -> (Vec<u8>, Vec<u8>) {
     const SAMPLES: usize = 64;
     const LINES: usize = 90;
     const BANDS: usize = 80;
-    let centres: Vec<f64> = (0..BANDS).map(|b| 2_000.0 + 6.25 * b as f64).collect();
-    let gas = Target::ch4();
+    let centres: Vec<f64> = (0..BANDS).map(|b| first_nm + 6.25 * b as f64).collect();
     let absorption: Vec<f64> = centres.iter().map(|nm| gas.band_absorption(*nm, 7.0)).collect();
     let mut header = Header::new(SAMPLES, LINES, BANDS, DataType::F32);
     header.wavelengths_nm = Some(centres);
@@ -191,7 +195,7 @@ pub fn plume_frame(seed: u32) -> (Vec<u8>, Vec<u8>) {
             for sample in 0..SAMPLES {
                 let pixel = line * SAMPLES + sample;
                 let (dy, dx) = (line as f64 - 40.0, sample as f64 - 30.0);
-                let ppm_m = 6_000.0 * (-(dx * dx / 60.0 + dy * dy / 20.0)).exp();
+                let ppm_m = peak_ppm_m * (-(dx * dx / 60.0 + dy * dy / 20.0)).exp();
                 let ground = albedo[pixel] + slope[pixel] * (band as f64 / BANDS as f64 - 0.5);
                 let radiance = ground * (-ppm_m * absorption).exp() * (1.0 + 0.003 * noise.normal());
                 data.extend_from_slice(&(radiance as f32).to_le_bytes());

@@ -160,3 +160,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn names_of_bands_never_hide_what_follows_them() {
+    let header = with("band names = ;red} swir, a=b\n").unwrap();
+    assert_eq!(header.band_names.as_ref().map(Vec::len), Some(2));
+    let again = Header::parse(&header.to_text()).unwrap();
+    assert_eq!(again.band_names.unwrap(), ["red) swir", "a=b"]);
+}

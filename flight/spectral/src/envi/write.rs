@@ -37,7 +37,8 @@ pub(super) fn text(header: &Header) -> String {
         field(&mut out, "wind speed", &value);
     }
     if let Some(names) = &header.band_names {
-        list(&mut out, "band names", names.iter().map(|n| unbraced(n).replace([',', '\r', '\n'], " ")));
+        // A line of the list that begins with a semicolon would be a comment.
+        list(&mut out, "band names", names.iter().map(|n| unbraced(n).replace([',', ';', '\r', '\n'], " ")));
     }
     if let Some(bands) = header.default_bands {
         list(&mut out, "default bands", bands.iter().map(|b| b.saturating_add(1)));

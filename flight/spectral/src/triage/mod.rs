@@ -50,7 +50,7 @@ mod statistics;
 mod survey;
 
 pub use maps::{MapLines, Maps, NoMaps, Sink};
-pub use params::{Features, Logistic, ParamError, Params};
+pub use params::{Features, Logistic, ParamError, ParamInfo, Params};
 pub use record::{MAX_RECORD_BYTES, RECORD_VERSION, Record, RecordError, RecordPlume};
 pub use report::{
     BoundingBox, Chip, Detection, Estimate, Flag, Overview, Plume, Quality, Reason, Rejection, Report, Run,

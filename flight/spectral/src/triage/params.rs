@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 macro_rules! table {
     (
         $(#[$about:meta])* $name:ident {
-            $($(#[$doc:meta])* $field:ident: $kind:ty = $default:expr, $least:expr, $most:expr;)*
+            $($(#[doc = $doc:literal])* $field:ident: $kind:ty = $default:expr, $least:expr, $most:expr;)*
         }
     ) => {
         $(#[$about])*
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(default, deny_unknown_fields)]
         pub struct $name {
-            $($(#[$doc])* pub $field: $kind,)*
+            $($(#[doc = $doc])* pub $field: $kind,)*
         }
 
         impl Default for $name {
@@ -29,6 +29,22 @@ macro_rules! table {
             pub fn check(&self) -> Result<(), ParamError> {
                 $(InRange::in_range(&self.$field, stringify!($field), $least.into(), $most.into())?;)*
                 Ok(())
+            }
+
+            /// The table itself: each number in its order, with the value that it has here.
+            pub fn table(&self) -> Vec<ParamInfo> {
+                let mut table = Vec::new();
+                $(self.$field.list(
+                    ParamInfo {
+                        name: stringify!($field).to_owned(),
+                        value: String::new(),
+                        least: Bound::from($least).0,
+                        most: Bound::from($most).0,
+                        doc: concat!($($doc),*).trim(),
+                    },
+                    &mut table,
+                );)*
+                table
             }
         }
     };
@@ -121,12 +137,12 @@ table! {
 
 /// The weights of a candidate's features and the features themselves have the same names: one list makes both.
 macro_rules! features {
-    ($($(#[$doc:meta])* $field:ident = $weight:expr;)*) => {
+    ($($(#[doc = $doc:literal])* $field:ident = $weight:expr;)*) => {
         /// What is measured of a candidate to tell how probable it is that it is a plume.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
         #[serde(default)]
         pub struct Features {
-            $($(#[$doc])* pub $field: f32,)*
+            $($(#[doc = $doc])* pub $field: f32,)*
         }
 
         impl Features {
@@ -146,7 +162,7 @@ macro_rules! features {
             Logistic {
                 /// Constant.
                 bias: f64 = BIAS, -1e6, 1e6;
-                $($(#[$doc])* $field: f64 = $weight, -1e6, 1e6;)*
+                $($(#[doc = $doc])* $field: f64 = $weight, -1e6, 1e6;)*
             }
         }
 
@@ -189,9 +205,29 @@ features! {
     no_ring = -2.0;
 }
 
+/// A row of the table of parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParamInfo {
+    /// Its name; that of a weight begins with `logistic.`.
+    pub name: String,
+    /// Its value, as TOML.
+    pub value: String,
+    /// The least it may be.
+    pub least: f64,
+    /// The most it may be.
+    pub most: f64,
+    /// What it means.
+    pub doc: &'static str,
+}
+
 /// Numbers that can be compared with a range.
-trait InRange {
+trait InRange: fmt::Debug {
     fn in_range(&self, name: &'static str, least: Bound, most: Bound) -> Result<(), ParamError>;
+
+    /// Puts its row, or its rows, into the table.
+    fn list(&self, row: ParamInfo, table: &mut Vec<ParamInfo>) {
+        table.push(ParamInfo { value: format!("{self:?}"), ..row });
+    }
 }
 
 /// A limit of a range.
@@ -247,6 +283,13 @@ impl InRange for Logistic {
     fn in_range(&self, _: &'static str, _: Bound, _: Bound) -> Result<(), ParamError> {
         self.check()
     }
+
+    fn list(&self, row: ParamInfo, table: &mut Vec<ParamInfo>) {
+        let weights = self.table().into_iter();
+        table.extend(
+            weights.map(|weight| ParamInfo { name: format!("{}.{}", row.name, weight.name), ..weight }),
+        );
+    }
 }
 
 /// A parameter out of its range.
@@ -282,6 +325,24 @@ mod tests {
         assert_eq!(bad.check().unwrap_err().name, "clip_sigma");
         let bad = Params { logistic: Logistic { edge: 1e9, ..Logistic::default() }, ..Params::default() };
         assert!(bad.check().unwrap_err().to_string().starts_with("edge = 1000000000: must be"));
+    }
+
+    #[test]
+    fn the_table_names_every_parameter_with_its_value_range_and_meaning() {
+        let table = Params { threads: 3, ..Params::default() }.table();
+        let row = |name: &str| table.iter().find(|row| row.name == name).unwrap();
+        assert_eq!(
+            (row("threads").value.as_str(), row("threads").least, row("threads").most),
+            ("3", 1.0, 64.0)
+        );
+        assert!(row("threads").doc.starts_with("Threads that work"));
+        assert!(row("score_widths").value.starts_with('['));
+        assert!(row("logistic.bias").doc == "Constant." && row("logistic.bias").most > 1e5);
+        assert!(table.iter().all(|row| !row.doc.is_empty()));
+        assert_eq!(
+            table.iter().filter(|row| row.name.starts_with("logistic.")).count(),
+            Features::NAMES.len() + 1
+        );
     }
 
     #[test]

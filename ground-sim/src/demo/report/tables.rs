@@ -40,18 +40,25 @@ pub(super) fn detections(frame: &FrameSummary) -> String {
     let number = |d: &Value, key: &str, factor: f64| {
         d[key].as_f64().map_or_else(|| "–".to_owned(), |v| format!("{:.0}", v * factor))
     };
+    let estimate = |d: &Value, key: &str| {
+        let part = |name: &str| d[key][name].as_f64();
+        let both = part("value").zip(part("sigma"));
+        both.map_or_else(|| "–".to_owned(), |(value, sigma)| format!("{value:.0} ± {sigma:.0}"))
+    };
     let row = |d: &Value| {
         format!(
-            "<tr><td>{} %</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            "<tr><td>{} %</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             number(d, "probability", 100.0),
             number(d, "peak_ppm_m", 1.0),
             number(d, "mean_ppm_m", 1.0),
-            number(d, "pixels", 1.0)
+            number(d, "pixels", 1.0),
+            estimate(d, "mass_kg"),
+            estimate(d, "rate_kg_h")
         )
     };
     let rows: String = frame.detections.iter().take(5).map(row).collect();
     format!(
-        "<table><tr><th>probability</th><th>peak ppm·m</th><th>mean ppm·m</th><th>pixels</th></tr>{rows}</table>"
+        "<table><tr><th>probability</th><th>peak ppm·m</th><th>mean ppm·m</th><th>pixels</th><th>kg</th><th>kg/h</th></tr>{rows}</table>"
     )
 }
 

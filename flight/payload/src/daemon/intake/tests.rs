@@ -1,6 +1,6 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use passband_proto::bundle::{FILE_HEADER_BYTES, FileHeader, Head, Opener};
 use passband_spectral::envi::{DataType, Header};
@@ -18,6 +18,7 @@ struct World {
     key: EpochKey,
     target: Target,
     params: Params,
+    calibration: Option<PathBuf>,
     stop: AtomicBool,
 }
 
@@ -32,6 +33,7 @@ impl World {
             key: EpochKey::new(1, 1, [8; 32]),
             target: Target::ch4(),
             params: Params::default(),
+            calibration: None,
             stop: AtomicBool::new(false),
         };
         recover(&world.catalogue, &world.vault, &world.spool, 77).unwrap();
@@ -47,6 +49,7 @@ impl World {
             seal: SEAL,
             target: &self.target,
             params: &self.params,
+            calibration: self.calibration.as_deref(),
             stop: &self.stop,
         }
     }
@@ -114,10 +117,14 @@ fn check(world: &World, state: &Path, header: &[u8], data: &[u8]) {
     assert_eq!(content, [header, data].concat(), "bit for bit");
     assert_eq!(cube.manifest.files.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["a.hdr", "a.bil"]);
     let (evidence, content) = world.unseal(of(EVIDENCE));
-    assert_eq!(evidence.manifest.files[0].name, "a.detections.json");
-    let json = &content[..usize::try_from(evidence.manifest.files[0].bytes).unwrap()];
+    let files = &evidence.manifest.files;
+    assert_eq!((files[0].name.as_str(), files[1].name.as_str()), ("a.record", "a.detections.json"));
+    let (record, rest) = content.split_at(usize::try_from(files[0].bytes).unwrap());
+    let json = &rest[..usize::try_from(files[1].bytes).unwrap()];
     let verdict: triage::Verdict = serde_json::from_slice(json).unwrap();
     assert_eq!((verdict.frame.as_str(), verdict.report.lines), ("a", 50));
+    let record = triage::read_record(record).unwrap().record;
+    assert_eq!(record, passband_spectral::triage::Record::of(&verdict.report));
     assert_eq!(evidence.manifest.frame.as_deref(), Some("a"));
     assert_eq!(world.codes().iter().filter(|c| *c == "frame-accepted").count(), 1);
     assert_eq!(world.catalogue.spooled().unwrap(), []);
@@ -201,6 +208,40 @@ fn a_header_that_lies_is_malformed() {
     let world = World::open(dir.path());
     fs::write(dir.path().join("spool/a.bil"), [0; 7]).unwrap();
     assert!(matches!(world.take(None), Err(IntakeError::Malformed(why)) if why.contains("48000 bytes")));
+}
+
+#[test]
+fn a_calibration_counts_and_one_of_another_shape_rejects_the_frame() {
+    let dir = tempfile::tempdir().unwrap();
+    put_frame(dir.path());
+    let mut world = World::open(dir.path());
+    let calibration = dir.path().join("cal.hdr");
+    world.calibration = Some(calibration.clone());
+    let refused = world.take(None);
+    assert!(matches!(&refused, Err(IntakeError::Later(why)) if why.contains("cal.hdr")), "{refused:?}");
+    let put = |samples: usize, gain: f32| {
+        fs::write(&calibration, Header::new(samples, 1, 12, DataType::F32).to_text()).unwrap();
+        fs::write(calibration.with_extension("bil"), gain.to_le_bytes().repeat(samples * 12)).unwrap();
+    };
+    put(39, 1.0);
+    let refused = world.take(None);
+    assert!(
+        matches!(&refused, Err(IntakeError::Malformed(why)) if why.contains("39 samples") && why.contains("needs 40")),
+        "{refused:?}"
+    );
+    // All detectors dark: that must show.
+    put(40, 0.0);
+    let Ok(Taken::Accepted { bundles, .. }) = world.take(None) else { panic!() };
+    let (head, content) = world.unseal(&bundles[0]);
+    let record = &content[..usize::try_from(head.manifest.files[0].bytes).unwrap()];
+    let with = triage::read_record(record).unwrap().record;
+    let other = tempfile::tempdir().unwrap();
+    put_frame(other.path());
+    let world = World::open(other.path());
+    let Ok(Taken::Accepted { bundles, .. }) = world.take(None) else { panic!() };
+    let (head, content) = world.unseal(&bundles[0]);
+    let record = &content[..usize::try_from(head.manifest.files[0].bytes).unwrap()];
+    assert_ne!(triage::read_record(record).unwrap().record, with);
 }
 
 #[test]
