@@ -57,7 +57,11 @@ pub struct EvalArgs {
 /// # Errors
 /// There are no frames, an input can't be read, there is too little to fit, or the results can't be written.
 pub fn run(args: &EvalArgs) -> Result<ExitCode> {
-    let params = args.params.as_deref().map_or_else(|| Ok(Params::default()), read_params)?;
+    let mut params = args.params.as_deref().map_or_else(|| Ok(Params::default()), read_params)?;
+    if args.fit.is_some() {
+        // Then every candidate comes with its pixels, however improbable it is called today.
+        params.report_probability = 0.0;
+    }
     let target = args.target.as_deref().map_or_else(|| Ok(Target::ch4()), read_target)?;
     let settings = Settings { target, params, threads: args.threads.map(usize::from) };
     if let Some(out) = &args.out {

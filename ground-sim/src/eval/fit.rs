@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::calibration::Calibration;
 use super::matching::Judgement;
-use super::{Evaluation, FrameOutcome};
+use super::{Evaluation, FrameOutcome, features};
 
 /// Strength of the L2 penalty on the weights of the standardised features: that of a normal prior of variance 1.
 const PENALTY: f64 = 1.0;
@@ -76,9 +76,14 @@ pub fn fit(evaluation: &Evaluation, params: &Params) -> Result<Fit> {
         samples.len() - plumes
     );
     let all: Vec<&Sample> = samples.iter().collect();
-    let weights = logistic(&all).context("the fit does not converge")?;
-    let validation = validate(&samples, frames);
-    let weights: Vec<(&str, f64)> = std::iter::once("bias").chain(names).zip(weights).collect();
+    let signs: Vec<f64> = names.iter().map(|name| features::sign(name)).collect();
+    let weights = logistic(&all, &signs).context("the fit does not converge")?;
+    let validation = validate(&samples, &signs, frames);
+    let (_, deviations) = moments(&all);
+    let changes = |n: usize| n == 0 || deviations[n - 1] > 0.0;
+    let named = std::iter::once("bias").chain(names).zip(weights).enumerate();
+    // What never changes in these frames can't be weighed: the weight in use is kept.
+    let weights: Vec<(&str, f64)> = named.filter(|(n, _)| changes(*n)).map(|(_, weight)| weight).collect();
     let in_use = serde_json::to_value(&params.logistic)?;
     let known = in_use.as_object().context("the detector's logistic has no names")?;
     for (name, _) in &weights {
@@ -158,7 +163,7 @@ fn samples(frames: &[FrameOutcome]) -> (Vec<&'static str>, Vec<Sample>) {
 }
 
 /// Calls every candidate by a logistic that has not seen its frame.
-fn validate(samples: &[Sample], frames: &[FrameOutcome]) -> Option<Validation> {
+fn validate(samples: &[Sample], signs: &[f64], frames: &[FrameOutcome]) -> Option<Validation> {
     let folds = FOLDS.min(frames.len());
     if folds < 2 {
         return None;
@@ -178,7 +183,7 @@ fn validate(samples: &[Sample], frames: &[FrameOutcome]) -> Option<Validation> {
         if plumes == 0 || plumes == seen.len() {
             return None;
         }
-        let weights = logistic(&seen)?;
+        let weights = logistic(&seen, signs)?;
         let share = plumes as f64 / seen.len() as f64;
         for (sample, called) in samples.iter().zip(&mut called).filter(|(s, _)| fold_of[s.frame] == fold) {
             *called = (sigmoid(score(&weights, &sample.x)), sample.is_plume);
@@ -212,9 +217,24 @@ fn score(weights: &[f64], x: &[f64]) -> f64 {
     weights[0] + weights[1..].iter().zip(x).map(|(w, x)| w * x).sum::<f64>()
 }
 
-/// The weights, the constant first; a feature that never changes gets none. `None` if it doesn't converge.
-fn logistic(samples: &[&Sample]) -> Option<Vec<f64>> {
-    let (means, deviations) = moments(samples);
+/// The weights, the constant first; a feature that never changes, or whose weight would have the wrong sign, gets none.
+/// `None` if it doesn't converge.
+fn logistic(samples: &[&Sample], signs: &[f64]) -> Option<Vec<f64>> {
+    let (means, mut deviations) = moments(samples);
+    loop {
+        let weights = unbound(samples, &means, &deviations)?;
+        // How much a weight of the wrong sign does, in standard deviations of its feature.
+        let wrong = |n: usize| -weights[n + 1] * signs.get(n).copied().unwrap_or(0.0) * deviations[n];
+        let worst = (0..means.len()).max_by(|a, b| wrong(*a).total_cmp(&wrong(*b)));
+        match worst.filter(|n| wrong(*n) > 0.0) {
+            Some(n) => deviations[n] = 0.0,
+            None => return Some(weights),
+        }
+    }
+}
+
+/// The weights without regard to their signs; features without a deviation are left out.
+fn unbound(samples: &[&Sample], means: &[f64], deviations: &[f64]) -> Option<Vec<f64>> {
     let standard: Vec<Vec<f64>> = samples
         .iter()
         .map(|s| {
@@ -243,7 +263,7 @@ fn logistic(samples: &[&Sample]) -> Option<Vec<f64>> {
         if step.iter().all(|s| s.abs() < STEP_ENOUGH) {
             let plain = |n: usize| if deviations[n] > 0.0 { weights[n + 1] / deviations[n] } else { 0.0 };
             let scaled: Vec<f64> = (0..means.len()).map(plain).collect();
-            let bias = weights[0] - scaled.iter().zip(&means).map(|(w, m)| w * m).sum::<f64>();
+            let bias = weights[0] - scaled.iter().zip(means).map(|(w, m)| w * m).sum::<f64>();
             return Some(std::iter::once(bias).chain(scaled).collect());
         }
     }
@@ -338,18 +358,18 @@ mod tests {
     #[test]
     fn the_weights_that_drew_the_truth_are_found_again() {
         let samples = drawn(20_000);
-        let weights = logistic(&samples.iter().collect::<Vec<_>>()).unwrap();
+        let weights = logistic(&samples.iter().collect::<Vec<_>>(), &[]).unwrap();
         assert!((weights[0] - 5.0).abs() < 0.4, "{weights:?}");
         assert!((weights[1] - 2.0).abs() < 0.1, "{weights:?}");
         assert!((weights[2] + 0.5).abs() < 0.05 && weights[3].abs() < f64::EPSILON, "{weights:?}");
-        assert_eq!(weights, logistic(&samples.iter().collect::<Vec<_>>()).unwrap());
+        assert_eq!(weights, logistic(&samples.iter().collect::<Vec<_>>(), &[]).unwrap());
     }
 
     #[test]
     fn at_the_solution_the_penalised_gradient_is_nothing() {
         let samples = drawn(300);
         let all: Vec<&Sample> = samples.iter().collect();
-        let (weights, (_, deviations)) = (logistic(&all).unwrap(), moments(&all));
+        let (weights, (_, deviations)) = (logistic(&all, &[]).unwrap(), moments(&all));
         for f in 0..2 {
             let pull: f64 = samples
                 .iter()
@@ -364,7 +384,7 @@ mod tests {
     fn what_can_be_separated_gets_finite_weights() {
         let samples: Vec<Sample> =
             (0..40).map(|n| Sample { frame: n, x: vec![n as f64], is_plume: n >= 20 }).collect();
-        let weights = logistic(&samples.iter().collect::<Vec<_>>()).unwrap();
+        let weights = logistic(&samples.iter().collect::<Vec<_>>(), &[]).unwrap();
         assert!(weights.iter().all(|w| w.is_finite()) && weights[1] > 0.1, "{weights:?}");
     }
 
@@ -405,6 +425,21 @@ mod tests {
         assert!((read.logistic.line_shape + 7.25).abs() < 1e-9, "kept");
         let few = crate::eval::Evaluation::of_frames(vec![], &params);
         assert!(super::fit(&few, &params).unwrap_err().to_string().contains("a fit needs"));
+    }
+
+    #[test]
+    fn a_weight_of_the_wrong_sign_is_left_out() {
+        // The second feature goes with the first, and against the truth once that is known.
+        let sample = |n: usize| {
+            let is_plume = n % 2 == 0;
+            let x = f64::from(u8::from(is_plume)) + (n * 7 % 11) as f64 / 7.0;
+            Sample { frame: n, x: vec![x, -x + (n * 5 % 13) as f64 / 20.0], is_plume }
+        };
+        let samples: Vec<Sample> = (0..200).map(sample).collect();
+        let all: Vec<&Sample> = samples.iter().collect();
+        let free = logistic(&all, &[]).unwrap();
+        let bound = logistic(&all, &[1.0, -free[2].signum()]).unwrap();
+        assert!(free[2].abs() > 1e-3 && bound[2].abs() < 1e-12 && bound[1] > 0.0, "{free:?} {bound:?}");
     }
 
     #[test]

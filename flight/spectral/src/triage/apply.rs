@@ -70,9 +70,6 @@ impl Answer {
             brightness.fill(0.0);
             sensitivity.fill(0.0);
             let rows = line.chunks_exact(samples);
-            fn of_band(values: &[f32], samples: usize) -> std::slice::ChunksExact<'_, f32> {
-                values.chunks_exact(samples)
-            }
             let weights = of_band(&model.weights, samples)
                 .zip(of_band(&model.brightness, samples))
                 .zip(of_band(&model.sensitivity, samples));
@@ -90,6 +87,11 @@ impl Answer {
             self.brightness.extend_from_slice(&brightness);
         }
     }
+}
+
+/// What there is of each band, sample by sample.
+fn of_band(values: &[f32], samples: usize) -> std::slice::ChunksExact<'_, f32> {
+    values.chunks_exact(samples)
 }
 
 /// Convolves a map with a symmetric kernel (its middle first), across and along; what lies outside is 0.

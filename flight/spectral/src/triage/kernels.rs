@@ -4,6 +4,7 @@
 //! additions are fixed here, products are rounded before they are added (no fused multiply-add), and lanes are flushed
 //! to `f64` before `f32` runs out of digits. On x86-64 the same code is compiled once more for AVX2 and chosen at run
 //! time; aarch64 has its vectors in the baseline.
+#![expect(clippy::inline_always, reason = "only what is inlined is compiled for the caller's vectors")]
 
 /// Lanes of an inner product.
 pub(super) const LANES: usize = 8;
@@ -49,6 +50,7 @@ pub(super) fn add_pairs(out: &mut [f32], pairs: &[[&[f32]; 2]], factors: &[f32])
 }
 
 #[inline(always)]
+#[expect(clippy::many_single_char_names, reason = "rows and columns of a block, as in the function below")]
 fn add_products_body(tile: &[f32], bands: usize, out: &mut [f64]) {
     let rows = || tile.as_chunks::<TILE>().0;
     let blocks = (0..bands).step_by(BLOCK_ROWS);
@@ -74,6 +76,10 @@ fn add_products_body(tile: &[f32], bands: usize, out: &mut [f64]) {
 
 /// All inner products between three rows and four: twelve sums that never leave the registers.
 #[inline(always)]
+#[expect(
+    clippy::many_single_char_names,
+    reason = "a, b, c are the rows, p, q, r, s the columns: their products are ap, aq, …"
+)]
 fn block_products(
     rows: [&[f32; TILE]; BLOCK_ROWS],
     columns: [&[f32; TILE]; BLOCK_COLUMNS],
@@ -259,6 +265,6 @@ mod tests {
     fn what_has_no_weight_adds_nothing_even_if_it_is_no_number() {
         let mut sums = [1.0, 1.0];
         add_where(&mut sums, &[f32::NAN, 2.0], &[0.0, 1.0]);
-        assert_eq!(sums, [1.0, 3.0]);
+        assert_eq!(sums.map(f32::to_bits), [1.0_f32, 3.0].map(f32::to_bits));
     }
 }

@@ -128,7 +128,7 @@ impl<'a, R: ReadAt> Lines<'a, R> {
     fn flag_full_scale(&self, line: &[f32], flags: &mut [u8]) {
         let Some(full) = self.full_scale else { return };
         for row in line.chunks_exact(self.samples) {
-            if row.iter().fold(false, |any, value| any | (*value >= full)) {
+            if row.iter().any(|value| *value >= full) {
                 for (value, flag) in row.iter().zip(flags.iter_mut()) {
                     if value.to_bits() == full.to_bits() {
                         *flag |= pixel::SATURATED;

@@ -136,7 +136,7 @@ impl Ground {
             spectrum.iter_mut().zip(x).for_each(|(sum, v)| *sum += f64::from(*v));
         }
         spectrum.iter_mut().for_each(|sum| *sum /= count as f64);
-        let covariance = loaded(covariance(counted(), &spectrum, count), bands, count)?;
+        let covariance = loaded(&covariance(counted(), &spectrum, count), bands, count)?;
         let signature: Vec<f64> = spectrum.iter().zip(absorption).map(|(mean, k)| -k * mean).collect();
         let mut filter = covariance.solve(&signature);
         let strength = dot(&filter, &signature);
@@ -182,9 +182,9 @@ fn covariance<'a>(spectra: impl Iterator<Item = &'a [f32]>, mean: &[f64], count:
 /// Factors the covariance after adding to each band's variance a share of the part of it that the other bands do not
 /// explain, 1 ÷ (C⁻¹)ᵢᵢ: as much as a sample of that size leaves uncertain. Unlike a share of the variance itself this
 /// does not drown weak signals under bright ground.
-fn loaded(covariance: Vec<f64>, bands: usize, count: usize) -> Result<Cholesky, Flag> {
+fn loaded(covariance: &[f64], bands: usize, count: usize) -> Result<Cholesky, Flag> {
     let factored = |loads: &[f64]| {
-        let mut matrix = covariance.clone();
+        let mut matrix = covariance.to_vec();
         for (i, (row, load)) in matrix.chunks_exact_mut(bands).zip(loads).enumerate() {
             row.get_mut(i).into_iter().for_each(|variance| *variance += load);
         }

@@ -126,6 +126,8 @@ table! {
         wind_m_s: f64 = 0.0, 0.0, 200.0;
         /// The wind that carries a plume over the wind given.
         wind_factor: f64 = 1.0, 0.01, 10.0;
+        /// How unsure a mass is besides its noise, a share of it: what colour the ground has, and what the candidate cuts off.
+        mass_uncertainty: f64 = 0.15, 0.0, 10.0;
         /// How unsure the wind is, a share of it.
         wind_uncertainty: f64 = 0.2, 0.0, 10.0;
         /// How unsure a source rate is besides, a share of it: a plume is torn, and seen in part.

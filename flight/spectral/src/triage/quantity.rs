@@ -48,7 +48,9 @@ pub(super) fn quantity(
     let per_ppm_m = molar_mass_g * 1e-3 * MOL_PER_M3 * 1e-6 * pixel_m * pixel_m;
     let sum: f64 = candidate.values().map(|(.., v)| v).sum();
     let mass = sum * per_ppm_m;
-    let sigma = f64::from(scale.noise_ppm_m) * (candidate.pixels as f64).sqrt() * CLUTTER * per_ppm_m;
+    let noise = f64::from(scale.noise_ppm_m) * (candidate.pixels as f64).sqrt() * CLUTTER * per_ppm_m;
+    let unsure = params.mass_uncertainty * mass;
+    let sigma = (noise * noise + unsure * unsure).sqrt();
     let mass_kg = Estimate { value: f32_of(mass), sigma: f32_of(sigma) };
     let rate = scale.wind_m_s.filter(|u| *u > 0.0).zip(length(candidate)).map(|(wind, pixels)| {
         let value = wind * params.wind_factor * mass * (1.0 - 2.0 * ENDS) / (pixels * pixel_m) * 3600.0;

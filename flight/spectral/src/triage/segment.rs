@@ -192,7 +192,7 @@ impl<'a, R: ReadAt + Sync> Search<'a, R> {
         means.survey.apply(&mut lines);
         let frame = Frame {
             lines: &lines,
-            frame_lines: self.cube.header().lines,
+            height: self.cube.header().lines,
             window,
             model: &means.model,
             overview: &self.overview,

@@ -47,7 +47,7 @@ pub(super) struct Look {
 /// A frame as the second look needs it.
 pub(super) struct Frame<'a, R> {
     pub(super) lines: &'a Lines<'a, R>,
-    pub(super) frame_lines: usize,
+    pub(super) height: usize,
     pub(super) window: &'a Window,
     pub(super) model: &'a Model,
     pub(super) overview: &'a Overview,
@@ -87,7 +87,7 @@ impl<R: ReadAt> Frame<'_, R> {
         let reach = RING + GAP;
         let bbox = &candidate.bbox;
         let first = (bbox.line0 as usize).saturating_sub(reach);
-        let end = (bbox.line1 as usize + reach).min(self.frame_lines);
+        let end = (bbox.line1 as usize + reach).min(self.height);
         let across =
             (bbox.sample0 as usize).saturating_sub(reach)..(bbox.sample1 as usize + reach).min(samples);
         let step = (end - first).div_ceil(MAX_LINES).max(1);

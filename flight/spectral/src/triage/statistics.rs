@@ -83,7 +83,7 @@ pub(super) fn gather<R: ReadAt + Sync>(
     let mut total =
         Statistics { counts: vec![0.0; samples], sums: vec![0.0; lines.line_len()], ..Statistics::default() };
     let mut failed = None;
-    let before: &[u8] = &mask.to_vec();
+    let before = mask.to_vec();
     let work = |job: usize| {
         let from = job * JOB_LINES;
         let to = count.min(from + JOB_LINES);
