@@ -28,7 +28,7 @@ impl Bench {
     }
 
     fn run(&self, args: &[&str]) -> (Option<i32>, String, String) {
-        let args = args.iter().map(|a| a.replace("@", &format!("{}/", self.0.path().display())));
+        let args = args.iter().map(|a| a.replace('@', &format!("{}/", self.0.path().display())));
         let output = passband(args);
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (output.status.code(), text(output.stdout), text(output.stderr))

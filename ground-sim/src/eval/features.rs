@@ -8,7 +8,7 @@ pub type Feature = (&'static str, f64);
 
 /// Which way a feature may count: 1 for a plume only, −1 against one only, 0 either way. A few thousand candidates have
 /// chance in them; that a stripe or an edge speaks *for* a plume is not to be learned from it.
-pub fn sign(name: &str) -> f64 {
+pub(super) fn sign(name: &str) -> f64 {
     match name {
         "ln_score" | "ln_pixels" | "spectral_match" | "ln_spectral_snr" => 1.0,
         "windows_differ" | "contrast" | "line_shape" | "edge" | "no_ring" => -1.0,

@@ -421,7 +421,7 @@ mod tests {
         assert!((validation.log_loss_of_counting - 2.0_f64.ln()).abs() < 0.05, "{validation:?}");
         let read: toml::Table = fit.to_toml(&params).unwrap().parse().unwrap();
         let read: Params = read["triage"]["params"].clone().try_into().unwrap();
-        assert!((read.logistic.ln_snr - fit.weights[1].1).abs() < 1e-6 && read.logistic.ln_snr > 0.5);
+        assert!((read.logistic.ln_score - fit.weights[1].1).abs() < 1e-6 && read.logistic.ln_score > 0.5);
         assert!((read.logistic.line_shape + 7.25).abs() < 1e-9, "kept");
         let few = crate::eval::Evaluation::of_frames(vec![], &params);
         assert!(super::fit(&few, &params).unwrap_err().to_string().contains("a fit needs"));
@@ -431,7 +431,7 @@ mod tests {
     fn a_weight_of_the_wrong_sign_is_left_out() {
         // The second feature goes with the first, and against the truth once that is known.
         let sample = |n: usize| {
-            let is_plume = n % 2 == 0;
+            let is_plume = n.is_multiple_of(2);
             let x = f64::from(u8::from(is_plume)) + (n * 7 % 11) as f64 / 7.0;
             Sample { frame: n, x: vec![x, -x + (n * 5 % 13) as f64 / 20.0], is_plume }
         };

@@ -241,6 +241,7 @@ mod tests {
             snr: 5.0,
             spectral_match: 0.5,
             contrast: -0.1,
+            features: passband_spectral::triage::Features::default(),
         };
         let numbered = || (1_u16..).zip(runs);
         let report = Report {
@@ -305,6 +306,7 @@ mod tests {
             snr: 5.0,
             pixels: 6,
             bbox: BoundingBox { line0, line1: line0 + 3, sample0, sample1: sample0 + 3 },
+            features: passband_spectral::triage::Features::default(),
         };
         let (candidates, plumes) = judge(&triage(&[], vec![at(1, 2), at(5, 14)]), &truth());
         let judged: Vec<_> = candidates.iter().map(|c| (c.judgement, c.reason)).collect();

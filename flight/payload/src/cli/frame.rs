@@ -98,7 +98,7 @@ impl Options {
                         Some(within("--pixel-size", parser.value()?.parse()?, PIXEL_SIZES_M)?);
                 }
                 Long("wind") => {
-                    options.wind_m_s = Some(within("--wind", parser.value()?.parse()?, WINDS_M_S)?)
+                    options.wind_m_s = Some(within("--wind", parser.value()?.parse()?, WINDS_M_S)?);
                 }
                 Long("list-params") => options.list_params = true,
                 Long("json") => options.json = true,
