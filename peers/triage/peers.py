@@ -81,7 +81,7 @@ def setting(text):
     except ValueError:
         pairs = []
     if not found or not name.isalnum() or not pairs or any(len(p) != 2 or not p[0] < p[1] for p in pairs):
-        raise ValueError(f"'{text}' is not a window: write window=2122-2488 or both=1600-1780+2122-2488")
+        raise ValueError(f"'{text}' is not a window: write window=2122-2488 or both=1590-1990+2122-2488")
     return name, pairs
 
 

@@ -4,6 +4,7 @@
 //! by smoothing. Pixels under cloud and lost samples count for nobody, by the truth; where a detector gives no number
 //! the pixel ranks last.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -89,9 +90,13 @@ fn own_row(on: &str, shown: &[Shown], sink: &mut Sink) -> Result<()> {
     let plain: Vec<f64> = shown.iter().filter_map(|s| s.own_enhancement).collect();
     let value = (own.len() == shown.len()).then(|| mean(&own)).flatten();
     let row = Row::new("ap", format!("pixel average precision, mean of {on}"), value, "1", Op::AtLeast, AP);
+    let mut lowest: Vec<(f64, &str)> = shown.iter().filter_map(|s| Some((s.own?, s.name.as_str()))).collect();
+    lowest.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let lowest: Vec<String> = lowest.iter().take(4).map(|(ap, name)| format!("{name} {ap:.3}")).collect();
     sink(row.note(format!(
-        "{}; of the enhancement, smoothed as the peers' is: mean {:.3}, {}",
+        "{}; lowest: {}; of the enhancement, smoothed as the peers' is: mean {:.3}, {}",
         spread(&own),
+        lowest.join(", "),
         mean(&plain).unwrap_or(f64::NAN),
         spread(&plain)
     )))
@@ -99,7 +104,7 @@ fn own_row(on: &str, shown: &[Shown], sink: &mut Sink) -> Result<()> {
 
 /// Some peers in some settings on some of the frames.
 fn beside_all(
-    command: &[std::ffi::OsString],
+    command: &[OsString],
     part: &Part,
     (on, shown): (&str, &[Shown]),
     dir: &Path,
@@ -147,6 +152,7 @@ fn beside(shown: &[Shown], on: &str, answers: &[Answer]) -> Result<Row> {
 
 /// A frame that our detector has looked at and that is written for the peers.
 struct Shown {
+    name: String,
     written: Written,
     gas: Vec<bool>,
     usable: Vec<bool>,
@@ -160,7 +166,8 @@ impl Shown {
         let look = ours::look(frame)?;
         let (usable, gas) = (frame.usable(), frame.gas(GAS_PPM_M));
         let written = exchange::write(dir, &frame.name, &frame.cube()?, &ours::target(), &usable)?;
-        let mut shown = Self { written, gas, usable, own: None, own_enhancement: None };
+        let name = frame.name.clone();
+        let mut shown = Self { name, written, gas, usable, own: None, own_enhancement: None };
         shown.own = shown.precision(&look.score);
         shown.own_enhancement = shown.precision(&shown.smooth(&look.enhancement_ppm_m));
         Ok(shown)

@@ -63,6 +63,11 @@ pub fn opened(set: &[bool], samples: usize) -> Vec<bool> {
         .collect()
 }
 
+/// A set and all neighbours of its pixels, over edges and corners.
+pub fn grown(set: &[bool], samples: usize) -> Vec<bool> {
+    (0..set.len()).map(|at| set[at] || around(at, samples, set.len()).any(|near| set[near])).collect()
+}
+
 /// The four neighbours.
 fn cross(at: usize, samples: usize, pixels: usize) -> [Option<usize>; 4] {
     [
@@ -145,6 +150,12 @@ mod tests {
         assert_eq!(opened(&drawn, samples), expected);
         let (full, samples) = set("### ### ###");
         assert_eq!(opened(&full, samples).iter().filter(|s| **s).count(), 5, "nothing beyond the edge");
+    }
+
+    #[test]
+    fn growing_adds_neighbours_but_none_over_the_edge() {
+        let (drawn, samples) = set("..... ....# .....");
+        assert_eq!(grown(&drawn, samples), set("...## ...## ...##").0);
     }
 
     #[test]

@@ -79,7 +79,9 @@ fn beside(sink: &mut Sink, own: &[Figures], shown: &[Weighed], answers: &[Answer
         Row::new("quantity", "background σ after smoothing", sigma(own), "ppm·m", Op::AtMost, SIGMA_PPM_M);
     sink(row.beside(name.clone(), sigma(&theirs)))?;
     let figure = |s: Option<f64>| s.map_or_else(|| "none".to_owned(), |s| format!("{s:.3}"));
-    for (nth, [from, to]) in RANGES_PPM_M.into_iter().enumerate() {
+    // MAG1C's range by range, the others' over all.
+    let first = if name.starts_with("mag1c-f") { 0 } else { RANGES_PPM_M.len() - 1 };
+    for (nth, [from, to]) in RANGES_PPM_M.into_iter().enumerate().skip(first) {
         let [ours, peer] = [own, &theirs].map(|list| slope(list, nth));
         let off = |slope: Option<f64>| slope.map(|s| (s - 1.0).abs());
         let what = format!("slope's distance from 1, {from} to {to} ppm·m");
