@@ -5,6 +5,7 @@ use super::kernels::{add_pairs, add_weighted};
 use super::lines::{Lines, Part};
 use super::model::Model;
 use super::parallel::in_order;
+use super::report::pixel;
 use super::statistics::JOB_LINES;
 use crate::cube::ReadAt;
 
@@ -22,7 +23,8 @@ pub(super) struct Answer {
     pub(super) brightness: Vec<f32>,
 }
 
-/// Filters `count` lines from `first`; pixels with a flag in `mask` (the segment's, from its first line) are left out.
+/// Filters `count` lines from `first`; pixels that `mask` (the segment's, from its first line) says are hidden or bad are
+/// left out. Over dark ground there is an answer, of little worth.
 pub(super) fn apply<R: ReadAt + Sync>(
     lines: &Lines<'_, R>,
     model: &Model,
@@ -51,7 +53,7 @@ pub(super) fn apply<R: ReadAt + Sync>(
         Err(error) => failed = failed.take().or(Some(error)),
     });
     for (alpha, flag) in answer.alpha.iter_mut().zip(mask) {
-        if *flag != 0 {
+        if *flag & !pixel::DARK != 0 {
             *alpha = f32::NAN;
         }
     }

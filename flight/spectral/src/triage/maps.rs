@@ -12,7 +12,7 @@ pub struct MapLines<'a> {
     /// Standard deviation of the enhancement of a single pixel without gas, ppm·m; NaN where it was not measured.
     pub sigma_ppm_m: &'a [f32],
     /// What candidates are found on: how far the pixel and its surroundings stand out, in standard deviations of the
-    /// frame; NaN where it was not measured.
+    /// frame; NaN where nothing is known. It reaches a little into what is hidden: what lies around that is known.
     pub score: &'a [f32],
     /// Flags: see [`pixel`](super::pixel).
     pub mask: &'a [u8],

@@ -182,7 +182,7 @@ macro_rules! features {
     };
 }
 
-const BIAS: f64 = -2.861;
+const BIAS: f64 = -3.316;
 
 features! {
     /// Natural logarithm of the greatest score.
@@ -190,19 +190,19 @@ features! {
     /// Natural logarithm of the number of pixels (at most 400).
     ln_pixels = 0.0;
     /// Share of the in/out ratio spectrum's shape that the gas explains beyond a smooth curve (partial R²).
-    spectral_match = 10.42;
+    spectral_match = 9.763;
     /// Natural logarithm of the gas's amount in the in/out ratio spectrum over its standard deviation (at least 1).
-    ln_spectral_snr = 1.018;
+    ln_spectral_snr = 1.171;
     /// How far the windows of the gas disagree about the amount, standard deviations (at most 5).
-    windows_differ = -0.311;
+    windows_differ = -0.299;
     /// Absolute logarithm of the brightness inside over that around.
-    contrast = -0.495;
+    contrast = -0.384;
     /// Share of the signal that lies in one line or one sample, where that makes a line (else 0).
     line_shape = -3.0;
     /// Share of its pixels that lie beside cloud, dark ground or bad data.
     edge = 0.0;
     /// Natural logarithm of the peak enhancement over the mean.
-    ln_peakedness = -0.82;
+    ln_peakedness = -0.454;
     /// 1 where there is no clear ground around it to compare with.
     no_ring = -2.0;
 }

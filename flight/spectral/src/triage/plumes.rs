@@ -96,7 +96,7 @@ impl<'a> Finder<'a> {
     pub(super) fn line(&mut self, line: usize, score: &[f32], enhancement: &[f32]) {
         let mut edges: Vec<Vec<usize>> = Vec::new();
         let mut fresh: Vec<Group> = Vec::new();
-        for (from, to) in runs(score, self.params.grow_score) {
+        for (from, to) in runs(score, enhancement, self.params.grow_score) {
             // Corners touch.
             let touches = |g: &Group| g.last + 1 == line && g.edge.iter().any(|e| e.0 <= to && from <= e.1);
             edges.push((0..self.open.len()).filter(|&i| self.open.get(i).is_some_and(touches)).collect());
@@ -183,10 +183,12 @@ impl<'a> Finder<'a> {
     }
 }
 
-/// The runs of pixels at or above a score.
-fn runs(score: &[f32], least: f32) -> Vec<(usize, usize)> {
+/// The runs of measured pixels at or above a score.
+fn runs(score: &[f32], enhancement: &[f32], least: f32) -> Vec<(usize, usize)> {
     let mut runs: Vec<(usize, usize)> = Vec::new();
-    for (sample, _) in score.iter().enumerate().filter(|(_, s)| **s >= least) {
+    let stands_out =
+        |(_, (score, enhancement)): &(usize, (&f32, &f32))| **score >= least && enhancement.is_finite();
+    for (sample, _) in score.iter().zip(enhancement).enumerate().filter(stands_out) {
         match runs.last_mut() {
             Some((_, to)) if *to == sample => *to += 1,
             _ => runs.push((sample, sample + 1)),

@@ -181,7 +181,7 @@ impl<'a, R: ReadAt + Sync> Search<'a, R> {
             Err(flag) => return Ok(Err(flag)),
         };
         let answer: Answer = apply(&lines, &model, (first, count), mask, params.threads)?;
-        let levels = levels(answer, samples, &model.response, params);
+        let levels = levels(answer, mask, samples, &model.response, params);
         Ok(levels.map(|levels| (levels, Means { survey: found, model })).ok_or(Flag::Degenerate))
     }
 

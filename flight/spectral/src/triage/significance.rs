@@ -13,6 +13,10 @@ use crate::numeric::{f32_of, median_and_sigma, quantile};
 
 /// Most values from which a median is taken: enough for one part in a hundred of its own scatter.
 const MOST_VALUES: usize = 1 << 16;
+/// Least brightness whose noise is told apart.
+const DARKEST: f32 = 0.02;
+/// A pixel that was not measured has a score when its neighbours know at least this share of what they usually do.
+const LEAST_SUPPORT: f32 = 0.3;
 /// Fewest pixels of a class of brightness.
 const CLASS_PIXELS: usize = 256;
 
@@ -30,22 +34,32 @@ pub(super) struct Levels {
 }
 
 /// From the filter's answers to enhancement, its noise and the score; `None` without any scatter.
-pub(super) fn levels(answer: Answer, samples: usize, response: &Response, params: &Params) -> Option<Levels> {
+///
+/// Only pixels without a flag in `mask` make up the level of the ground.
+pub(super) fn levels(
+    answer: Answer,
+    mask: &[u8],
+    samples: usize,
+    response: &Response,
+    params: &Params,
+) -> Option<Levels> {
     let Answer { mut alpha, brightness } = answer;
-    let mut counts = vec![true; alpha.len()];
+    let mut counts: Vec<bool> = mask.iter().map(|flag| *flag == 0).collect();
     let mut result = None;
     // The second time without what stood out the first time, so that plumes do not raise the level of the ground.
     for _ in 0..2 {
         level_columns(&mut alpha, &counts, samples, params);
         let sigma = level_brightness(&mut alpha, &counts, &brightness, params.brightness_classes)?;
         let score = score(&alpha, &sigma, samples, params)?;
-        for (counts, score) in counts.iter_mut().zip(&score) {
-            *counts = *score < params.grow_score;
+        for ((counts, score), flag) in counts.iter_mut().zip(&score).zip(mask) {
+            *counts = *flag == 0 && *score < params.grow_score;
         }
         result = Some((sigma, score));
     }
     let (sigma, score) = result?;
-    let noise_ppm_m = quantile(&mut thinned(&sigma), 0.5)?;
+    let mut clear: Vec<f32> =
+        thinned(&sigma, mask).filter(|(_, flag)| **flag == 0).map(|(sigma, _)| *sigma).collect();
+    let noise_ppm_m = quantile(&mut clear, 0.5)?;
     for alpha in &mut alpha {
         *alpha = response.column(*alpha);
     }
@@ -132,7 +146,9 @@ fn interpolate(knots: &[Knot], brightness: f32) -> (f32, f32) {
             let share = ((brightness - a.brightness) / (b.brightness - a.brightness)).clamp(0.0, 1.0);
             (a.median + share * (b.median - a.median), a.sigma + share * (b.sigma - a.sigma))
         }
-        (Some(k), _) | (None, Some(k)) => (k.median, k.sigma),
+        // Light is what there is to measure with: the less of it, the noisier.
+        (None, Some(k)) => (k.median, k.sigma * (k.brightness / brightness.max(DARKEST)).max(1.0)),
+        (Some(k), _) => (k.median, k.sigma),
         (None, None) => (0.0, 0.0),
     }
 }
@@ -147,22 +163,27 @@ fn score(alpha: &[f32], sigma: &[f32], samples: usize, params: &Params) -> Optio
     };
     let signal: Vec<f32> = alpha.iter().zip(sigma).map(weighted).collect();
     let mut sum = vec![0.0_f32; alpha.len()];
+    // Of the widest neighbourhood: what is known around a pixel.
+    let mut support = Vec::new();
     for (width, share) in params.score_widths.iter().zip(params.score_shares) {
         let kernel = gaussian(*width);
         let squares: Vec<f32> = kernel.iter().map(|k| k * k).collect();
         let mut part = convolve(&signal, samples, &kernel, threads);
         let variance = convolve(&weights, samples, &squares, threads);
-        for (part, variance) in part.iter_mut().zip(variance) {
-            *part = if variance > 0.0 { *part / variance.sqrt() } else { 0.0 };
+        for (part, variance) in part.iter_mut().zip(&variance) {
+            *part = if *variance > 0.0 { *part / variance.sqrt() } else { 0.0 };
         }
+        support = variance;
         let (median, scatter) = middle_of(&part, sigma)?;
         let share = share / scatter.max(1e-6);
         sum.iter_mut().zip(&part).for_each(|(sum, part)| *sum += (part - median) * share);
     }
     let (median, scatter) = middle_of(&sum, sigma)?;
     let scale = 1.0 / scatter.max(1e-6);
-    for (sum, sigma) in sum.iter_mut().zip(sigma) {
-        *sum = if *sigma > 0.0 { (*sum - median) * scale } else { f32::NAN };
+    let usual = middle_of(&support, sigma).map_or(0.0, |(median, _)| median);
+    for ((sum, sigma), support) in sum.iter_mut().zip(sigma).zip(support) {
+        let known = *sigma > 0.0 || (usual > 0.0 && support > LEAST_SUPPORT * usual);
+        *sum = if known { (*sum - median) * scale } else { f32::NAN };
     }
     Some(sum)
 }
@@ -177,9 +198,9 @@ fn middle_of(map: &[f32], sigma: &[f32]) -> Option<(f32, f32)> {
     median_and_sigma(&mut values).filter(|(_, sigma)| *sigma > 0.0)
 }
 
-fn thinned(values: &[f32]) -> Vec<f32> {
+fn thinned<'a>(values: &'a [f32], mask: &'a [u8]) -> impl Iterator<Item = (&'a f32, &'a u8)> {
     let step = values.len().div_ceil(MOST_VALUES).max(1);
-    values.iter().step_by(if step > 1 { step | 1 } else { 1 }).copied().collect()
+    values.iter().zip(mask).step_by(if step > 1 { step | 1 } else { 1 })
 }
 
 /// One half of a Gaussian of standard deviation `width`, its middle first; all of it adds up to 1.
