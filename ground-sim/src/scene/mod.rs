@@ -238,7 +238,7 @@ pub fn demo_set(seed: u64) -> Vec<(String, SceneParams)> {
     };
     vec![
         scene("strong-plume", 1, Some(6000.0), 0.05),
-        scene("weak-plume", 2, Some(2000.0), 0.0),
+        scene("weak-plume", 2, Some(1100.0), 0.0),
         scene("clear-ground", 3, None, 0.1),
         scene("mostly-cloud", 4, None, 0.9),
     ]
