@@ -109,7 +109,7 @@ table! {
         /// Most rejected candidates that are reported with their reasons.
         max_rejections: usize = 8, 0, 10_000;
         /// A frame with a plume at least this probable is an alert.
-        alert_probability: f32 = 0.95, 0.0, 1.0;
+        alert_probability: f32 = 0.98, 0.0, 1.0;
         /// A frame with a plume at least this probable is a suspect.
         suspect_probability: f32 = 0.4, 0.0, 1.0;
         /// A frame with more cloud than this and no plume is a discard candidate.

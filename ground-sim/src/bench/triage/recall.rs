@@ -150,10 +150,10 @@ mod tests {
             said: String::new(),
         };
         let all = [
-            found(0.95, NoiseModel::Emit),
+            found(0.99, NoiseModel::Emit),
             found(0.5, NoiseModel::Emit),
             found(0.0, NoiseModel::Tanager),
-            found(0.97, NoiseModel::Tanager),
+            found(0.985, NoiseModel::Tanager),
         ];
         let share = |level| row(&all, (300.0, 256), level, 60.0).value.unwrap();
         assert!((share(Level::Alert) - 50.0).abs() < 1e-9 && (share(Level::Suspect) - 75.0).abs() < 1e-9);
