@@ -299,7 +299,7 @@ mod tests {
             let found: Vec<Detection> = found.into_iter().map(|(d, _)| d).collect();
             verdict(&found, &rejections, quality, Ok("CH4"), &params)
         };
-        assert_eq!(of(0.95, &cloudy).0, Class::Alert);
+        assert_eq!(of(0.99, &cloudy).0, Class::Alert);
         assert_eq!(of(0.5, &cloudy).0, Class::Suspect);
         assert_eq!(of(0.1, &cloudy).0, Class::DiscardCandidate);
         let (class, probability, reason) = of(0.01, &Quality::default());

@@ -62,6 +62,8 @@ table! {
         segment_pixels: usize = 1 << 20, 4096, 1 << 24;
         /// Memory for the sample of spectra that covariances are taken from, bytes.
         sample_bytes: usize = 16 << 20, 1 << 16, 1 << 30;
+        /// Most spectra in it: more make no better covariance.
+        sample_spectra: usize = 40_000, 1000, 1 << 24;
         /// Fewest bands in the windows for a search.
         min_bands: usize = 8, 2, 4096;
         /// Fewest clear pixels for a search, per band used.

@@ -50,7 +50,8 @@ pub(super) struct Lattice {
 
 impl Lattice {
     pub(super) fn new(pixels: usize, bands: usize, params: &Params) -> Self {
-        let most = (params.sample_bytes / size_of::<f32>() / bands.max(1)).max(1);
+        let most =
+            (params.sample_bytes / size_of::<f32>() / bands.max(1)).clamp(1, params.sample_spectra.max(1));
         let every = pixels.div_ceil(most).max(1);
         // Near the golden section, and without a common divisor.
         let mut shift = (every * 5 / 8).max(1);
