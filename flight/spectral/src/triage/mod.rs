@@ -25,6 +25,7 @@ use core::fmt;
 mod apply;
 mod bands;
 mod chip;
+mod convolve;
 mod destripe;
 mod judge;
 mod kernels;

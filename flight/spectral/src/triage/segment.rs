@@ -80,10 +80,13 @@ impl<'a, R: ReadAt + Sync> Search<'a, R> {
     pub(super) fn new(cube: &'a Cube<R>, target: &Target, params: &'a Params) -> Result<Self, TriageError> {
         let header = cube.header();
         let known = |value: f64| (value > 0.0).then_some(value);
-        let mut window = bands::window(header, target, params.min_bands);
-        if let Some(all) = window.take() {
-            window = all.clone().without(&full_bands(cube, &all.bands)?, params.min_bands);
-        }
+        let window = match bands::window(header, target, params.min_bands) {
+            Some(all) => {
+                let full = full_bands(cube, &all.bands)?;
+                all.without(&full, params.min_bands)
+            }
+            None => None,
+        };
         Ok(Self {
             cube,
             params,
@@ -171,7 +174,7 @@ impl<'a, R: ReadAt + Sync> Search<'a, R> {
         let found = survey(cube, looked_at, first, count)?;
         found.apply(&mut lines);
         let hidden = |at: usize| mask.get(at).is_some_and(|f| *f != 0);
-        let dark = dark_below(&lines, looked_at.len(), (first, count), &hidden, params)?;
+        let dark = dark_below(&lines, (first, count), &hidden, params)?;
         let statistics = gather(&lines, (first, count), dark, mask, params)?;
         self.counts.take(&statistics, count, found.dead_share);
         let Some(window) = &self.window else { return Ok(Err(Flag::NoGasWindow)) };

@@ -6,7 +6,8 @@
 //! by its own scatter (clutter is correlated between neighbours). Single enhancements count no more than
 //! [`Params::clip_score`] σ: a pixel of odd ground is no plume, however odd; a plume has neighbours.
 
-use super::apply::{Answer, convolve};
+use super::apply::Answer;
+use super::convolve::convolve;
 use super::params::Params;
 use super::response::Response;
 use crate::numeric::{f32_of, median_and_sigma, quantile};
@@ -190,17 +191,16 @@ fn score(alpha: &[f32], sigma: &[f32], samples: usize, params: &Params) -> Optio
 
 /// Median and robust standard deviation over the measured pixels.
 fn middle_of(map: &[f32], sigma: &[f32]) -> Option<(f32, f32)> {
-    let step = map.len().div_ceil(MOST_VALUES).max(1);
-    // Prime to the usual numbers of samples: no column is left out.
-    let step = if step > 1 { step | 1 } else { 1 };
-    let measured = map.iter().zip(sigma).step_by(step).filter(|(_, s)| **s > 0.0);
+    let measured = thinned(map, sigma).filter(|(_, s)| **s > 0.0);
     let mut values: Vec<f32> = measured.map(|(m, _)| *m).collect();
     median_and_sigma(&mut values).filter(|(_, sigma)| *sigma > 0.0)
 }
 
-fn thinned<'a>(values: &'a [f32], mask: &'a [u8]) -> impl Iterator<Item = (&'a f32, &'a u8)> {
-    let step = values.len().div_ceil(MOST_VALUES).max(1);
-    values.iter().zip(mask).step_by(if step > 1 { step | 1 } else { 1 })
+/// Some of the pixels of two maps, evenly spread, at most [`MOST_VALUES`].
+fn thinned<'a, T>(values: &'a [f32], beside: &'a [T]) -> impl Iterator<Item = (&'a f32, &'a T)> {
+    // Odd, and so prime to the usual numbers of samples: no column is left out.
+    let step = values.len().div_ceil(MOST_VALUES).max(1) | 1;
+    values.iter().zip(beside).step_by(step)
 }
 
 /// One half of a Gaussian of standard deviation `width`, its middle first; all of it adds up to 1.

@@ -71,7 +71,7 @@ fn gcd(a: usize, b: usize) -> usize {
 }
 
 /// Gathers the statistics of `count` lines from `first` and adds to `mask`, which holds their clouds already, what else
-/// hides the ground. `window` is the number of bands read.
+/// hides the ground.
 pub(super) fn gather<R: ReadAt + Sync>(
     lines: &Lines<'_, R>,
     (first, count): (usize, usize),
@@ -110,7 +110,7 @@ fn share<R: ReadAt>(
     dark_below: f32,
     lattice: Lattice,
 ) -> Result<Share, TriageError> {
-    let (samples, bands) = (lines.samples, lines.bands.len());
+    let samples = lines.samples;
     let mut share = Share {
         flags: Vec::with_capacity(hidden.len()),
         counts: vec![0.0; samples],
@@ -125,7 +125,7 @@ fn share<R: ReadAt>(
         let rows = part.values.chunks_exact(lines.line_len()).zip(part.flags.chunks_exact(samples));
         for (at, (line, flags)) in (part.first - first..).zip(rows) {
             let from = share.flags.len();
-            let signal = signal(line, samples, bands);
+            let signal = signal(line, samples);
             let hidden = hidden.get(from..from + samples).unwrap_or_default();
             for (((flag, signal), hidden), clear) in flags.iter().zip(signal).zip(hidden).zip(&mut clear) {
                 let dark = if signal <= dark_below { pixel::DARK } else { 0 };

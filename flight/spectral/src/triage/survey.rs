@@ -142,11 +142,10 @@ pub(super) fn full_bands<R: ReadAt>(cube: &Cube<R>, bands: &[usize]) -> Result<V
     Ok(counts.into_iter().map(|count| count as f64 > FEW * seen as f64).collect())
 }
 
-/// The signal below which a pixel is dark: a share of the median of some lines' mean signal over `window` bands (the
-/// first of those read), clear pixels alone.
+/// The signal below which a pixel is dark: a share of the median of some lines' mean signal over the bands
+/// read, clear pixels alone.
 pub(super) fn dark_below<R: ReadAt>(
     lines: &Lines<'_, R>,
-    window: usize,
     (first, count): (usize, usize),
     hidden: &dyn Fn(usize) -> bool,
     params: &Params,
@@ -156,7 +155,7 @@ pub(super) fn dark_below<R: ReadAt>(
     let samples = lines.samples;
     for at in (first..first + count).step_by(step) {
         lines.each(at, 1, |part| {
-            let signal = signal(part.values, samples, window);
+            let signal = signal(part.values, samples);
             let clear = signal.iter().zip(part.flags).enumerate();
             signals.extend(
                 clear
@@ -169,12 +168,13 @@ pub(super) fn dark_below<R: ReadAt>(
 }
 
 /// Sum of some of the window's bands for each pixel of a line.
-pub(super) fn signal(line: &[f32], samples: usize, window: usize) -> Vec<f32> {
+pub(super) fn signal(line: &[f32], samples: usize) -> Vec<f32> {
     /// Bands that are added up.
     const BANDS: usize = 8;
     let mut sums = vec![0.0_f32; samples];
-    let step = (window / BANDS).max(1);
-    for row in line.chunks_exact(samples).take(window).step_by(step) {
+    let rows = line.chunks_exact(samples);
+    let step = (rows.len() / BANDS).max(1);
+    for row in rows.step_by(step) {
         for (sum, value) in sums.iter_mut().zip(row) {
             *sum += value;
         }
