@@ -32,6 +32,7 @@ pub use calibration::{Calibration, ReliabilityBin};
 pub use features::{Feature, of as features_of};
 pub use fit::{Fit, Validation, fit};
 pub use matching::{Candidate, Judgement, OVERLAP, PlumeOutcome};
+pub(crate) use pixels::average_precision;
 pub use pixels::{CurvePoint, Noise};
 pub use score::{AlarmPoint, Operating, Share};
 pub use strength::{BinScore, StrengthBin};

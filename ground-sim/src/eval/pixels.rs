@@ -54,7 +54,7 @@ pub(super) fn curve(levels: impl Iterator<Item = (f64, Count)> + Clone) -> Optio
 }
 
 /// Exact average precision of scored things; a NaN is below everything. `None` without anything to find.
-pub(super) fn average_precision(scored: &mut [(f32, bool)]) -> Option<f64> {
+pub(crate) fn average_precision(scored: &mut [(f32, bool)]) -> Option<f64> {
     for (score, _) in scored.iter_mut() {
         // −0 and 0 are one score.
         *score = if score.is_nan() { f32::NEG_INFINITY } else { *score + 0.0 };

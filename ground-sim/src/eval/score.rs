@@ -28,7 +28,7 @@ impl Share {
     /// `count` of `of`.
     ///
     /// Interval: E. B. Wilson (1927), Probable inference, J. Am. Stat. Assoc. 22: good also for few and for none.
-    pub(super) fn new(count: u64, of: u64) -> Self {
+    pub(crate) fn new(count: u64, of: u64) -> Self {
         let (n, z2) = (of as f64, Z95 * Z95);
         let p = if of == 0 { 0.0 } else { count as f64 / n };
         let middle = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);

@@ -1,20 +1,12 @@
 //! Figures of merit of a detector, exact, with ties taken as ties. Pure numbers: nothing here knows a frame or a peer.
 
+use crate::eval::Share;
+
 /// Average precision: Σ (Rᵢ − Rᵢ₋₁) Pᵢ over the distinct scores from the highest, with precision P and recall R of all
 /// that scores at least as much; scikit-learn's `average_precision_score`. `None`: nothing is true, or a score is NaN.
 pub fn average_precision(scored: &[(f32, bool)]) -> Option<f64> {
-    let groups = groups(scored)?;
-    let truths: usize = groups.iter().map(|g| g.truths).sum();
-    if truths == 0 {
-        return None;
-    }
-    let (mut found, mut taken, mut sum) = (0, 0, 0.0);
-    for group in &groups {
-        found += group.truths;
-        taken += group.count;
-        sum += group.truths as f64 * found as f64 / taken as f64;
-    }
-    Some(sum / truths as f64)
+    let unranked = scored.iter().any(|(score, _)| score.is_nan());
+    if unranked { None } else { crate::eval::average_precision(&mut scored.to_vec()) }
 }
 
 /// Area under the receiver operating characteristic: the probability that something true scores more than something
@@ -100,17 +92,9 @@ pub fn reliability(said: &[(f32, bool)]) -> Vec<Bin> {
     bins
 }
 
-/// Wilson's interval for a share, 95 %: `hits` of `count`. (Wilson 1927, doi:10.1080/01621459.1927.10502953.)
+/// Wilson's interval for a share, 95 %: `hits` of `count`.
 pub fn interval(hits: usize, count: usize) -> [f64; 2] {
-    /// Normal quantile of 97.5 %.
-    const Z: f64 = 1.959_964;
-    if count == 0 {
-        return [0.0, 1.0];
-    }
-    let (n, share) = (count as f64, hits as f64 / count as f64);
-    let middle = share + Z * Z / (2.0 * n);
-    let half = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
-    [-half, half].map(|off| ((middle + off) / (1.0 + Z * Z / n)).clamp(0.0, 1.0))
+    Share::new(hits as u64, count as u64).interval_95
 }
 
 /// A quantile, linearly between the sorted values; `None`: there are none, or one is NaN.
