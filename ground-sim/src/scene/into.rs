@@ -9,8 +9,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use passband_spectral::cube::Cube;
 use passband_spectral::envi::{ByteOrder, DataType, Header, Interleave};
 
+use super::fields::index_of;
 use super::gas::Growth;
 use super::params::SceneParams;
 use super::truth::{Truth, mask};
@@ -24,7 +26,7 @@ const MAX_BYTES: u64 = 8 << 30;
 pub struct Inserted {
     /// Methane column of each pixel, ppm·m, line by line.
     pub truth_ppm_m: Vec<f32>,
-    /// The bits of [`mod@mask`]: bad where the cube has no data; clouds are not known.
+    /// The bits of [`mod@mask`]: bad where the cube has no data, water where it is as dark as water; clouds are not known.
     pub mask: Vec<u8>,
     /// The record; what is not known of a foreign cube is left at the parameters' defaults.
     pub truth: Truth,
@@ -48,14 +50,14 @@ pub fn insert(header: &Header, data: &mut [u8], params: &SceneParams) -> Result<
     ensure!(expected == actual as u64, "the header describes {expected} bytes of data, there are {actual}");
     let growths = growths(header)?;
     let plumes = Plumes::new(&params);
-    let mut flags = vec![0_u8; params.pixels()];
+    let mut flags = water(header, data)?;
     for (at, column) in plumes.gas() {
         let mut some = false;
         for (band, growth) in &growths {
             some |= dim(header, data, at, *band, growth.transmittance(&column));
         }
         if !some {
-            flags[at] = mask::BAD;
+            flags[at] |= mask::BAD;
         }
     }
     let truth = Truth { bands: header.bands, noise_model: None, ..plumes.record(&params, &flags, &[]) };
@@ -102,6 +104,34 @@ pub fn insert_file(
     write::place(out, &format!("{name}.{ending}"), &data).with_context(written)?;
     write::place(out, &format!("{name}.hdr"), text.as_bytes()).with_context(written)?;
     Ok(inserted)
+}
+
+/// Flags the pixels that are as dark as water where methane lets all light through: no detector can tell gas there.
+fn water(header: &Header, data: &[u8]) -> Result<Vec<u8>> {
+    /// Between the gas and the water vapour, nm.
+    const CLEAR_NM: core::ops::Range<f64> = 2080.0..2200.0;
+    /// Water has less than this share of the light of bright ground: it reflects less than 1 %, ground 2 % or more.
+    const DARK: f32 = 0.08;
+    /// The share of the pixels that bright ground is brighter than.
+    const BRIGHT: f64 = 0.8;
+    let bands = header.wavelengths_nm.iter().flatten().enumerate();
+    let bands: Vec<usize> = bands.filter(|(_, nm)| CLEAR_NM.contains(*nm)).map(|(band, _)| band).collect();
+    let pixels = header.samples * header.lines;
+    if bands.is_empty() {
+        return Ok(vec![0; pixels]);
+    }
+    let cube = Cube::new(header.clone(), data)?;
+    let (mut light, mut values) = (Vec::with_capacity(pixels), Vec::new());
+    for line in 0..header.lines {
+        cube.lines_f32(line, 1, &bands, &mut values)?;
+        let sum = |sample: usize| values.iter().skip(sample).step_by(header.samples).sum::<f32>();
+        light.extend((0..header.samples).map(sum));
+    }
+    let mut known: Vec<f32> = light.iter().copied().filter(|l| l.is_finite()).collect();
+    known.sort_unstable_by(f32::total_cmp);
+    let Some(bright) = known.get(index_of(known.len() as f64 * BRIGHT)) else { return Ok(vec![0; pixels]) };
+    let flag = |light: &f32| if *light < bright * DARK { mask::WATER } else { 0 };
+    Ok(light.iter().map(flag).collect())
 }
 
 /// The bands that see the gas.
@@ -244,6 +274,17 @@ mod tests {
             }
         }
         assert!(bright > 100_000, "{bright}");
+    }
+
+    #[test]
+    fn ground_as_dark_as_water_is_flagged_as_such() {
+        let mut header = Header::new(4, 3, 2, DataType::F32);
+        header.wavelengths_nm = Some(vec![2150.0, 2300.0]);
+        let value = |at: usize| if at % 4 == 1 && at % 8 < 4 { 0.005_f32 } else { 0.3 };
+        let data: Vec<u8> = (0..24).flat_map(|at| value(at).to_le_bytes()).collect();
+        assert_eq!(water(&header, &data).unwrap(), [0, 4, 0, 0].repeat(3));
+        header.wavelengths_nm = Some(vec![2250.0, 2300.0]);
+        assert_eq!(water(&header, &data).unwrap(), [0; 12], "no band to tell it from");
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub mod mask {
     pub const CLOUD: u8 = 1;
     /// Less than half of the direct sun, by a cloud's shadow.
     pub const SHADOW: u8 = 2;
-    /// Water.
+    /// Water; in a cube that plumes were put into, ground as dark as water at 2.1 µm.
     pub const WATER: u8 = 4;
     /// A dropped line, or a column with a fifth of its bands dead.
     pub const BAD: u8 = 8;

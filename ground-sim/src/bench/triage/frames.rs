@@ -59,10 +59,10 @@ impl Frame {
         self.header.samples
     }
 
-    /// The pixels that count: those without cloud over them whose samples were not lost. The truth says so, not a
-    /// detector, so that it is the same for all.
+    /// The pixels that count: land without cloud over it whose samples were not lost. The truth says so, not a detector, so
+    /// that it is the same for all.
     pub(super) fn usable(&self) -> Vec<bool> {
-        self.mask.iter().map(|m| m & (mask::CLOUD | mask::BAD) == 0).collect()
+        self.mask.iter().map(|m| m & (mask::CLOUD | mask::BAD | mask::WATER) == 0).collect()
     }
 
     /// The pixels whose samples were not lost, clouds among them.
@@ -192,7 +192,9 @@ mod tests {
         let one = frame("one".into(), &params).unwrap();
         assert_eq!(one, frame("one".into(), &params).unwrap());
         assert_eq!((one.samples(), one.truth.plumes.len(), one.truth.split), (40, 1, Split::HeldOut));
-        assert!(one.gas(200.0).iter().any(|g| *g) && one.usable().iter().all(|u| *u));
+        let water: Vec<bool> = one.mask.iter().map(|m| m & mask::WATER != 0).collect();
+        assert!(one.gas(200.0).iter().any(|g| *g) && water.iter().any(|w| *w) && !water.iter().all(|w| *w));
+        assert!(one.usable().iter().zip(&water).all(|(usable, water)| usable != water));
         let near = |wanted: f64| {
             let nm = one.header.wavelengths_nm.as_ref().unwrap();
             nm.iter().filter(|nm| (*nm - wanted).abs() < 6.0).count()
@@ -203,8 +205,11 @@ mod tests {
         );
         let faulty = SceneParams { cloud_fraction: 0.5, ..params };
         let cloudy = frame("two".into(), &faulty).unwrap();
-        let hidden = cloudy.usable().iter().filter(|u| !**u).count();
+        let cloud: Vec<bool> = cloudy.mask.iter().map(|m| m & mask::CLOUD != 0).collect();
+        let hidden = cloud.iter().filter(|c| **c).count();
         assert!((600..840).contains(&hidden), "{hidden} of 1440");
+        let counts = cloudy.usable();
+        assert!(counts.iter().zip(water.iter().zip(&cloud)).all(|(u, (w, c))| *u != (*w || *c)));
         assert_eq!(cloudy.truth_ppm_m, one.truth_ppm_m, "the plume is the same");
     }
 
