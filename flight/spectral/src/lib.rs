@@ -3,8 +3,8 @@
 //!
 //! Pure compute. This crate never opens a file or a socket, never reads a clock or a random number, never starts a
 //! thread and knows nothing of bundles, queues or links: bytes come in through [`cube::ReadAt`], results go out as
-//! values. The same input gives the same bytes on every target: no fused multiply-add, reductions in a fixed order,
-//! transcendental functions from `libm`.
+//! values. The same input gives the same bytes on every target: fused multiply-add where it is asked for and nowhere else,
+//! reductions in a fixed order, transcendental functions from `libm`.
 //!
 //! The path of a frame: [`envi::Header::parse`] → [`cube::Cube::new`] → [`triage::triage`] →
 //! [`quicklook::quicklook_png`].

@@ -206,7 +206,8 @@ pub(super) fn verdict(
         let reason = format!("{} of it is bad data", percent(quality.bad_fraction));
         return (Class::DiscardCandidate, probability, reason);
     }
-    if quality.cloud_fraction > params.discard_cloud {
+    // In the gaps of clouds little is known of the ground, and so a probability is worth less.
+    if quality.cloud_fraction > params.discard_cloud && probability < params.discard_probability {
         let reason = format!("{} of it is cloud", percent(quality.cloud_fraction));
         return (Class::DiscardCandidate, probability, reason);
     }
@@ -301,7 +302,8 @@ mod tests {
         };
         assert_eq!(of(0.99, &cloudy).0, Class::Alert);
         assert_eq!(of(0.5, &cloudy).0, Class::Suspect);
-        assert_eq!(of(0.1, &cloudy).0, Class::DiscardCandidate);
+        assert_eq!(of(0.3, &cloudy).0, Class::Routine);
+        assert_eq!(of(0.06, &cloudy).0, Class::DiscardCandidate);
         let (class, probability, reason) = of(0.01, &Quality::default());
         assert_eq!((class, probability.to_bits()), (Class::Routine, 0.01_f32.to_bits()));
         assert!(reason.contains("strongest candidate"), "{reason}");

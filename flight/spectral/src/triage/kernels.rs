@@ -1,9 +1,10 @@
 //! The inner loops: sums, inner products and the covariance, in `f32` lanes.
 //!
 //! Every result is the same on every machine and with every width of vectors: the number of lanes and the order of all
-//! additions are fixed here, products are rounded before they are added (no fused multiply-add), and lanes are flushed
-//! to `f64` before `f32` runs out of digits. On x86-64 the same code is compiled once more for AVX2 and chosen at run
-//! time; aarch64 has its vectors in the baseline.
+//! additions are fixed here, a product and its sum are rounded once (a fused multiply-add everywhere, IEEE 754-2019
+//! section 5.4.1), and lanes are flushed to `f64` before `f32` runs out of digits. aarch64 has vectors and fused
+//! multiply-add in the baseline. On x86-64 the same code is compiled once more for AVX2 and FMA and chosen at run time;
+//! processors without them (before 2013) get the same bits, much more slowly, from a library's function.
 #![expect(clippy::inline_always, reason = "only what is inlined is compiled for the caller's vectors")]
 
 /// Lanes of an inner product.
@@ -50,69 +51,58 @@ pub(super) fn add_pairs(out: &mut [f32], pairs: &[[&[f32]; 2]], factors: &[f32])
 }
 
 #[inline(always)]
-#[expect(clippy::many_single_char_names, reason = "rows and columns of a block, as in the function below")]
 fn add_products_body(tile: &[f32], bands: usize, out: &mut [f64]) {
-    let rows = || tile.as_chunks::<TILE>().0;
-    let blocks = (0..bands).step_by(BLOCK_ROWS);
-    for first in blocks {
-        let row = |nth: usize| rows().get((first + nth).min(bands - 1));
-        let (Some(a), Some(b), Some(c)) = (row(0), row(1), row(2)) else { return };
-        for column in (0..=(first + BLOCK_ROWS - 1).min(bands - 1)).step_by(BLOCK_COLUMNS) {
-            let other = |nth: usize| rows().get((column + nth).min(bands - 1));
-            let (Some(p), Some(q), Some(r), Some(s)) = (other(0), other(1), other(2), other(3)) else {
-                return;
-            };
-            let products = block_products([a, b, c], [p, q, r, s]);
-            for (i, products) in (first..bands).zip(products) {
-                for (j, product) in (column..=i).zip(products) {
-                    if let Some(sum) = out.get_mut(i * bands + j) {
-                        *sum += product;
-                    }
+    let (rows, _) = tile.as_chunks::<TILE>();
+    for first in (0..bands).step_by(BLOCK_ROWS) {
+        let Some(left) = block::<BLOCK_ROWS>(rows, first, bands) else { return };
+        for column in (0..(first + BLOCK_ROWS).min(bands)).step_by(BLOCK_COLUMNS) {
+            let Some(right) = block::<BLOCK_COLUMNS>(rows, column, bands) else { return };
+            for (j, products) in (column..).zip(block_products(left, right)) {
+                for (i, product) in (first..bands).zip(products).filter(|(i, _)| *i >= j) {
+                    out.get_mut(i * bands + j).into_iter().for_each(|sum| *sum += product);
                 }
             }
         }
     }
 }
 
-/// All inner products between three rows and four: twelve sums that never leave the registers.
+/// `N` rows of a tile from one on; the last takes the place of those that are not there.
 #[inline(always)]
-#[expect(
-    clippy::many_single_char_names,
-    reason = "a, b, c are the rows, p, q, r, s the columns: their products are ap, aq, …"
-)]
-fn block_products(
-    rows: [&[f32; TILE]; BLOCK_ROWS],
-    columns: [&[f32; TILE]; BLOCK_COLUMNS],
-) -> [[f64; BLOCK_COLUMNS]; BLOCK_ROWS] {
-    let [a, b, c] = rows.map(|row| row.as_chunks::<LANES>().0);
-    let [p, q, r, s] = columns.map(|column| column.as_chunks::<LANES>().0);
-    let zero = [0.0_f32; LANES];
-    let (mut ap, mut aq, mut ar, mut as_) = (zero, zero, zero, zero);
-    let (mut bp, mut bq, mut br, mut bs) = (zero, zero, zero, zero);
-    let (mut cp, mut cq, mut cr, mut cs) = (zero, zero, zero, zero);
-    for ((((((a, b), c), p), q), r), s) in a.iter().zip(b).zip(c).zip(p).zip(q).zip(r).zip(s) {
-        add_lanes(&mut ap, a, p);
-        add_lanes(&mut aq, a, q);
-        add_lanes(&mut ar, a, r);
-        add_lanes(&mut as_, a, s);
-        add_lanes(&mut bp, b, p);
-        add_lanes(&mut bq, b, q);
-        add_lanes(&mut br, b, r);
-        add_lanes(&mut bs, b, s);
-        add_lanes(&mut cp, c, p);
-        add_lanes(&mut cq, c, q);
-        add_lanes(&mut cr, c, r);
-        add_lanes(&mut cs, c, s);
-    }
-    [[ap, aq, ar, as_], [bp, bq, br, bs], [cp, cq, cr, cs]]
-        .map(|row| row.map(|lanes| lanes.iter().fold(0.0, |sum, lane| sum + f64::from(*lane))))
+fn block<const N: usize>(rows: &[[f32; TILE]], first: usize, bands: usize) -> Option<[&[f32; TILE]; N]> {
+    let last = rows.get(bands - 1)?;
+    Some(core::array::from_fn(|nth| rows.get((first + nth).min(bands - 1)).unwrap_or(last)))
 }
 
+/// All inner products between some rows and some columns, column by column: sums that never leave the registers.
 #[inline(always)]
-fn add_lanes(sums: &mut [f32; LANES], x: &[f32; LANES], y: &[f32; LANES]) {
-    for ((sum, x), y) in sums.iter_mut().zip(x).zip(y) {
-        *sum += x * y;
+fn block_products<const R: usize, const C: usize>(
+    rows: [&[f32; TILE]; R],
+    columns: [&[f32; TILE]; C],
+) -> [[f64; R]; C] {
+    let rows = rows.map(|row| row.as_chunks::<LANES>().0);
+    let columns = columns.map(|row| row.as_chunks::<LANES>().0);
+    let mut sums = [[[0.0_f32; LANES]; R]; C];
+    for at in 0..TILE / LANES {
+        let lanes = |row: &[[f32; LANES]]| row.get(at).copied().unwrap_or_default();
+        let x = rows.map(lanes);
+        for (sums, column) in sums.iter_mut().zip(&columns) {
+            // One column at a time: with all of them in registers there would be no room for the sums.
+            let y = lanes(column);
+            for (sums, x) in sums.iter_mut().zip(&x) {
+                for ((sum, x), y) in sums.iter_mut().zip(x).zip(&y) {
+                    *sum = x.mul_add(*y, *sum);
+                }
+            }
+        }
     }
+    sums.map(|column| column.map(sum_of))
+}
+
+/// The sum of the lanes, in pairs: no long chain of additions.
+#[inline(always)]
+fn sum_of(lanes: [f32; LANES]) -> f64 {
+    let [l0, l1, l2, l3, l4, l5, l6, l7] = lanes.map(f64::from);
+    ((l0 + l4) + (l2 + l6)) + ((l1 + l5) + (l3 + l7))
 }
 
 #[inline(always)]
@@ -149,7 +139,7 @@ fn add_where_body(sums: &mut [f32], values: &[f32], weights: &[f32]) {
 #[inline(always)]
 fn add_weighted_body(out: &mut [f32], values: &[f32], weights: &[f32]) {
     for ((out, value), weight) in out.iter_mut().zip(values).zip(weights) {
-        *out += value * weight;
+        *out = value.mul_add(*weight, *out);
     }
 }
 
@@ -165,7 +155,7 @@ fn add_pairs_body(out: &mut [f32], pairs: &[[&[f32]; 2]], factors: &[f32]) {
             let part = |row: &'_ [f32]| row.get(at..).and_then(|r| r.first_chunk::<WIDTH>()).copied();
             let (Some(a), Some(b)) = (part(a), part(b)) else { return };
             for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-                *sum += factor * if nth == 0 { a } else { a + b };
+                *sum = factor.mul_add(if nth == 0 { a } else { a + b }, *sum);
             }
         }
         *chunk = sums;
@@ -175,26 +165,26 @@ fn add_pairs_body(out: &mut [f32], pairs: &[[&[f32]; 2]], factors: &[f32]) {
         let mut sum = 0.0;
         for (nth, ([a, b], factor)) in pairs.iter().zip(factors).enumerate() {
             let (Some(a), Some(b)) = (a.get(at), b.get(at)) else { return };
-            sum += factor * if nth == 0 { *a } else { a + b };
+            sum = factor.mul_add(if nth == 0 { *a } else { a + b }, sum);
         }
         *out = sum;
     }
 }
 
 /// Chooses the version for this machine's vectors. The only `unsafe` of the crate: calls of functions compiled for
-/// AVX2, each behind the test that the processor has it.
+/// AVX2 and FMA, each behind the test that the processor has them.
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "functions with target features are unsafe to call; see the module's words")]
 mod wide {
     macro_rules! choose {
         ($($name:ident => $body:ident($($argument:ident: $kind:ty),*);)*) => {
             $(pub(super) fn $name($($argument: $kind),*) {
-                #[target_feature(enable = "avx2")]
+                #[target_feature(enable = "avx2,fma")]
                 fn with_avx2($($argument: $kind),*) {
                     super::$body($($argument),*);
                 }
-                if std::is_x86_feature_detected!("avx2") {
-                    // SAFETY: the processor has AVX2, which is all that the function is compiled for.
+                if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+                    // SAFETY: the processor has AVX2 and FMA, which is all that the function is compiled for.
                     unsafe { with_avx2($($argument),*) }
                 } else {
                     super::$body($($argument),*);

@@ -77,11 +77,12 @@ table! {
         /// Apparent reflectance at 1.38 µm above which there is cirrus: water vapour hides all that lies below it.
         cirrus_reflectance: f32 = 0.03, 0.0, 10.0;
         /// Pixels by which cloud is grown.
-        cloud_margin: usize = 2, 0, 64;
+        cloud_margin: usize = 1, 0, 64;
         /// Cosine of the sun's zenith angle where the header gives no sun elevation.
         sun_cosine: f32 = 0.75, 0.01, 1.0;
-        /// A pixel is dark when its mean signal in the windows is less than this share of the segment's median.
-        dark_share: f32 = 0.12, 0.0, 1.0;
+        /// A pixel is dark when its mean signal in the windows is less than this share of what four fifths of the segment's
+        /// clear pixels stay below.
+        dark_share: f32 = 0.2, 0.0, 1.0;
         /// Columns over which a detector's gain is compared with that of its neighbours.
         destripe_columns: usize = 31, 1, 4096;
         /// Columns over which a column's median enhancement is compared with that of its neighbours.
@@ -93,7 +94,7 @@ table! {
         /// Classes of brightness in which the enhancement's scatter is measured.
         brightness_classes: usize = 8, 1, 256;
         /// Least and greatest enhancement of a pixel that counts for the score, standard deviations.
-        clip_score: [f32; 2] = [-4.0, 6.0], -100.0, 100.0;
+        clip_score: [f32; 2] = [-4.0, 4.0], -100.0, 100.0;
         /// Standard deviations of the neighbourhoods that the score looks at, pixels.
         score_widths: [f32; 4] = [1.2, 2.2, 4.5, 8.0], 0.3, 32.0;
         /// The share of each in the score.
@@ -116,6 +117,8 @@ table! {
         suspect_probability: f32 = 0.4, 0.0, 1.0;
         /// A frame with more cloud than this and no plume is a discard candidate.
         discard_cloud: f32 = 0.7, 0.0, 1.0;
+        /// ... unless a candidate is at least this probable: in the gaps of clouds little is known of the ground.
+        discard_probability: f32 = 0.2, 0.0, 1.0;
         /// A frame with more bad pixels than this and no plume is a discard candidate.
         discard_bad: f32 = 0.5, 0.0, 1.0;
         /// A frame with more cloud than this is flagged cloudy.

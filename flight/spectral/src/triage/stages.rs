@@ -58,14 +58,11 @@ pub fn matched_filter<R: ReadAt + Sync>(
     Ok(Some(Filtered { bands: window.bands.len(), enhancement_ppm_m: alpha, sigma_ppm_m: sigma }))
 }
 
-/// The inner loop of the covariance: the sums of all products of two bands over all pixels, lower triangle,
-/// `bands × bands`. The values come in tiles of [`TILE`] pixels: tile by tile, in a tile band by band, in a band pixel by
-/// pixel; what does not fill a tile is left out.
-pub fn covariance(tiles: &[f32], bands: usize) -> Vec<f64> {
+/// The inner loop of the covariance: the sums of all products of two bands over the pixels of some tiles, lower triangle,
+/// `bands × bands`. A tile holds `bands` rows of [`TILE`] values.
+pub fn covariance<'a>(tiles: impl Iterator<Item = &'a [f32]>, bands: usize) -> Vec<f64> {
     let mut out = vec![0.0; bands.saturating_mul(bands)];
-    for tile in tiles.chunks_exact(bands.saturating_mul(TILE).max(1)) {
-        add_products(tile, bands, &mut out);
-    }
+    tiles.for_each(|tile| add_products(tile, bands, &mut out));
     out
 }
 
@@ -102,9 +99,9 @@ mod tests {
     }
 
     #[test]
-    fn the_covariance_is_of_every_whole_tile() {
-        let tiles = vec![2.0_f32; 3 * TILE * 5 + 7];
-        let sums = covariance(&tiles, 5);
+    fn the_covariance_is_of_every_tile() {
+        let tile = vec![2.0_f32; TILE * 5];
+        let sums = covariance([tile.as_slice(); 3].into_iter(), 5);
         assert!((sums[6] - 4.0 * 3.0 * TILE as f64).abs() < 1e-9 && sums[1].abs() < 1e-12, "{sums:?}");
     }
 }

@@ -142,14 +142,16 @@ pub(super) fn full_bands<R: ReadAt>(cube: &Cube<R>, bands: &[usize]) -> Result<V
     Ok(counts.into_iter().map(|count| count as f64 > FEW * seen as f64).collect())
 }
 
-/// The signal below which a pixel is dark: a share of the median of some lines' mean signal over the bands
-/// read, clear pixels alone.
+/// The signal below which a pixel is dark: a share of what most clear pixels of some lines stay below, over the bands read.
+/// Not of their median: beside clouds most of the ground may lie in shadow.
 pub(super) fn dark_below<R: ReadAt>(
     lines: &Lines<'_, R>,
     (first, count): (usize, usize),
     hidden: &dyn Fn(usize) -> bool,
     params: &Params,
 ) -> Result<f32, TriageError> {
+    /// Pixels that stay below.
+    const MOST: f64 = 0.8;
     let step = count.div_ceil(LINES).max(1);
     let mut signals = Vec::new();
     let samples = lines.samples;
@@ -164,7 +166,7 @@ pub(super) fn dark_below<R: ReadAt>(
             );
         })?;
     }
-    Ok(quantile(&mut signals, 0.5).map_or(0.0, |median| (median * params.dark_share).max(0.0)))
+    Ok(quantile(&mut signals, MOST).map_or(0.0, |bright| (bright * params.dark_share).max(0.0)))
 }
 
 /// Sum of some of the window's bands for each pixel of a line.
