@@ -49,6 +49,7 @@ mod spectrum;
 pub mod stages;
 mod statistics;
 mod survey;
+mod vectors;
 
 pub use maps::{MapLines, Maps, NoMaps, Sink};
 pub use params::{Features, Logistic, ParamError, ParamInfo, Params};
