@@ -27,7 +27,7 @@ pub struct ReliabilityBin {
 /// How true the probabilities are.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Calibration {
-    /// Candidates with a probability of 0.05 and more that are plumes or nothing.
+    /// Candidates probable enough to count (0.05 and more in a summary) that are plumes or nothing.
     pub candidates: u64,
     /// Expected calibration error: mean of |predicted − observed| over the bins, weighted with their candidates.
     pub ece: Option<f64>,
@@ -40,9 +40,10 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// Of probabilities and what came true, in any order that doesn't hang on the probabilities.
-    pub(super) fn of(called: &[(f64, bool)]) -> Self {
-        let mut called: Vec<(f64, bool)> = called.iter().filter(|(p, _)| *p >= LEAST).copied().collect();
+    /// Of probabilities, those of `least` and more, and what came true, in any order that doesn't hang on the
+    /// probabilities.
+    pub fn of(called: &[(f64, bool)], least: f64) -> Self {
+        let mut called: Vec<(f64, bool)> = called.iter().filter(|(p, _)| *p >= least).copied().collect();
         // Stable: equal probabilities stay in the order of frames and candidates.
         called.sort_by(|a, b| a.0.total_cmp(&b.0));
         let n = called.len();
@@ -99,7 +100,7 @@ mod tests {
         let mut called: Vec<(f64, bool)> = (0..20).map(|n| (0.2, n % 5 == 0)).collect();
         called.extend((0..20).map(|n| (0.9, n % 5 < 3)));
         called.push((0.01, true));
-        let found = Calibration::of(&called);
+        let found = Calibration::of(&called, LEAST);
         assert_eq!((found.candidates, found.bins.len()), (40, 10));
         // Bins of four: at 0.2 four of them hold one plume and one holds none; at 0.9 they hold 3, 3, 2, 2, 2.
         let by_hand = (4.0 * 0.05 + 0.2 + 2.0 * 0.15 + 3.0 * 0.4) / 10.0;
@@ -113,9 +114,9 @@ mod tests {
 
     #[test]
     fn few_and_none() {
-        let found = Calibration::of(&[(0.5, true), (1.0, true), (1.0, false)]);
+        let found = Calibration::of(&[(0.5, true), (1.0, true), (1.0, false)], LEAST);
         assert_eq!(found.bins.iter().map(|b| b.observed.of).sum::<u64>(), 3);
         assert!(found.log_loss.unwrap().is_finite());
-        assert_eq!(Calibration::of(&[]).ece, None);
+        assert_eq!(Calibration::of(&[], LEAST).ece, None);
     }
 }

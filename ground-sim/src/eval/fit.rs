@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use passband_spectral::triage::Params;
 use serde::Serialize;
 
-use super::calibration::Calibration;
+use super::calibration::{Calibration, LEAST};
 use super::matching::Judgement;
 use super::{Evaluation, FrameOutcome, features};
 
@@ -193,7 +193,7 @@ fn validate(samples: &[Sample], signs: &[f64], frames: &[FrameOutcome]) -> Optio
     let loss: f64 = samples.iter().zip(&called).map(|(s, (p, _))| loss_of(*p, s.is_plume)).sum();
     Some(Validation {
         folds,
-        ece: Calibration::of(&called).ece,
+        ece: Calibration::of(&called, LEAST).ece,
         log_loss: loss / samples.len() as f64,
         log_loss_of_counting: counted / samples.len() as f64,
     })

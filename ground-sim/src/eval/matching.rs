@@ -78,12 +78,12 @@ pub(super) fn judge(triage: &Triage, truth: &Truth) -> (Vec<Candidate>, Vec<Plum
     let mut candidates = Vec::new();
     for detection in &triage.report.detections {
         let tally = Tally::of_plume(pixels.get(&detection.label).copied(), truth, samples);
-        candidates.push(of_detection(detection, &tally, truth));
+        candidates.push(Candidate::new(Told::Detected(detection), &tally, truth));
         tallies.push(tally);
     }
     for rejection in &triage.report.rejections {
         let tally = Tally::of_box(rejection, truth, samples);
-        candidates.push(of_rejection(rejection, &tally, truth));
+        candidates.push(Candidate::new(Told::Rejected(rejection), &tally, truth));
         tallies.push(tally);
     }
     let plumes = truth.plumes.iter().enumerate().map(|(number, plume)| {
@@ -177,36 +177,38 @@ impl Tally {
     }
 }
 
-fn of_detection(d: &Detection, tally: &Tally, truth: &Truth) -> Candidate {
-    Candidate {
-        detection: Some(d.clone()),
-        reason: None,
-        probability: f64::from(d.probability),
-        snr: d.snr,
-        pixels: d.pixels,
-        bbox: d.bbox,
-        judgement: tally.judgement(truth),
-        plume: tally.main_plume(),
-        on_plume: tally.share(tally.on.values().sum()),
-        on_confuser: tally.share(tally.confuser),
-        features: features::of(&d.features),
+impl Candidate {
+    /// What the truth makes of `told`.
+    fn new(told: Told<'_>, tally: &Tally, truth: &Truth) -> Self {
+        let (probability, snr, pixels, bbox, features) = match told {
+            Told::Detected(d) => (d.probability, d.snr, d.pixels, d.bbox, &d.features),
+            Told::Rejected(r) => (r.probability, r.snr, r.pixels, r.bbox, &r.features),
+        };
+        let (detection, reason) = match told {
+            Told::Detected(d) => (Some(d.clone()), None),
+            Told::Rejected(r) => (None, Some(r.reason)),
+        };
+        Self {
+            detection,
+            reason,
+            probability: f64::from(probability),
+            snr,
+            pixels,
+            bbox,
+            judgement: tally.judgement(truth),
+            plume: tally.main_plume(),
+            on_plume: tally.share(tally.on.values().sum()),
+            on_confuser: tally.share(tally.confuser),
+            features: features::of(features),
+        }
     }
 }
 
-fn of_rejection(r: &Rejection, tally: &Tally, truth: &Truth) -> Candidate {
-    Candidate {
-        detection: None,
-        reason: Some(r.reason),
-        probability: f64::from(r.probability),
-        snr: r.snr,
-        pixels: r.pixels,
-        bbox: r.bbox,
-        judgement: tally.judgement(truth),
-        plume: tally.main_plume(),
-        on_plume: tally.share(tally.on.values().sum()),
-        on_confuser: tally.share(tally.confuser),
-        features: features::of(&r.features),
-    }
+/// What the detector says of a candidate.
+#[derive(Debug, Clone, Copy)]
+enum Told<'a> {
+    Detected(&'a Detection),
+    Rejected(&'a Rejection),
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use passband_spectral::triage::Params;
 use passband_spectral::triage::Report;
 use serde::Serialize;
 
-use super::calibration::{Calibration, called};
+use super::calibration::{Calibration, LEAST, called};
 use super::pixels::{Histogram, SLOPE_PPM_M, Slope};
 use super::score::{AlarmPoint, Operating, alarms, detection_curve, frame_ap};
 use super::strength::{Measure, StrengthBin, bins};
@@ -154,7 +154,7 @@ impl Evaluation {
             by_ppm_m: bins(Measure::Column),
             by_kg_h: bins(Measure::Rate),
             quantity: quantity(&frames),
-            calibration: Calibration::of(&called(&frames)),
+            calibration: Calibration::of(&called(&frames), LEAST),
             false_alarms: alarms(&frames),
             rejections: rejections(&frames),
             failures,

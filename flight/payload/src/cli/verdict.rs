@@ -81,17 +81,18 @@ fn plume(d: &Detection) -> String {
         "  plume {}: {} pixels at line {line:.0}, sample {sample:.0}; probability {:.2}",
         d.label, d.pixels, d.probability
     );
-    let estimate = |e: Option<Estimate>, unit: &str| {
-        e.map_or_else(String::new, |e| format!("; {:.0} ± {:.0} {unit}", e.value, e.sigma))
+    let estimate = |e: Option<Estimate>| e.map(|e| [e.value, e.sigma].map(f64::from));
+    let columns = [d.peak_ppm_m, d.mean_ppm_m].map(f64::from);
+    format!("{}{}", wrapped(&place, 4), amounts(columns, estimate(d.mass_kg), estimate(d.rate_kg_h)))
+}
+
+/// Greatest and mean column, ppm·m, mass and source rate with their standard deviations.
+fn amounts([peak, mean]: [f64; 2], mass_kg: Option<[f64; 2]>, rate_kg_h: Option<[f64; 2]>) -> String {
+    let estimate = |e: Option<[f64; 2]>, unit: &str| {
+        e.map_or_else(String::new, |[value, sigma]| format!("; {value:.0} ± {sigma:.0} {unit}"))
     };
-    let amount = format!(
-        "    peak {:.0}, mean {:.0} ppm·m{}{}",
-        d.peak_ppm_m,
-        d.mean_ppm_m,
-        estimate(d.mass_kg, "kg"),
-        estimate(d.rate_kg_h, "kg/h")
-    );
-    format!("{}{}", wrapped(&place, 4), wrapped(&amount, 4))
+    let (mass, rate) = (estimate(mass_kg, "kg"), estimate(rate_kg_h, "kg/h"));
+    wrapped(&format!("    peak {peak:.0}, mean {mean:.0} ppm·m{mass}{rate}"), 4)
 }
 
 fn record_text(document: &RecordDocument, bytes: usize) -> String {
@@ -146,18 +147,9 @@ fn record_plume(p: &RecordPlume) -> String {
         p.samples,
         f64::from(p.probability_permille) / 1000.0
     );
-    let estimate = |[value, sigma]: [u32; 2], unit: &str| match (value, sigma) {
-        (0, 0) => String::new(),
-        _ => format!("; {value} ± {sigma} {unit}"),
-    };
-    let amount = format!(
-        "    peak {}, mean {} ppm·m{}{}",
-        p.peak_ppm_m,
-        p.mean_ppm_m,
-        estimate(p.mass_kg, "kg"),
-        estimate(p.rate_kg_h, "kg/h")
-    );
-    format!("{}{}", wrapped(&place, 4), wrapped(&amount, 4))
+    let estimate = |e: [u32; 2]| (e != [0, 0]).then(|| e.map(f64::from));
+    let columns = [p.peak_ppm_m, p.mean_ppm_m].map(f64::from);
+    format!("{}{}", wrapped(&place, 4), amounts(columns, estimate(p.mass_kg), estimate(p.rate_kg_h)))
 }
 
 /// The table of parameters as a file that `--params` takes, with what each means and its range.

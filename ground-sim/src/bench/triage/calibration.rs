@@ -8,8 +8,8 @@ use passband_spectral::triage::Params;
 
 use super::ap::GAS_PPM_M;
 use super::frames::{Series, any_scene, frame};
-use super::metrics::{Bin, calibration_error, reliability};
 use super::{Bench, Op, Row, Sink, on_all_cores, ours};
+use crate::eval::Calibration;
 
 const ERROR: f64 = 0.05;
 /// Share of the frames that hold a plume.
@@ -28,15 +28,25 @@ pub(super) fn measure(bench: &Bench, sink: &mut Sink) -> Result<()> {
         let rejected = rejected.map(|r| (r.probability, ours::holds_gas(&r.bbox, frame.samples(), &gas)));
         Ok(detected.chain(rejected).collect::<Vec<_>>())
     })?;
-    let all: Vec<(f32, bool)> = said.into_iter().flatten().collect();
-    let least = Params::default().report_probability;
-    let reported: Vec<(f32, bool)> = all.iter().filter(|(p, _)| *p >= least).copied().collect();
-    let bin = |b: &Bin| format!("{:.3} → {:.3} ({})", b.said, b.was, b.count);
-    for (which, said) in [("candidates", &all), ("reported detections", &reported)] {
-        let trues = said.iter().filter(|(_, truth)| *truth).count();
-        let what = format!("expected calibration error of {} {which} in {frames} frames", said.len());
-        let row = Row::new("calibration", what, calibration_error(said), "1", Op::AtMost, ERROR);
-        let diagram: Vec<String> = reliability(said).iter().map(bin).collect();
+    let all: Vec<(f64, bool)> = said.into_iter().flatten().map(|(p, truth)| (f64::from(p), truth)).collect();
+    let reported = f64::from(Params::default().report_probability);
+    for (which, least) in [("candidates", 0.0), ("reported detections", reported)] {
+        let found = Calibration::of(&all, least);
+        let trues = all.iter().filter(|(p, truth)| *p >= least && *truth).count();
+        let what = format!("expected calibration error of {} {which} in {frames} frames", found.candidates);
+        let row = Row::new("calibration", what, found.ece, "1", Op::AtMost, ERROR);
+        let diagram: Vec<String> = found
+            .bins
+            .iter()
+            .map(|b| {
+                format!(
+                    "{:.3} → {:.3} ({})",
+                    b.predicted,
+                    b.observed.share.unwrap_or(f64::NAN),
+                    b.observed.of
+                )
+            })
+            .collect();
         sink(row.note(format!("{trues} are plumes; said → was (number): {}", diagram.join(", "))))?;
     }
     Ok(())

@@ -7,7 +7,7 @@ use plotters::element::{Circle, TriangleMarker};
 use plotters::series::LineSeries;
 use plotters::style::Color;
 
-use super::{BLUE, FAINT, FINER, GREY, INK, Key, ORANGE, figure, letters, picture, px, thick};
+use super::{BLUE, FAINT, FINER, GREY, INK, Key, ORANGE, figure, letters, picture, px, thick, unit_square};
 use crate::eval::pixels::CurvePoint;
 use crate::eval::score::Operating;
 use crate::eval::truth::PLUME_PPM_M;
@@ -45,21 +45,8 @@ pub(super) fn precision_recall(e: &Evaluation) -> Result<Vec<u8>> {
     ];
     let title = format!("Precision and recall, {} in {} frames", s.target, s.numbers.frames);
     picture(SIZE, &title, &legend, |area| {
-        let mut builder = ChartBuilder::on(area);
-        builder.margin(px(20)).margin_right(px(36)).x_label_area_size(px(56)).y_label_area_size(px(72));
-        let mut chart = builder.build_cartesian_2d(0.0..1.0, 0.0..1.0)?;
-        chart
-            .configure_mesh()
-            .light_line_style(super::WHITE)
-            .bold_line_style(FAINT)
-            .axis_style(INK)
-            .x_desc("Recall (share of the true that is found)")
-            .y_desc("Precision (share of the found that is true)")
-            .x_label_formatter(&|v| format!("{v:.1}"))
-            .y_label_formatter(&|v| format!("{v:.1}"))
-            .label_style(letters())
-            .axis_desc_style(letters())
-            .draw()?;
+        let recall = "Recall (share of the true that is found)";
+        let mut chart = unit_square(area, 72, recall, "Precision (share of the found that is true)")?;
         for (curve, color) in [(&e.pixel_curve, BLUE), (&e.detection_curve, ORANGE)] {
             chart.draw_series(LineSeries::new(thinned(curve), thick(color)))?;
         }

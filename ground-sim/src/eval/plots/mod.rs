@@ -9,9 +9,12 @@ mod reliability;
 
 use anyhow::{Result, anyhow};
 use plotters::backend::BitMapBackend;
+use plotters::chart::{ChartBuilder, ChartContext};
 use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
 use plotters::drawing::{DrawingArea, IntoDrawingArea};
 use plotters::element::{Circle, PathElement, Rectangle, Text, TriangleMarker};
+use plotters::prelude::Cartesian2d;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{
     Color, FontDesc, FontFamily, FontStyle, IntoTextStyle, RGBColor, ShapeStyle, TextStyle, WHITE,
@@ -49,6 +52,7 @@ const fn px(pixels: u32) -> i32 {
 }
 
 type Canvas<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+type Chart<'a, 'b> = ChartContext<'a, BitMapBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 /// All pictures, by file name.
 ///
@@ -61,6 +65,26 @@ pub(super) fn pictures(evaluation: &Evaluation) -> Result<Vec<(&'static str, Vec
         ("reliability.png", reliability::reliability(evaluation)?),
         ("false-alarms.png", charts::false_alarms(evaluation)?),
     ])
+}
+
+/// A chart from 0 to 1 both ways, with its axes; `room` for the labels of y.
+fn unit_square<'a, 'b>(area: &'a Canvas<'b>, room: u32, x: &str, y: &str) -> Result<Chart<'a, 'b>> {
+    let mut builder = ChartBuilder::on(area);
+    builder.margin(px(20)).margin_right(px(36)).x_label_area_size(px(56)).y_label_area_size(px(room));
+    let mut chart = builder.build_cartesian_2d(0.0..1.0, 0.0..1.0)?;
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .bold_line_style(FAINT)
+        .axis_style(INK)
+        .x_desc(x)
+        .y_desc(y)
+        .x_label_formatter(&|v| format!("{v:.1}"))
+        .y_label_formatter(&|v| format!("{v:.1}"))
+        .label_style(letters())
+        .axis_desc_style(letters())
+        .draw()?;
+    Ok(chart)
 }
 
 /// How an entry of the legend looks.

@@ -1,14 +1,12 @@
 //! Recall by the strength of the plume, with intervals.
 
 use anyhow::Result;
-use plotters::chart::{ChartBuilder, ChartContext};
-use plotters::coord::types::RangedCoordf64;
+use plotters::chart::ChartBuilder;
 use plotters::element::{Circle, PathElement, Text, TriangleMarker};
-use plotters::prelude::Cartesian2d;
 use plotters::style::Color;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::{BLUE, Canvas, FAINT, INK, Key, ORANGE, letters, picture, px, text_style, thick};
+use super::{BLUE, Canvas, Chart, FAINT, INK, Key, ORANGE, letters, picture, px, text_style, thick};
 use crate::eval::strength::StrengthBin;
 use crate::eval::{BinScore, Evaluation};
 
@@ -17,9 +15,6 @@ const SIZE: (u32, u32) = (1440, 720);
 const OFF: f64 = 0.12;
 /// Height of the room above the axis of 1, for the numbers of plumes.
 const HEAD: f64 = 0.12;
-
-type Chart<'a, 'b> =
-    ChartContext<'a, plotters::backend::BitMapBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 /// Recall by source rate and by greatest column.
 pub(super) fn recall(e: &Evaluation) -> Result<Vec<u8>> {

@@ -6,7 +6,9 @@ use plotters::element::{Circle, PathElement, Rectangle};
 use plotters::series::LineSeries;
 use plotters::style::Color;
 
-use super::{BLUE, Canvas, FAINT, FINER, GREY, INK, Key, ORANGE, figure, letters, picture, px, thick};
+use super::{
+    BLUE, Canvas, FAINT, FINER, GREY, INK, Key, ORANGE, figure, letters, picture, px, thick, unit_square,
+};
 use crate::eval::calibration::{LEAST, called};
 use crate::eval::{Calibration, Evaluation};
 
@@ -37,21 +39,8 @@ pub(super) fn reliability(e: &Evaluation) -> Result<Vec<u8>> {
 }
 
 fn diagram(area: &Canvas, c: &Calibration) -> Result<()> {
-    let mut builder = ChartBuilder::on(area);
-    builder.margin(px(20)).margin_right(px(36)).x_label_area_size(px(56)).y_label_area_size(px(84));
-    let mut chart = builder.build_cartesian_2d(0.0..1.0, 0.0..1.0)?;
-    chart
-        .configure_mesh()
-        .light_line_style(super::WHITE)
-        .bold_line_style(FAINT)
-        .axis_style(INK)
-        .x_desc("Probability that the detector gives (mean of a bin)")
-        .y_desc("Share of them that are plumes")
-        .x_label_formatter(&|v| format!("{v:.1}"))
-        .y_label_formatter(&|v| format!("{v:.1}"))
-        .label_style(letters())
-        .axis_desc_style(letters())
-        .draw()?;
+    let said = "Probability that the detector gives (mean of a bin)";
+    let mut chart = unit_square(area, 84, said, "Share of them that are plumes")?;
     chart.draw_series(LineSeries::new([(0.0, 0.0), (1.0, 1.0)], thick(GREY)))?;
     let bar = |b: &crate::eval::ReliabilityBin| {
         b.observed.share?;
