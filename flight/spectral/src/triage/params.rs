@@ -59,7 +59,7 @@ table! {
         /// Most pixels of a frame; larger ones are refused.
         max_pixels: usize = 1 << 28, 1, 1_u64 << 40;
         /// Pixels that are measured together, with statistics of their own; longer frames are cut into equal segments.
-        segment_pixels: usize = 1 << 20, 4096, 1 << 24;
+        segment_pixels: usize = 3 << 18, 4096, 1 << 24;
         /// Memory for the sample of spectra that covariances are taken from, bytes.
         sample_bytes: usize = 16 << 20, 1 << 16, 1 << 30;
         /// Most spectra in it: more make no better covariance.
