@@ -12,7 +12,7 @@ pub(super) fn columns(character: char) -> [u8; 5] {
     GLYPHS.iter().find(|(c, _)| *c == upper).map_or([0x7F, 0x41, 0x41, 0x41, 0x7F], |(_, columns)| *columns)
 }
 
-const GLYPHS: [(char, [u8; 5]); 56] = [
+const GLYPHS: [(char, [u8; 5]); 57] = [
     (' ', [0x00, 0x00, 0x00, 0x00, 0x00]),
     ('0', [0x3E, 0x51, 0x49, 0x45, 0x3E]),
     ('1', [0x00, 0x42, 0x7F, 0x40, 0x00]),
@@ -69,4 +69,21 @@ const GLYPHS: [(char, [u8; 5]); 56] = [
     ('?', [0x02, 0x01, 0x59, 0x09, 0x06]),
     ('#', [0x14, 0x7F, 0x14, 0x7F, 0x14]),
     ('·', [0x00, 0x18, 0x18, 0x00, 0x00]),
+    ('±', [0x44, 0x44, 0x5F, 0x44, 0x44]),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sign_of_a_verdict_has_a_letter() {
+        let verdict =
+            "CH4 plume of 69 pixels, peak 1559 ppm·m, 232 ± 98 kg/h, score 6.5, probability 0.94; 12 %";
+        let unknown: Vec<char> = verdict.chars().filter(|c| columns(*c) == columns('\u{7F}')).collect();
+        assert_eq!(unknown, []);
+        let distinct: std::collections::BTreeSet<[u8; 5]> =
+            GLYPHS.iter().map(|(_, columns)| *columns).collect();
+        assert_eq!(distinct.len(), GLYPHS.len(), "no two look alike");
+    }
+}
