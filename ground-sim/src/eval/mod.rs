@@ -191,7 +191,7 @@ fn median(values: &[f64]) -> Option<f64> {
 }
 
 /// A quantile, between the values on either side of it in proportion.
-fn quantile(values: &[f64], share: f64) -> Option<f64> {
+pub(crate) fn quantile(values: &[f64], share: f64) -> Option<f64> {
     let mut sorted: Vec<f64> = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let place = share * (sorted.len().checked_sub(1)? as f64);

@@ -18,9 +18,6 @@ const MOST_VALUES: usize = 1 << 16;
 const DARKEST: f32 = 0.02;
 /// A pixel that was not measured has a score when its neighbours know at least this share of what they usually do.
 const LEAST_SUPPORT: f32 = 0.03;
-/// Pixels of a greater score are no part of the ground's level: gas only adds, and most of a plume is faint. (Of noise alone
-/// this leaves out one pixel in fifteen, which lowers the level by some 4 % of a pixel's σ.)
-const LEVEL_SCORE: f32 = 1.5;
 /// Fewest pixels of a class of brightness.
 const CLASS_PIXELS: usize = 256;
 
@@ -56,7 +53,7 @@ pub(super) fn levels(
         let sigma = level_brightness(&mut alpha, &counts, &brightness, params.brightness_classes)?;
         let score = score(&alpha, &sigma, samples, params)?;
         for ((counts, score), flag) in counts.iter_mut().zip(&score).zip(mask) {
-            *counts = *flag == 0 && *score < LEVEL_SCORE;
+            *counts = *flag == 0 && *score < params.level_score;
         }
         result = Some((sigma, score));
     }

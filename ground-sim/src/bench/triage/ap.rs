@@ -1,7 +1,7 @@
 //! How well pixels are ranked: average precision of our score and of each peer's map on the same frames.
 //!
 //! A pixel is gas above 200 ppm·m. Every peer's map is smoothed (σ = 1.2 px) before it is ranked, so that nobody wins
-//! by smoothing. Pixels under cloud and lost samples count for nobody, by the truth; where a detector gives no number
+//! by smoothing. Pixels under cloud, water and lost samples count for nobody, by the truth; where a detector gives no number
 //! the pixel ranks last.
 
 use std::ffi::OsString;

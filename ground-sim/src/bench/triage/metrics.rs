@@ -16,16 +16,10 @@ pub fn interval(hits: usize, count: usize) -> [f64; 2] {
 
 /// A quantile, linearly between the sorted values; `None`: there are none, or one is NaN.
 pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
-    if values.is_empty() || values.iter().any(|v| v.is_nan()) {
+    if values.iter().any(|v| v.is_nan()) {
         return None;
     }
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = share.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the list")]
-    let below = at as usize;
-    let (low, high) = (sorted[below], sorted[(below + 1).min(sorted.len() - 1)]);
-    Some(low + (high - low) * (at - below as f64))
+    crate::eval::quantile(values, share.clamp(0.0, 1.0))
 }
 
 /// The mean; `None`: there is nothing.

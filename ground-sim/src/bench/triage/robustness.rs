@@ -69,7 +69,7 @@ type Pair = Option<[f64; 2]>;
 
 /// What a fault did to a frame, over some pixels of it.
 struct Pairs {
-    /// Over all pixels that count: neither under cloud nor lost.
+    /// Over all pixels that count: land, neither under cloud nor lost.
     usable: Pair,
     /// Over those of them that were measured both without the fault and with it.
     measured: Pair,
