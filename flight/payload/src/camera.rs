@@ -21,7 +21,7 @@ use passband_spectral::envi::MAX_HEADER_BYTES;
 /// Endings of data files, lower case.
 pub const DATA_ENDINGS: [&str; 7] = ["bil", "bip", "bsq", "img", "dat", "raw", "bin"];
 /// Longest name of a frame, bytes: its products' names are longer.
-pub const MAX_FRAME_NAME_BYTES: usize = 160;
+pub const MAX_FRAME_NAME_BYTES: usize = 150;
 
 /// A file that hasn't changed for so long isn't being written, ms: more than the grain of file times.
 const STEADY_MS: u64 = 20;
@@ -49,6 +49,16 @@ pub struct Entry {
     /// Its inode.
     pub inode: u64,
 }
+
+impl Entry {
+    /// Whether it is a folder.
+    pub fn is_folder(&self) -> bool {
+        self.kind == Kind::Other(FOLDER)
+    }
+}
+
+/// The kind of a folder, as [`Kind::Other`] says it.
+pub const FOLDER: &str = "a directory";
 
 /// The files of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,8 +9,11 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use passband_proto::datagram::{DEFAULT_SYMBOL_BYTES, MAX_BLOCK_SYMBOLS, MAX_SYMBOL_BYTES, MIN_SYMBOL_BYTES};
+use passband_spectral::cube::MAX_CUT_BYTES;
 use passband_spectral::triage::Params;
 use serde::Deserialize;
+
+use crate::products::Rules;
 
 /// Longest configuration file that is read, bytes.
 pub const MAX_CONFIG_BYTES: u64 = 256 * 1024;
@@ -27,6 +30,8 @@ pub struct Config {
     pub camera: Camera,
     /// The detector.
     pub triage: Triage,
+    /// What is made of frames.
+    pub products: Rules,
     /// The fast link.
     pub downlink: Downlink,
     /// The alert radio.
@@ -48,6 +53,7 @@ impl Default for Config {
             paths: Paths::default(),
             camera: Camera::default(),
             triage: Triage::default(),
+            products: Rules::default(),
             downlink: Downlink::default(),
             alerts: Alerts::default(),
             bus: Bus::default(),
@@ -91,11 +97,19 @@ pub struct Camera {
     pub orphan_ms: u64,
     /// Largest data file of a frame, bytes; default 4 GiB.
     pub max_frame_bytes: u64,
+    /// What is kept of refused files, bytes, the newest; default 1 GiB.
+    pub rejected_bytes: u64,
 }
 
 impl Default for Camera {
     fn default() -> Self {
-        Self { poll_ms: 200, settle_ms: 2_000, orphan_ms: 600_000, max_frame_bytes: 4 << 30 }
+        Self {
+            poll_ms: 200,
+            settle_ms: 2_000,
+            orphan_ms: 600_000,
+            max_frame_bytes: 4 << 30,
+            rejected_bytes: 1 << 30,
+        }
     }
 }
 
@@ -271,6 +285,10 @@ impl Config {
         within(camera("settle_ms"), self.camera.settle_ms, 0..=3_600_000)?;
         within(camera("orphan_ms"), self.camera.orphan_ms, 0..=86_400_000)?;
         within(camera("max_frame_bytes"), self.camera.max_frame_bytes, 1..=1 << 44)?;
+        let products = |field| ("products", field);
+        within(products("strip_bytes"), self.products.strip_bytes, 1..=MAX_CUT_BYTES as u64)?;
+        within(products("region_margin"), self.products.region_margin, 0..=10_000)?;
+        within(products("notes_s"), self.products.notes_s, 60..=604_800)?;
         let downlink = |field| ("downlink", field);
         within(downlink("rate_bps"), self.downlink.rate_bps, 1_000..=10_000_000_000)?;
         let symbol = MIN_SYMBOL_BYTES..=MAX_SYMBOL_BYTES;

@@ -7,7 +7,8 @@
 //! | duty | what |
 //! | --- | --- |
 //! | [`camera`] | finds whole frames in the spool, refuses what will never be one |
-//! | [`triage`] | what a frame is worth, and the products made of it |
+//! | [`triage`] | what a frame is worth |
+//! | [`products`] | what is made of a frame, and as which class |
 //! | [`store`] | the catalogue: frames, bundles, send marks, alerts, events |
 //! | [`queue`] | the order in which bundles go down |
 //! | [`downlink`] | the gate of the transmitter and the pace of the link |
@@ -29,6 +30,7 @@ pub mod command;
 pub mod config;
 pub mod daemon;
 pub mod downlink;
+pub mod products;
 pub mod queue;
 pub mod store;
 pub mod telemetry;

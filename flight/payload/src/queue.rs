@@ -9,13 +9,9 @@ use passband_proto::ids::{BundleId, Class};
 use passband_proto::transfer::Progress;
 use serde::{Deserialize, Serialize};
 
+use crate::products::Kind;
 use crate::store::BundleRecord;
 use crate::telemetry::QueueStatus;
-
-/// Product kind of what goes first: the picture and the detections.
-pub const EVIDENCE: &str = "evidence";
-/// Product kind of the frame itself.
-pub const CUBE: &str = "cube";
 
 /// How far a bundle is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +58,7 @@ pub struct Row {
     pub id: String,
     /// The frame's name.
     pub frame: String,
-    /// "evidence" or "cube".
+    /// Name of its [`Kind`].
     pub product: String,
     /// Name of the product.
     pub name: String,
@@ -84,7 +80,7 @@ pub struct Row {
 
 /// Which of two bundles goes first.
 pub fn order(a: &BundleRecord, b: &BundleRecord) -> Ordering {
-    let key = |r: &BundleRecord| (r.class, r.product != EVIDENCE, r.created_unix_ms, r.id);
+    let key = |r: &BundleRecord| (r.class, r.kind == Kind::Cube, r.created_unix_ms, r.id);
     key(a).cmp(&key(b))
 }
 
@@ -92,7 +88,7 @@ pub fn order(a: &BundleRecord, b: &BundleRecord) -> Ordering {
 /// ms, in one number.
 pub fn rank(record: &BundleRecord) -> u64 {
     let age = record.created_unix_ms & ((1 << 60) - 1);
-    (u64::from(record.class as u8) << 61) | (u64::from(record.product != EVIDENCE) << 60) | age
+    (u64::from(record.class as u8) << 61) | (u64::from(record.kind == Kind::Cube) << 60) | age
 }
 
 /// The queue, in order.
@@ -111,7 +107,7 @@ pub fn rows(mut bundles: Vec<BundleRecord>, progress: impl Fn(&BundleId) -> Opti
             source_symbols: progress.map_or_else(source, |p| p.source_symbols),
             presumed: progress.map_or(0.0, |p| p.presumed),
             frame: b.frame_name,
-            product: b.product,
+            product: b.kind.name().to_owned(),
             name: b.name,
             class: b.class,
             created_unix_ms: b.created_unix_ms,
@@ -142,12 +138,12 @@ mod tests {
     #[test]
     fn class_then_evidence_then_age() {
         let made = [
-            bundle(1, Class::Routine, CUBE, 10),
-            bundle(2, Class::Routine, EVIDENCE, 30),
-            bundle(3, Class::Routine, EVIDENCE, 20),
-            bundle(4, Class::Alert, CUBE, 99),
-            bundle(5, Class::Alert, EVIDENCE, 100),
-            bundle(6, Class::DiscardCandidate, EVIDENCE, 0),
+            bundle(1, Class::Routine, Kind::Cube, 10),
+            bundle(2, Class::Routine, Kind::Evidence, 30),
+            bundle(3, Class::Routine, Kind::Evidence, 20),
+            bundle(4, Class::Alert, Kind::Cube, 99),
+            bundle(5, Class::Alert, Kind::Evidence, 100),
+            bundle(6, Class::DiscardCandidate, Kind::Evidence, 0),
         ];
         let listed: Vec<u8> = rows(made.to_vec(), |_| None)
             .iter()
@@ -162,10 +158,10 @@ mod tests {
     #[test]
     fn states_follow_progress() {
         let made = vec![
-            bundle(1, Class::Suspect, CUBE, 1),
-            bundle(2, Class::Suspect, CUBE, 2),
-            bundle(3, Class::Suspect, CUBE, 3),
-            bundle(4, Class::Suspect, CUBE, 4),
+            bundle(1, Class::Suspect, Kind::Cube, 1),
+            bundle(2, Class::Suspect, Kind::Cube, 2),
+            bundle(3, Class::Suspect, Kind::Cube, 3),
+            bundle(4, Class::Suspect, Kind::Cube, 4),
         ];
         let progress = |id: &BundleId| {
             let sent_symbols = u64::from(id.0[0]) - 1;

@@ -212,12 +212,12 @@ impl fmt::Display for ExamineError {
 impl core::error::Error for ExamineError {}
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use passband_spectral::envi::{DataType, Header};
     use passband_spectral::triage::{BoundingBox, Detection, Features, NoMaps, Quality};
 
-    fn with_plume() -> Report {
+    pub(crate) fn with_plume() -> Report {
         let detection = Detection {
             label: 1,
             probability: 0.987,

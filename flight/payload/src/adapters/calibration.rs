@@ -39,7 +39,7 @@ fn scale(header: &Path, cube: &Cube<DataFile>, frame: &Header) -> Result<ColumnS
 }
 
 fn open(header: &Path) -> Result<Cube<DataFile>, CalibrationError> {
-    let (text, _) = read_header(header).map_err(|e| unreadable(header, &e))?;
+    let text = read_header(header).map_err(|e| unreadable(header, &e))?;
     let parsed = parse_header(&text).map_err(|e| unfit(header, e))?;
     let data = data_beside(header, Path::is_file).ok_or_else(|| CalibrationError {
         file: header.to_owned(),

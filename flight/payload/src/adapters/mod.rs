@@ -7,6 +7,7 @@ pub mod calibration;
 pub mod client;
 pub mod clock;
 pub mod crash;
+pub mod disk;
 pub mod log;
 pub mod os;
 pub mod spool;

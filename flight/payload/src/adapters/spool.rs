@@ -4,16 +4,14 @@
 //! are still the ones that were opened.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use passband_spectral::cube::ReadAt;
 use passband_spectral::envi::{Header, MAX_HEADER_BYTES};
-use rustix::fs::OFlags;
 
-use super::os::sync_folder;
+use super::disk::{Disk, DiskFile, LinuxDisk};
 use crate::camera::{Entry, FrameFiles, Kind, data_beside};
 use crate::store::FileIdentity;
 
@@ -21,20 +19,21 @@ use crate::store::FileIdentity;
 const MAX_ENTRIES: usize = 10_000;
 /// Most folders of one name in `rejected/`.
 const MAX_SAME_NAME: u32 = 100_000;
+/// Bytes copied at a time.
+const COPY_BYTES: usize = 1 << 18;
 
 /// The spool and where refused files go.
 #[derive(Debug)]
 pub struct Spool {
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
     rejected: PathBuf,
+    rejected_limit_bytes: u64,
 }
 
 /// A data file, open for reading at any place.
 #[derive(Debug)]
-pub struct DataFile {
-    file: File,
-    bytes: u64,
-}
+pub struct DataFile(Box<dyn DiskFile>);
 
 /// A frame whose files are open.
 #[derive(Debug)]
@@ -49,73 +48,84 @@ pub struct OpenFrame {
     pub identities: [FileIdentity; 2],
 }
 
+/// What became of refused files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// The folder they are in now.
+    pub folder: PathBuf,
+    /// Folders of files refused earlier that were removed, as all together had become too large.
+    pub removed: Vec<OsString>,
+}
+
 impl ReadAt for DataFile {
     fn size(&self) -> u64 {
-        self.bytes
+        self.0.bytes()
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(buf, offset)
+        self.0.read_at(offset, buf)
     }
 }
 
 impl DataFile {
     /// Opens a regular file without following a link.
     pub fn open(path: &Path) -> io::Result<Self> {
-        open_regular(path).map(|(file, metadata)| Self { file, bytes: metadata.len() })
+        LinuxDisk.open(path).map(Self)
     }
 }
 
 impl Spool {
-    /// Opens a spool, making its folder and the one for refused files.
-    pub fn open(folder: &Path, rejected: &Path) -> io::Result<Self> {
+    /// Opens a spool, making its folder and the one for refused files, of which at most
+    /// `rejected_limit_bytes` are kept, the newest.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        folder: &Path,
+        rejected: &Path,
+        rejected_limit_bytes: u64,
+    ) -> io::Result<Self> {
         for path in [folder, rejected] {
-            fs::create_dir_all(path)
+            disk.make_folder(path)
                 .map_err(|e| io::Error::new(e.kind(), format!("making {}: {e}", path.display())))?;
         }
-        Ok(Self { folder: folder.to_owned(), rejected: rejected.to_owned() })
+        Ok(Self { disk, folder: folder.to_owned(), rejected: rejected.to_owned(), rejected_limit_bytes })
     }
 
     /// What is in the spool now.
     pub fn list(&self) -> io::Result<Vec<Entry>> {
-        let mut out = Vec::new();
-        for entry in fs::read_dir(&self.folder)?.take(MAX_ENTRIES) {
-            let entry = entry?;
-            // A file that goes while we look is not there.
-            if let Ok(metadata) = entry.metadata() {
-                out.push(self::entry(entry.file_name(), &metadata));
-            }
-        }
-        Ok(out)
+        self.disk.list(&self.folder, MAX_ENTRIES)
     }
 
     /// The size of the data that a header describes, bytes, or what is wrong with the header.
     pub fn described_bytes(&self, header: &OsStr) -> Result<u64, String> {
-        let (bytes, _) =
-            read_header(&self.folder.join(header)).map_err(|e| format!("reading the header: {e}"))?;
+        let bytes = self.read_header(header).map_err(|e| format!("reading the header: {e}"))?.0;
         parse_header(&bytes).map(|header| header.data_bytes())
     }
 
     /// Opens the files of a frame.
     pub fn open_frame(&self, files: FrameFiles) -> io::Result<OpenFrame> {
-        let (header, header_metadata) = read_header(&self.folder.join(&files.header))?;
-        let (file, metadata) = open_regular(&self.folder.join(&files.data))?;
-        let identity =
-            |name: &str, m: &Metadata| FileIdentity { name: name.to_owned(), inode: m.ino(), bytes: m.len() };
-        let identities = [identity(&files.data, &metadata), identity(&files.header, &header_metadata)];
-        Ok(OpenFrame { header, data: DataFile { file, bytes: metadata.len() }, identities, files })
+        let (header, header_file) = self.read_header(OsStr::new(&files.header))?;
+        let data = self.disk.open(&self.folder.join(&files.data))?;
+        let identity = |name: &str, file: &dyn DiskFile| FileIdentity {
+            name: name.to_owned(),
+            inode: file.inode(),
+            bytes: file.bytes(),
+        };
+        let identities =
+            [identity(&files.data, data.as_ref()), identity(&files.header, header_file.as_ref())];
+        Ok(OpenFrame { header, data: DataFile(data), identities, files })
     }
 
     /// Size of a frame's files, bytes; a file that isn't there counts as empty.
     pub fn bytes(&self, files: &FrameFiles) -> u64 {
-        let bytes = |name: &str| fs::symlink_metadata(self.folder.join(name)).map_or(0, |m| m.len());
+        let bytes = |name: &str| self.disk.about(&self.folder.join(name)).map_or(0, |about| about.bytes);
         bytes(&files.header).saturating_add(bytes(&files.data))
     }
 
     /// The files that are there of the frame with this header, the data before the header.
     pub fn files_of(&self, header: &str) -> Vec<OsString> {
         let path = self.folder.join(header);
-        let data = data_beside(&path, Path::is_file);
+        let is_file = |path: &Path| self.disk.about(path).is_ok_and(|about| about.kind == Kind::File);
+        let data = data_beside(&path, is_file);
         let name = |path: &Path| path.file_name().map(OsStr::to_owned);
         data.as_deref().and_then(name).into_iter().chain(name(&path)).collect()
     }
@@ -123,9 +133,9 @@ impl Spool {
     /// Removes a file of the spool if it is still this one. `false`: it isn't there any more.
     pub fn remove(&self, identity: &FileIdentity) -> io::Result<bool> {
         let path = self.folder.join(&identity.name);
-        match fs::symlink_metadata(&path) {
-            Ok(m) if m.ino() == identity.inode && m.len() == identity.bytes => {
-                fs::remove_file(&path).map(|()| true)
+        match self.disk.about(&path) {
+            Ok(about) if about.inode == identity.inode && about.bytes == identity.bytes => {
+                self.disk.remove(&path).map(|()| true)
             }
             Ok(_) => Ok(false),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
@@ -133,16 +143,27 @@ impl Spool {
         }
     }
 
-    /// Moves files to a new folder in `rejected/`, with the reason beside them; returns the folder.
-    pub fn reject(&self, name: &str, files: &[OsString], reason: &str) -> io::Result<PathBuf> {
+    /// Makes durable what was removed.
+    pub fn sync(&self) -> io::Result<()> {
+        self.disk.sync_folder(&self.folder)
+    }
+
+    /// Moves files to a new folder in `rejected/`, with the reason beside them.
+    pub fn reject(&self, name: &str, files: &[OsString], reason: &str) -> io::Result<Rejected> {
         let folder = self.new_rejected_folder(name)?;
         for file in files {
-            move_file(&self.folder.join(file), &folder.join(file))?;
+            self.move_file(&self.folder.join(file), &folder.join(file))?;
         }
-        write_reason(&folder, reason)?;
-        sync_folder(&folder)?;
-        sync_folder(&self.rejected)?;
-        Ok(folder)
+        self.write_reason(&folder, reason)?;
+        self.disk.sync_folder(&folder)?;
+        self.disk.sync_folder(&self.rejected)?;
+        self.sync()?;
+        let removed = self.prune_rejected(&folder)?;
+        Ok(Rejected { folder, removed })
+    }
+
+    fn read_header(&self, name: &OsStr) -> io::Result<(Vec<u8>, Box<dyn DiskFile>)> {
+        header_of(self.disk.open(&self.folder.join(name))?)
     }
 
     fn new_rejected_folder(&self, name: &str) -> io::Result<PathBuf> {
@@ -153,12 +174,80 @@ impl Spool {
         for count in 1..MAX_SAME_NAME {
             let unique = if count == 1 { name.to_owned() } else { format!("{name}~{count}") };
             let folder = self.rejected.join(unique);
-            match DirBuilder::new().mode(0o700).create(&folder) {
+            match self.disk.make_new_folder(&folder) {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
                 made => return made.map(|()| folder),
             }
         }
         Err(io::Error::other(format!("{MAX_SAME_NAME} folders of the name {name:?} in rejected/")))
+    }
+
+    /// Moves a file, by copying where the folders are on different file systems; one that isn't there is
+    /// passed over.
+    fn move_file(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match self.disk.rename(from, to) {
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+            Err(e) if e.kind() == ErrorKind::CrossesDevices => {
+                let (source, mut copy) = (self.disk.open(from)?, self.disk.create(to)?);
+                let mut chunk = vec![0; COPY_BYTES];
+                let mut at = 0;
+                while at < source.bytes() {
+                    let left = usize::try_from(source.bytes() - at).unwrap_or(usize::MAX);
+                    let part = chunk.get_mut(..left.min(COPY_BYTES)).unwrap_or_default();
+                    source.read_at(at, part)?;
+                    copy.append(part)?;
+                    at += part.len() as u64;
+                }
+                copy.sync()?;
+                // The name as well, before the one it had goes.
+                self.disk.sync_folder(to.parent().unwrap_or(&self.rejected))?;
+                self.disk.remove(from)
+            }
+            moved => moved,
+        }
+    }
+
+    /// Writes the reason as `reason.txt`, or under another name if a refused file has that one.
+    fn write_reason(&self, folder: &Path, reason: &str) -> io::Result<()> {
+        for name in ["reason.txt", "reason.passband.txt"] {
+            match self.disk.create(&folder.join(name)) {
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(e),
+                Ok(mut file) => {
+                    file.append(format!("{reason}\n").as_bytes())?;
+                    return file.sync();
+                }
+            }
+        }
+        Err(io::Error::other("no name is free for the reason"))
+    }
+
+    /// Removes the oldest folders of `rejected/`, but not `newest`, until the rest is within its limit.
+    fn prune_rejected(&self, newest: &Path) -> io::Result<Vec<OsString>> {
+        let mut folders = Vec::new();
+        for entry in self.disk.list(&self.rejected, MAX_ENTRIES)? {
+            let path = self.rejected.join(&entry.name);
+            // What isn't a folder is none of ours.
+            let Ok(files) = self.disk.list(&path, MAX_ENTRIES) else { continue };
+            let bytes: u64 = files.iter().map(|file| file.bytes).sum();
+            folders.push((entry.changed_ns, entry.name, path, files, bytes));
+        }
+        folders.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        let mut total: u64 = folders.iter().map(|folder| folder.4).sum();
+        let mut removed = Vec::new();
+        for (_, name, path, files, bytes) in folders {
+            if total <= self.rejected_limit_bytes {
+                break;
+            }
+            if path == newest {
+                continue;
+            }
+            files.iter().try_for_each(|file| self.disk.remove(&path.join(&file.name)))?;
+            self.disk.remove_folder(&path)?;
+            total = total.saturating_sub(bytes);
+            removed.push(name);
+        }
+        Ok(removed)
     }
 }
 
@@ -169,80 +258,29 @@ pub fn parse_header(bytes: &[u8]) -> Result<Header, String> {
 }
 
 /// Reads a header file, at most [`MAX_HEADER_BYTES`] long.
-pub fn read_header(path: &Path) -> io::Result<(Vec<u8>, Metadata)> {
-    let (file, metadata) = open_regular(path)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_HEADER_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > MAX_HEADER_BYTES {
-        return Err(io::Error::other(format!("a header of more than {MAX_HEADER_BYTES} bytes")));
-    }
-    Ok((bytes, metadata))
+pub fn read_header(path: &Path) -> io::Result<Vec<u8>> {
+    header_of(LinuxDisk.open(path)?).map(|(bytes, _)| bytes)
 }
 
-/// Moves a file, by copying where the folders are on different file systems; one that isn't there is
-/// passed over.
-fn move_file(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::rename(from, to) {
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-        Err(e) if e.kind() == ErrorKind::CrossesDevices => {
-            let (mut source, _) = open_regular(from)?;
-            let mut copy = OpenOptions::new().write(true).create_new(true).open(to)?;
-            io::copy(&mut source, &mut copy)?;
-            copy.sync_all()?;
-            fs::remove_file(from)
-        }
-        moved => moved,
-    }
-}
-
-fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits();
-    let file = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    Ok((file, metadata))
-}
-
-fn entry(name: OsString, metadata: &Metadata) -> Entry {
-    let kind = metadata.file_type();
-    let kind = match () {
-        () if kind.is_file() => Kind::File,
-        () if kind.is_dir() => Kind::Other("a directory"),
-        () if kind.is_symlink() => Kind::Other("a symbolic link"),
-        () if kind.is_fifo() => Kind::Other("a pipe"),
-        () if kind.is_socket() => Kind::Other("a socket"),
-        () => Kind::Other("a device"),
-    };
-    let changed_ns = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-    Entry { name, kind, bytes: metadata.len(), changed_ns, inode: metadata.ino() }
-}
-
-/// Writes the reason as `reason.txt`, or under another name if a refused file has that one.
-fn write_reason(folder: &Path, reason: &str) -> io::Result<()> {
-    for name in ["reason.txt", "reason.passband.txt"] {
-        match OpenOptions::new().write(true).create_new(true).open(folder.join(name)) {
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(e),
-            Ok(mut file) => {
-                file.write_all(reason.as_bytes())?;
-                file.write_all(b"\n")?;
-                return file.sync_all();
-            }
-        }
-    }
-    Err(io::Error::other("no name is free for the reason"))
+fn header_of(file: Box<dyn DiskFile>) -> io::Result<(Vec<u8>, Box<dyn DiskFile>)> {
+    let bytes = usize::try_from(file.bytes()).ok().filter(|bytes| *bytes <= MAX_HEADER_BYTES);
+    let bytes =
+        bytes.ok_or_else(|| io::Error::other(format!("a header of more than {MAX_HEADER_BYTES} bytes")))?;
+    let mut out = vec![0; bytes];
+    file.read_at(0, &mut out)?;
+    Ok((out, file))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     fn spool() -> (tempfile::TempDir, Spool) {
         let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::open(&dir.path().join("spool"), &dir.path().join("rejected")).unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let spool = Spool::open(Arc::new(LinuxDisk), &at("spool"), &at("rejected"), 1 << 20).unwrap();
         (dir, spool)
     }
 
@@ -278,16 +316,35 @@ mod tests {
         let (dir, spool) = spool();
         for round in ["x", "x~2", "x~3"] {
             fs::write(dir.path().join("spool/x.hdr"), round).unwrap();
-            let folder = spool.reject("x", &["x.hdr".into(), "gone.bil".into()], "it lies").unwrap();
+            let folder = spool.reject("x", &["x.hdr".into(), "gone.bil".into()], "it lies").unwrap().folder;
             assert_eq!(folder, dir.path().join("rejected").join(round));
             assert_eq!(fs::read_to_string(folder.join("x.hdr")).unwrap(), round);
             assert_eq!(fs::read_to_string(folder.join("reason.txt")).unwrap(), "it lies\n");
         }
         fs::write(dir.path().join("spool/reason.txt"), "mine").unwrap();
-        let folder = spool.reject("reason.txt", &["reason.txt".into()], "a stranger").unwrap();
+        let folder = spool.reject("reason.txt", &["reason.txt".into()], "a stranger").unwrap().folder;
         assert_eq!(fs::read_to_string(folder.join("reason.txt")).unwrap(), "mine");
         assert_eq!(fs::read_to_string(folder.join("reason.passband.txt")).unwrap(), "a stranger\n");
         assert!(spool.list().unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_oldest_of_what_was_refused_goes_when_it_is_too_much() {
+        let (dir, spool) = spool();
+        let rejected = dir.path().join("rejected");
+        fs::write(rejected.join("a note of a person"), "stays").unwrap();
+        let reject = |name: &str, bytes: usize| {
+            fs::write(dir.path().join("spool").join(name), vec![0; bytes]).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            spool.reject(name, &[name.into()], "odd").unwrap().removed
+        };
+        assert_eq!(reject("a", 400 << 10), [""; 0]);
+        assert_eq!(reject("b", 400 << 10), [""; 0]);
+        assert_eq!(reject("c", 400 << 10), ["a"]);
+        assert_eq!(reject("d", 2 << 20), ["b", "c"], "the newest stays, whatever its size");
+        let mut left: Vec<_> = fs::read_dir(rejected).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["a note of a person", "d"]);
     }
 
     #[test]

@@ -4,51 +4,89 @@
 //! without the catalogue knowing it, was interrupted and is removed at the next start.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use passband_proto::bundle::Geometry;
 use passband_proto::ids::BundleId;
+use sha2::{Digest, Sha256};
 
-use super::os::sync_folder;
+use super::disk::{Disk, DiskFile};
 use crate::store::StoreError;
+
+/// Most files that are looked at when sweeping.
+const MAX_FILES: usize = 4_000_000;
+/// Bytes read at a time when a digest is checked.
+const CHUNK_BYTES: usize = 1 << 18;
 
 /// The folder of sealed bundles.
 #[derive(Debug)]
 pub struct Vault {
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
+}
+
+/// A bundle that is being sealed: a stream that is written, and the digest of what was.
+#[derive(Debug)]
+pub struct Draft {
+    file: Box<dyn DiskFile>,
+    hash: Sha256,
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.append(bytes)?;
+        self.hash.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Draft {
+    /// Makes the bytes durable; their SHA-256.
+    pub fn finish(self) -> io::Result<[u8; 32]> {
+        self.file.sync()?;
+        Ok(self.hash.finalize().into())
+    }
 }
 
 impl Vault {
     /// Opens the vault in a state folder, making its folders.
-    pub fn open(state: &Path) -> Result<Self, StoreError> {
+    pub fn open(disk: Arc<dyn Disk>, state: &Path) -> Result<Self, StoreError> {
         let folder = state.join("bundles");
         let tmp = folder.join("tmp");
-        fs::create_dir_all(&tmp).map_err(|e| StoreError::file("making", &tmp, e))?;
-        Ok(Self { folder })
+        disk.make_folder(&tmp).map_err(|e| StoreError::file("making", &tmp, e))?;
+        // The folders' own names: those above are the mission's to make.
+        for path in [&folder, state] {
+            disk.sync_folder(path).map_err(|e| StoreError::file("syncing", path, e))?;
+        }
+        Ok(Self { disk, folder })
     }
 
     /// A new file to seal a bundle into.
-    pub fn create(&self, id: &BundleId) -> Result<File, StoreError> {
+    pub fn create(&self, id: &BundleId) -> Result<Draft, StoreError> {
         let path = self.tmp(id);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        file.map_err(|e| StoreError::file("making", &path, e))
+        let file = self.disk.create(&path).map_err(|e| StoreError::file("making", &path, e))?;
+        Ok(Draft { file, hash: Sha256::new() })
     }
 
-    /// Puts a sealed file in place, durably.
-    pub fn publish(&self, id: &BundleId, file: &File) -> Result<(), StoreError> {
-        let (tmp, path) = (self.tmp(id), self.path(id));
-        file.sync_all().map_err(|e| StoreError::file("syncing", &tmp, e))?;
-        fs::rename(&tmp, &path).map_err(|e| StoreError::file("renaming", &tmp, e))?;
-        sync_folder(&self.folder).map_err(|e| StoreError::file("syncing", &self.folder, e))
+    /// Puts finished drafts in place, durably.
+    pub fn publish(&self, ids: &[BundleId]) -> Result<(), StoreError> {
+        for id in ids {
+            let tmp = self.tmp(id);
+            self.disk.rename(&tmp, &self.path(id)).map_err(|e| StoreError::file("renaming", &tmp, e))?;
+        }
+        self.disk.sync_folder(&self.folder).map_err(|e| StoreError::file("syncing", &self.folder, e))
     }
 
     /// Removes a bundle, in place or not yet; one that isn't there is no error.
     pub fn remove(&self, id: &BundleId) -> Result<(), StoreError> {
         for path in [self.tmp(id), self.path(id)] {
-            if let Err(e) = fs::remove_file(&path)
+            if let Err(e) = self.disk.remove(&path)
                 && e.kind() != ErrorKind::NotFound
             {
                 return Err(StoreError::file("removing", &path, e));
@@ -58,16 +96,16 @@ impl Vault {
     }
 
     /// Opens a sealed bundle.
-    pub fn read(&self, id: &BundleId) -> Result<File, StoreError> {
+    pub fn read(&self, id: &BundleId) -> Result<Box<dyn DiskFile>, StoreError> {
         let path = self.path(id);
-        File::open(&path).map_err(|e| StoreError::file("opening", &path, e))
+        self.disk.open(&path).map_err(|e| StoreError::file("opening", &path, e))
     }
 
     /// Fills `out` with the sealed bytes of a block from `offset` on.
     pub fn read_block(
         &self,
         id: &BundleId,
-        file: &File,
+        file: &dyn DiskFile,
         geometry: &Geometry,
         (block, offset): (u32, u32),
         out: &mut [u8],
@@ -75,7 +113,37 @@ impl Vault {
         let fail = |e| StoreError::file("reading", self.path(id), e);
         let start = geometry.block_offset(block);
         let start = start.ok_or_else(|| fail(io::Error::other("there is no such block")))?;
-        file.read_exact_at(out, start + u64::from(offset)).map_err(fail)
+        file.read_at(start + u64::from(offset), out).map_err(fail)
+    }
+
+    /// Whether a bundle's file has this size and SHA-256. `pause` is called between pieces, with their size: it
+    /// may sleep, and ends the check by `false`: `None` then.
+    pub fn is_sound(
+        &self,
+        id: &BundleId,
+        (bytes, sha256): (u64, &[u8; 32]),
+        pause: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<Option<bool>, StoreError> {
+        let fail = |e| StoreError::file("reading", self.path(id), e);
+        let file = match self.disk.open(&self.path(id)) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Some(false)),
+            opened => opened.map_err(fail)?,
+        };
+        if file.bytes() != bytes {
+            return Ok(Some(false));
+        }
+        let (mut hash, mut at, mut chunk) = (Sha256::new(), 0, vec![0; CHUNK_BYTES]);
+        while at < bytes {
+            let left = usize::try_from(bytes - at).unwrap_or(usize::MAX);
+            let part = chunk.get_mut(..left.min(CHUNK_BYTES)).unwrap_or_default();
+            file.read_at(at, part).map_err(fail)?;
+            hash.update(&*part);
+            at += part.len() as u64;
+            if !pause(part.len()) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(*hash.finalize().as_slice() == sha256[..]))
     }
 
     /// Removes what the catalogue doesn't know and all that was interrupted; `known` gives the size of
@@ -85,22 +153,21 @@ impl Vault {
         let mut removed = 0;
         let mut missing: BTreeMap<_, _> = known.clone();
         for folder in [self.folder.join("tmp"), self.folder.clone()] {
-            let fail = |e| StoreError::file("listing", &folder, e);
-            for entry in fs::read_dir(&folder).map_err(fail)? {
-                let entry = entry.map_err(fail)?;
-                let metadata = entry.metadata().map_err(fail)?;
-                if metadata.is_dir() {
+            let entries = self.disk.list(&folder, MAX_FILES);
+            for entry in entries.map_err(|e| StoreError::file("listing", &folder, e))? {
+                if entry.is_folder() {
                     continue;
                 }
                 let in_place = folder == self.folder;
-                let id = entry.file_name().to_str().and_then(|n| n.strip_suffix(".pbb")?.parse().ok());
+                let id = entry.name.to_str().and_then(|n| n.strip_suffix(".pbb")?.parse().ok());
                 if let Some(id) = id.filter(|id| in_place && known.contains_key(id)) {
-                    if missing.get(&id) == Some(&metadata.len()) {
+                    if missing.get(&id) == Some(&entry.bytes) {
                         missing.remove(&id);
                     }
                     continue;
                 }
-                fs::remove_file(entry.path()).map_err(|e| StoreError::file("removing", entry.path(), e))?;
+                let path = folder.join(&entry.name);
+                self.disk.remove(&path).map_err(|e| StoreError::file("removing", &path, e))?;
                 removed += 1;
             }
         }
@@ -118,19 +185,25 @@ impl Vault {
 
 #[cfg(test)]
 mod tests {
+    use super::super::disk::LinuxDisk;
     use super::*;
-    use std::io::Write;
 
     #[test]
     fn a_bundle_is_published_read_swept_and_removed() {
         let dir = tempfile::tempdir().unwrap();
-        let vault = Vault::open(dir.path()).unwrap();
+        let vault = Vault::open(Arc::new(LinuxDisk), dir.path()).unwrap();
         let ids = [1, 2, 3].map(|n| BundleId([n; 12]));
         for id in &ids[..2] {
             let mut file = vault.create(id).unwrap();
             file.write_all(&[id.0[0]; 264]).unwrap();
-            vault.publish(id, &file).unwrap();
+            let sha256 = file.finish().unwrap();
+            vault.publish(&[*id]).unwrap();
+            let look = |sha256| vault.is_sound(id, (264, sha256), &mut |_| true).unwrap();
+            assert_eq!((look(&sha256), look(&[0; 32])), (Some(true), Some(false)));
+            assert_eq!(vault.is_sound(id, (264, &sha256), &mut |_| false).unwrap(), None);
+            assert_eq!(vault.is_sound(id, (265, &sha256), &mut |_| true).unwrap(), Some(false));
         }
+        assert_eq!(vault.is_sound(&ids[2], (1, &[0; 32]), &mut |_| true).unwrap(), Some(false), "not there");
         vault.create(&ids[2]).unwrap();
         let geometry = Geometry {
             symbol_bytes: 64,
@@ -141,10 +214,10 @@ mod tests {
         };
         let mut out = [9; 60];
         let file = vault.read(&ids[0]).unwrap();
-        vault.read_block(&ids[0], &file, &geometry, (1, 40), &mut out).unwrap();
+        vault.read_block(&ids[0], file.as_ref(), &geometry, (1, 40), &mut out).unwrap();
         assert_eq!(out, [1; 60]);
-        assert!(vault.read_block(&ids[0], &file, &geometry, (1, 41), &mut out).is_err(), "beyond the end");
-        assert!(vault.read_block(&ids[0], &file, &geometry, (2, 0), &mut out).is_err());
+        assert!(vault.read_block(&ids[0], file.as_ref(), &geometry, (1, 41), &mut out).is_err(), "beyond the end");
+        assert!(vault.read_block(&ids[0], file.as_ref(), &geometry, (2, 0), &mut out).is_err());
 
         let known = BTreeMap::from([(ids[0], 264), (BundleId([9; 12]), 1)]);
         let (removed, missing) = vault.sweep(&known).unwrap();

@@ -169,7 +169,7 @@ fn open(
     };
     let file_name = |path: &Path| path.file_name().unwrap_or_default().to_owned();
     let name = frame_name(&file_name(header), &file_name(&data)).unwrap_or_else(|| "frame".to_owned());
-    let (text, _) = read_header(header).map_err(|e| at(header, &e))?;
+    let text = read_header(header).map_err(|e| at(header, &e))?;
     let mut parsed = parse_header(&text).map_err(|e| at(header, &e))?;
     parsed.pixel_size_m = setting.pixel_size_m.or(parsed.pixel_size_m);
     parsed.wind_m_s = setting.wind_m_s.or(parsed.wind_m_s);

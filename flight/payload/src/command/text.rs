@@ -226,7 +226,8 @@ pub(crate) fn date(unix_ms: u64) -> String {
 mod tests {
     use super::*;
     use crate::command::DEFAULT_EVENTS;
-    use crate::queue::{CUBE, rows};
+    use crate::products::Kind;
+    use crate::queue::rows;
     use crate::store::tests::bundle;
     use crate::telemetry::{BySeverity, Counters, Event, QueueStatus, SCHEMA, Severity, StoreStatus};
 
@@ -315,7 +316,7 @@ mod tests {
     #[test]
     fn a_long_queue_fits_a_screen() {
         let made = (1..=60).map(|i| {
-            let mut bundle = bundle(i, Class::DiscardCandidate, CUBE, 1);
+            let mut bundle = bundle(i, Class::DiscardCandidate, Kind::Cube, 1);
             bundle.frame_name = "a frame with a very long name indeed".into();
             bundle
         });

@@ -2,7 +2,6 @@
 //! open. What goes next is decided by [`Sender`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
@@ -19,6 +18,7 @@ use passband_proto::transfer::{
 use super::bursts::Bursts;
 use super::keys_for;
 use super::shared::{Passes, Shared};
+use crate::adapters::disk::DiskFile;
 use crate::adapters::os::FileState;
 use crate::config::TransmitMode;
 use crate::queue::rank;
@@ -351,7 +351,7 @@ impl Encoder {
 struct Blocks {
     shared: Arc<Shared>,
     known: BTreeMap<BundleId, BundleRecord>,
-    open: Option<(BundleId, File)>,
+    open: Option<(BundleId, Box<dyn DiskFile>)>,
 }
 
 impl BlockStore for Blocks {
@@ -371,7 +371,7 @@ impl BlockStore for Blocks {
             Some(open) if open.0 == *id => self.open.insert(open),
             _ => self.open.insert((*id, vault.read(id)?)),
         };
-        vault.read_block(id, file, &geometry, (block, offset), out)
+        vault.read_block(id, file.as_ref(), &geometry, (block, offset), out)
     }
 
     fn reserve(&mut self, marks: &[(BundleId, BlockMark)]) -> Result<(), StoreError> {

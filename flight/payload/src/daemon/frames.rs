@@ -9,10 +9,9 @@ use passband_proto::bundle::SealOptions;
 use passband_spectral::target::Target;
 
 use super::encoder::QueueChange;
-use super::intake::{Intake, IntakeError, Taken};
+use super::intake::{Follow, Intake, IntakeError, Step, Taken};
 use super::shared::Shared;
 use crate::adapters::crash;
-use crate::adapters::os::free_disk_bytes;
 use crate::adapters::spool::Spool;
 use crate::camera::{Action, Camera, FrameFiles, Limits};
 use crate::store::{AlertRecord, quota};
@@ -22,8 +21,6 @@ use crate::telemetry::Report;
 const RETRY_MS: u64 = 2_000;
 /// The longest sleep: how soon the thread sees that the daemon stops, ms.
 const NAP_MS: u64 = 100;
-/// Room asked for besides the frame itself: evidence and seals, bytes.
-const EVIDENCE_ROOM_BYTES: u64 = 512 << 10;
 /// Disk space that is left to others, and to the catalogue, bytes.
 const SPARE_DISK_BYTES: u64 = 32 << 20;
 
@@ -104,9 +101,6 @@ impl Frames {
         let whole = [files.data.clone().into(), files.header.clone().into()];
         let keys = shared.keys();
         let Some(key) = keys.newest(shared.config.spacecraft) else { return false };
-        if !self.make_room(&files) {
-            return false;
-        }
         let downlink = &shared.config.downlink;
         let intake = Intake {
             spool: &self.spool,
@@ -119,11 +113,12 @@ impl Frames {
             },
             target: &self.target,
             params: &shared.config.triage.params,
+            rules: &shared.config.products,
             calibration: shared.config.triage.calibration.as_deref(),
             stop: shared.stop_flag(),
         };
         crash::at_work_on(Some(&files.header));
-        let taken = intake.take(files, shared.clock.unix_ms(), &mut |_| Ok(()));
+        let taken = intake.take(files, shared.clock.unix_ms(), &mut Taking { frames: self, name: &name });
         crash::at_work_on(None);
         match taken {
             Ok(Taken::Accepted { class, bundles, alert }) => {
@@ -158,8 +153,12 @@ impl Frames {
         let report = Report::warning("frame-rejected", format!("frame {name:?} rejected: {reason}"));
         self.shared.throttled(&format!("refuse {name} {reason}"), &report);
         match self.spool.reject(name, files, reason) {
-            Ok(_) => {
+            Ok(rejected) => {
                 self.shared.count(|c| c.frames_rejected += 1);
+                if !rejected.removed.is_empty() {
+                    let text = format!("rejected/ is full: removed the oldest, {:?}", rejected.removed);
+                    self.shared.event(&Report::warning("rejected-pruned", text));
+                }
                 true
             }
             Err(e) => {
@@ -170,16 +169,12 @@ impl Frames {
         }
     }
 
-    /// Drops bundles until a frame fits into the quota; `false`: it can't be made to.
-    fn make_room(&self, files: &FrameFiles) -> bool {
+    /// Drops bundles until `need` bytes fit into the quota; else why they can't be made to.
+    fn make_room(&self, need: u64) -> Result<(), String> {
         let shared = &self.shared;
-        let need = self.spool.bytes(files).saturating_add(EVIDENCE_ROOM_BYTES);
         let bundles = match shared.catalogue.bundles() {
             Ok(bundles) => bundles,
-            Err(e) => {
-                shared.store_failed("reading the queue", &e);
-                return false;
-            }
+            Err(e) => return Err(format!("reading the queue: {e}")),
         };
         let progress = shared.progress();
         let held: Vec<_> = bundles
@@ -196,20 +191,23 @@ impl Frames {
         let room_bytes = self.room_bytes(held.iter().map(|h| h.bytes).sum());
         let Some(drops) = quota::make_room(&held, need, room_bytes) else {
             let text = format!(
-                "frame {:?} stays in the spool: it needs {need} bytes, the store may take {room_bytes}, \
-                 and dropping what may be dropped is not enough",
-                files.name
+                "it needs {need} bytes, the store may take {room_bytes}, and dropping what may be dropped is not enough"
             );
-            shared.throttled("store-full", &Report::error("store-full", text));
-            return false;
+            shared.throttled("store-full", &Report::error("store-full", text.clone()));
+            return Err(text);
         };
-        drops.iter().all(|id| bundles.iter().find(|b| b.id == *id).is_none_or(|b| self.drop_bundle(b)))
+        let found = drops.iter().filter_map(|id| bundles.iter().find(|b| b.id == *id));
+        if found.map(|bundle| self.drop_bundle(bundle)).all(|dropped| dropped) {
+            Ok(())
+        } else {
+            Err("a bundle could not be dropped".to_owned())
+        }
     }
 
     /// What the store may take in all: its quota, or what the disk has room for if that is less.
     fn room_bytes(&self, stored_bytes: u64) -> u64 {
         let quota_bytes = self.shared.config.store.quota_bytes;
-        let Some(free) = free_disk_bytes(&self.shared.config.paths.state) else { return quota_bytes };
+        let Some(free) = self.shared.disk.free_bytes(&self.shared.config.paths.state) else { return quota_bytes };
         quota_bytes.min(stored_bytes.saturating_add(free).saturating_sub(SPARE_DISK_BYTES))
     }
 
@@ -244,5 +242,22 @@ impl Frames {
                 false
             }
         }
+    }
+}
+
+/// Follows the taking of a frame.
+struct Taking<'a> {
+    frames: &'a Frames,
+    name: &'a str,
+}
+
+impl Follow for Taking<'_> {
+    fn at(&mut self, _step: Step) -> Result<(), IntakeError> {
+        Ok(())
+    }
+
+    fn make_room(&mut self, bytes: u64, class: passband_proto::ids::Class) -> Result<(), IntakeError> {
+        tracing::debug!("frame {:?} of class {class} needs {bytes} bytes", self.name);
+        self.frames.make_room(bytes).map_err(IntakeError::Later)
     }
 }

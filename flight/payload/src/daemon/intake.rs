@@ -5,33 +5,35 @@
 //! leaves behind is either unknown to the catalogue, and swept at the next start, or known to be
 //! removed from the spool.
 
+mod sealing;
+
 use core::fmt;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use passband_proto::alert::seal_alert;
-use passband_proto::bundle::{SealError, SealOptions, seal_bundle};
-use passband_proto::ids::{BundleId, Class};
+use passband_proto::bundle::SealOptions;
+use passband_proto::ids::Class;
 use passband_proto::keys::EpochKey;
 use passband_spectral::cube::{Cube, ReadAt};
+use passband_spectral::envi;
 use passband_spectral::target::Target;
 use passband_spectral::triage::{NoMaps, Params};
 use sha2::{Digest, Sha256};
 
-use super::drafts::{Content, Draft, Hashes, drafts, new_frame};
 use crate::adapters::calibration::{Why, read_calibration};
-use crate::adapters::os::random_12;
 use crate::adapters::spool::{DataFile, OpenFrame, Spool, parse_header};
 use crate::adapters::vault::Vault;
 use crate::camera::FrameFiles;
-use crate::queue::CUBE;
-use crate::store::{AlertRecord, BundleRecord, Catalogue, FrameId, StoreError};
+use crate::products::{Facts, Rules};
+use crate::store::{AlertRecord, BundleRecord, Catalogue, FrameId, FrameRecord, NewFrame, StoreError};
 use crate::telemetry::Report;
 use crate::triage::{self, ExamineError, Products};
 
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
+/// Longest name of a tasking, bytes.
+const MAX_TASKING_BYTES: usize = 64;
 
 /// All that intake works with.
 pub(crate) struct Intake<'a> {
@@ -42,6 +44,7 @@ pub(crate) struct Intake<'a> {
     pub(crate) seal: SealOptions,
     pub(crate) target: &'a Target,
     pub(crate) params: &'a Params,
+    pub(crate) rules: &'a Rules,
     /// Header of the calibration of each detector, if there is one.
     pub(crate) calibration: Option<&'a Path>,
     pub(crate) stop: &'a AtomicBool,
@@ -52,12 +55,21 @@ pub(crate) struct Intake<'a> {
 pub(crate) enum Step {
     /// This many bundles are sealed, aside.
     Sealed(usize),
-    /// This many bundles are in place.
-    Published(usize),
+    /// All bundles are in place.
+    Published,
     /// The catalogue knows the frame.
     Committed,
     /// This many of the spool's files are removed.
     Removed(usize),
+}
+
+/// Who follows the taking of a frame.
+pub(crate) trait Follow {
+    /// Called between two steps; an error ends the taking as a kill would.
+    fn at(&mut self, step: Step) -> Result<(), IntakeError>;
+
+    /// Makes room for `bytes` of sealed bundles of a frame of this class.
+    fn make_room(&mut self, bytes: u64, class: Class) -> Result<(), IntakeError>;
 }
 
 /// What became of a frame.
@@ -86,13 +98,21 @@ impl From<StoreError> for IntakeError {
     }
 }
 
+/// Digests of a frame's files.
+struct Hashes {
+    /// Of both: names the frame.
+    frame: FrameId,
+    header: [u8; 32],
+    data: [u8; 32],
+}
+
 impl Intake<'_> {
-    /// Takes a frame; `at` is called between steps, and may end it as a kill would.
+    /// Takes a frame.
     pub(crate) fn take(
         &self,
         files: FrameFiles,
         unix_ms: u64,
-        at: &mut dyn FnMut(Step) -> Result<(), IntakeError>,
+        follow: &mut dyn Follow,
     ) -> Result<Taken, IntakeError> {
         let frame = self.spool.open_frame(files).map_err(|e| IntakeError::Later(format!("opening: {e}")))?;
         let hashes = self.hash(&frame)?;
@@ -103,26 +123,24 @@ impl Intake<'_> {
                 known.id, known.name
             );
             self.catalogue.add_event(unix_ms, &Report::warning("frame-duplicate", text))?;
-            self.clear_spool(&hashes.frame, &frame.identities, at)?;
+            self.clear_spool(&hashes.frame, &frame.identities, follow)?;
             return Ok(Taken::Duplicate { id: hashes.frame });
         }
-        let products = self.examine(&frame)?;
-        let drafts = drafts(&frame, &hashes, &products, unix_ms);
+        let cube = self.open_cube(&frame)?;
+        let products = self.examine(&frame, &cube)?;
+        let tasking = tasking(&frame.header);
+        let report = &products.triage.report;
+        let facts = Facts { files: &frame.files, id: hashes.frame, tasking: &tasking, report, unix_ms };
         let mut sealed = Vec::new();
-        let result = self.seal_and_record(&frame, &hashes, &products, drafts, &mut sealed, unix_ms, at);
-        match result {
+        let result = self.seal_all((&frame, &hashes, &cube), &facts, &products, &mut sealed, follow);
+        let recorded = result.and_then(|bundles| {
+            // From here on the catalogue may know them, even if it says that it failed.
+            sealed.clear();
+            self.record(&frame, &facts, &products, bundles, follow)
+        });
+        match recorded {
             Ok((bundles, alert)) => {
-                // It is accepted whatever becomes of the spool's copy, which is removed another time then.
-                match self.clear_spool(&hashes.frame, &frame.identities, at) {
-                    Err(IntakeError::Stopping) => return Err(IntakeError::Stopping),
-                    Err(IntakeError::Later(e) | IntakeError::Malformed(e)) => {
-                        let text =
-                            format!("frame {:?} was taken, but stays in the spool: {e}", frame.files.name);
-                        // Should that fail too, the next attempt tells.
-                        let _ = self.catalogue.add_event(unix_ms, &Report::warning("spool-stuck", text));
-                    }
-                    Ok(()) => {}
-                }
+                self.clear_after(&frame, &facts, follow)?;
                 Ok(Taken::Accepted { class: products.class, bundles, alert })
             }
             Err(IntakeError::Stopping) => Err(IntakeError::Stopping),
@@ -136,17 +154,19 @@ impl Intake<'_> {
         }
     }
 
-    fn examine(&self, frame: &OpenFrame) -> Result<Products, IntakeError> {
+    fn open_cube<'f>(&self, frame: &'f OpenFrame) -> Result<Cube<&'f DataFile>, IntakeError> {
         let header = parse_header(&frame.header).map_err(IntakeError::Malformed)?;
-        let mut cube = Cube::new(header, &frame.data).map_err(|e| IntakeError::Malformed(e.to_string()))?;
-        if let Some(file) = self.calibration {
-            let columns = read_calibration(file, cube.header()).map_err(|e| match e.why {
-                Why::Unreadable(_) => IntakeError::Later(e.to_string()),
-                Why::Unfit => IntakeError::Malformed(e.to_string()),
-            })?;
-            cube = cube.with_columns(columns);
-        }
-        triage::examine(&frame.files.name, &cube, self.target, self.params, &mut NoMaps).map_err(
+        let cube = Cube::new(header, &frame.data).map_err(|e| IntakeError::Malformed(e.to_string()))?;
+        let Some(file) = self.calibration else { return Ok(cube) };
+        let columns = read_calibration(file, cube.header()).map_err(|e| match e.why {
+            Why::Unreadable(_) => IntakeError::Later(e.to_string()),
+            Why::Unfit => IntakeError::Malformed(e.to_string()),
+        })?;
+        Ok(cube.with_columns(columns))
+    }
+
+    fn examine(&self, frame: &OpenFrame, cube: &Cube<&DataFile>) -> Result<Products, IntakeError> {
+        triage::examine(&frame.files.name, cube, self.target, self.params, &mut NoMaps).map_err(
             |e: ExamineError| {
                 if e.is_read_error() {
                     IntakeError::Later(e.to_string())
@@ -158,144 +178,87 @@ impl Intake<'_> {
     }
 
     fn hash(&self, frame: &OpenFrame) -> Result<Hashes, IntakeError> {
-        let (mut whole, mut data) = (Sha256::new(), Sha256::new());
-        whole.update(&frame.header);
+        let mut data = Sha256::new();
         let mut reader = DataReader { data: &frame.data, at: 0, stop: self.stop };
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
             let n = reader.read(&mut chunk).map_err(|e| self.read_error(&e))?;
             let Some(part) = chunk.get(..n).filter(|part| !part.is_empty()) else { break };
-            whole.update(part);
             data.update(part);
         }
-        let mut id = [0; 12];
-        id.iter_mut().zip(whole.finalize()).for_each(|(to, from)| *to = from);
-        Ok(Hashes {
-            frame: FrameId(id),
-            header: Sha256::digest(&frame.header).into(),
-            data: data.finalize().into(),
-        })
+        let (header, data): ([u8; 32], [u8; 32]) =
+            (Sha256::digest(&frame.header).into(), data.finalize().into());
+        Ok(Hashes { frame: FrameId::of(&header, &data), header, data })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one step of `take`, split off to be read alone")]
-    fn seal_and_record(
+    /// Makes the frame, its bundles and its alert known.
+    fn record(
         &self,
         frame: &OpenFrame,
-        hashes: &Hashes,
+        facts: &Facts<'_>,
         products: &Products,
-        drafts: [Draft; 2],
-        sealed: &mut Vec<BundleId>,
-        unix_ms: u64,
-        at: &mut dyn FnMut(Step) -> Result<(), IntakeError>,
+        bundles: Vec<BundleRecord>,
+        follow: &mut dyn Follow,
     ) -> Result<(Vec<BundleRecord>, Option<AlertRecord>), IntakeError> {
-        let mut bundles = Vec::new();
-        for draft in drafts {
-            let id = BundleId(random_12().map_err(|e| IntakeError::Later(format!("random source: {e}")))?);
-            sealed.push(id);
-            bundles.push(self.seal_one(frame, hashes, draft, id, at)?);
-            at(Step::Published(bundles.len()))?;
-        }
-        let evidence = bundles.first().map(|b| b.id);
+        let evidence = bundles.iter().find(|b| b.kind == crate::products::Kind::Evidence).map(|b| b.id);
         let name = &frame.files.name;
-        let report = &products.triage.report;
         let mut fault = None;
-        let mut seal = |number| match self.seal_alert(number, unix_ms, name, report, evidence) {
+        let mut seal = |number| match self.seal_alert(number, facts, evidence) {
             Ok(sealed) => sealed,
             Err(e) => {
                 fault = Some(e);
                 None
             }
         };
-        let new = new_frame(frame, hashes, products, &bundles, unix_ms);
+        let new = NewFrame {
+            frame: frame_record(frame, facts, products),
+            bundles,
+            spooled: frame.identities.to_vec(),
+            report: accepted(frame, facts, products),
+        };
         let wants_alert = products.class == Class::Alert;
-        // From here on the catalogue may know them, even if it says that it failed.
-        sealed.clear();
         let alert = self.catalogue.add_frame(&new, if wants_alert { Some(&mut seal) } else { None })?;
         if let Some(fault) = fault {
             let text = format!("no alert could be made of frame {name:?}: {fault}");
-            self.catalogue.add_event(unix_ms, &Report::error("alert-failed", text))?;
+            self.catalogue.add_event(facts.unix_ms, &Report::error("alert-failed", text))?;
         }
-        at(Step::Committed)?;
-        Ok((bundles, alert))
+        follow.at(Step::Committed)?;
+        Ok((new.bundles, alert))
     }
 
-    fn seal_one(
+    /// Removes the files of a frame that was accepted, which it is whatever becomes of them: another time then.
+    fn clear_after(
         &self,
         frame: &OpenFrame,
-        hashes: &Hashes,
-        draft: Draft,
-        id: BundleId,
-        at: &mut dyn FnMut(Step) -> Result<(), IntakeError>,
-    ) -> Result<BundleRecord, IntakeError> {
-        let mut file = self.vault.create(&id)?;
-        let content: &mut dyn Read = match &draft.content {
-            Content::Memory(bytes) => &mut bytes.as_slice(),
-            Content::Frame => {
-                &mut frame.header.as_slice().chain(DataReader { data: &frame.data, at: 0, stop: self.stop })
+        facts: &Facts<'_>,
+        follow: &mut dyn Follow,
+    ) -> Result<(), IntakeError> {
+        match self.clear_spool(&facts.id, &frame.identities, follow) {
+            Err(IntakeError::Stopping) => Err(IntakeError::Stopping),
+            Err(IntakeError::Later(e) | IntakeError::Malformed(e)) => {
+                let text = format!("frame {:?} was taken, but stays in the spool: {e}", frame.files.name);
+                // Should that fail too, the next attempt tells.
+                let _ = self.catalogue.add_event(facts.unix_ms, &Report::warning("spool-stuck", text));
+                Ok(())
             }
-        };
-        let geometry =
-            seal_bundle(self.key, id, &draft.manifest, &draft.preview, content, &mut file, &self.seal)
-                .map_err(|e| self.seal_error(e))?;
-        let nth = usize::from(draft.manifest.product == CUBE) + 1;
-        at(Step::Sealed(nth))?;
-        self.vault.publish(&id, &file)?;
-        Ok(BundleRecord {
-            id,
-            frame: hashes.frame,
-            frame_name: frame.files.name.clone(),
-            product: draft.manifest.product,
-            name: draft.manifest.name,
-            class: draft.manifest.class,
-            created_unix_ms: draft.manifest.created_unix_ms,
-            spacecraft: self.key.spacecraft(),
-            epoch: self.key.epoch(),
-            geometry,
-        })
-    }
-
-    fn seal_alert(
-        &self,
-        number: u32,
-        unix_ms: u64,
-        name: &str,
-        report: &passband_spectral::triage::Report,
-        evidence: Option<BundleId>,
-    ) -> Result<Option<Vec<u8>>, String> {
-        let Some(alert) = triage::alert(number, unix_ms, name, report, evidence) else { return Ok(None) };
-        let nonce = random_12().map_err(|e| format!("random source: {e}"))?;
-        let sealed = seal_alert(self.key, nonce, &alert).map_err(|e| e.to_string())?;
-        Ok(Some(sealed.to_vec()))
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Removes the frame's own files from the spool.
-    pub(crate) fn clear_spool(
+    fn clear_spool(
         &self,
         id: &FrameId,
         identities: &[crate::store::FileIdentity],
-        at: &mut dyn FnMut(Step) -> Result<(), IntakeError>,
+        follow: &mut dyn Follow,
     ) -> Result<(), IntakeError> {
+        let later = |what: &str, e| IntakeError::Later(format!("removing {what} from the spool: {e}"));
         for (count, identity) in (1..).zip(identities) {
-            let name = &identity.name;
-            self.spool
-                .remove(identity)
-                .map_err(|e| IntakeError::Later(format!("removing {name:?} from the spool: {e}")))?;
-            at(Step::Removed(count))?;
+            self.spool.remove(identity).map_err(|e| later(&format!("{:?}", identity.name), e))?;
+            follow.at(Step::Removed(count))?;
         }
+        self.spool.sync().map_err(|e| later("a frame", e))?;
         Ok(self.catalogue.spool_cleared(id)?)
-    }
-
-    fn seal_error(&self, error: SealError) -> IntakeError {
-        match error {
-            SealError::Read(e) => self.read_error(&e),
-            SealError::Manifest(_) | SealError::ManifestTooLong | SealError::Geometry(_) => {
-                IntakeError::Malformed(error.to_string())
-            }
-            // Content that changed while it was read is looked at again; so is a full disk.
-            SealError::Preview | SealError::Content { .. } | SealError::Write(_) => {
-                IntakeError::Later(error.to_string())
-            }
-        }
     }
 
     fn read_error(&self, error: &io::Error) -> IntakeError {
@@ -305,6 +268,42 @@ impl Intake<'_> {
             IntakeError::Later(format!("reading the data: {error}"))
         }
     }
+}
+
+/// Whom a frame was taken for, by its header: the field `tasking`, if that is a short plain text.
+fn tasking(header: &[u8]) -> String {
+    let value = envi::field(&String::from_utf8_lossy(header), "tasking").unwrap_or_default();
+    let plain = value.len() <= MAX_TASKING_BYTES && !value.chars().any(char::is_control);
+    if plain { value } else { String::new() }
+}
+
+fn frame_record(frame: &OpenFrame, facts: &Facts<'_>, products: &Products) -> FrameRecord {
+    FrameRecord {
+        id: facts.id,
+        name: frame.files.name.clone(),
+        accepted_unix_ms: facts.unix_ms,
+        class: products.class,
+        probability: facts.report.probability,
+        reason: facts.report.reason.clone(),
+        bytes: frame.header.len() as u64 + frame.data.size(),
+        tasking: facts.tasking.to_owned(),
+    }
+}
+
+fn accepted(frame: &OpenFrame, facts: &Facts<'_>, products: &Products) -> Report {
+    let mut text = format!(
+        "frame {:?} ({} bytes, id {}) is {}: {}",
+        frame.files.name,
+        frame.header.len() as u64 + frame.data.size(),
+        facts.id,
+        products.class,
+        facts.report.reason
+    );
+    if let Err(why) = &products.quicklook {
+        text.push_str("; without a quicklook: ");
+        text.push_str(why);
+    }
+    Report::info("frame-accepted", text)
 }
 
 /// Reads a data file from the start; fails once the daemon stops.

@@ -10,7 +10,6 @@
 //! neither a disk nor an encoding holds up the link; everything else is one small asynchronous loop.
 
 mod bursts;
-mod drafts;
 mod encoder;
 mod frames;
 mod intake;
@@ -45,8 +44,8 @@ use self::radio::Radio;
 use self::recover::recover;
 use self::shared::Shared;
 use crate::adapters::calibration::{CalibrationError, check_calibration};
-use crate::adapters::clock::Clock;
 use crate::adapters::crash;
+use crate::adapters::disk::{Disk, LinuxDisk};
 use crate::adapters::os::{read_keys, read_text};
 use crate::adapters::spool::Spool;
 use crate::adapters::vault::Vault;
@@ -122,9 +121,11 @@ impl Ready {
         let target = target_for(&config)?;
         calibration_for(&config)?;
         let catalogue = open_catalogue(state)?;
-        let vault = Vault::open(state)?;
+        let disk: Arc<dyn Disk> = Arc::new(LinuxDisk);
+        let vault = Vault::open(Arc::clone(&disk), state)?;
         let boot_count = catalogue.count_boot()?;
-        let spool = Spool::open(&config.paths.spool, &state.join("rejected"))
+        let (spool, rejected) = (&config.paths.spool, state.join("rejected"));
+        let spool = Spool::open(Arc::clone(&disk), spool, &rejected, config.camera.rejected_bytes)
             .map_err(|e| DaemonError::file("opening", "the spool", e))?;
         let downlink = socket_towards(config.downlink.target)?;
         let alert_radio = socket_towards(config.alerts.target)?;
@@ -134,7 +135,7 @@ impl Ready {
         let operator = operator::listen(&config.paths.socket).map_err(|e| {
             DaemonError::file("making the command socket", &config.paths.socket.display().to_string(), e)
         })?;
-        let shared = Arc::new(Shared::new(config, keys, Clock::default(), catalogue, vault, boot_count));
+        let shared = Arc::new(Shared::new(config, keys, disk, catalogue, vault, boot_count));
         if exposed {
             let text = format!(
                 "key file {} can be read by others than its owner",

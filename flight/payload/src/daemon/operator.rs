@@ -14,7 +14,6 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::shared::Shared;
-use crate::adapters::os::free_disk_bytes;
 use crate::command::{
     DEFAULT_EVENTS, ErrorAnswer, EventsAnswer, MAX_REQUEST_BYTES, PassAnswer, QueueAnswer, Request,
 };
@@ -153,7 +152,7 @@ fn status(shared: &Shared) -> Result<Status, StoreError> {
         store: StoreStatus {
             bytes: rows.iter().map(|row| row.bytes).sum(),
             quota_bytes: shared.config.store.quota_bytes,
-            free_disk_bytes: free_disk_bytes(&shared.config.paths.state),
+            free_disk_bytes: shared.disk.free_bytes(&shared.config.paths.state),
         },
         alerts_pending: alerts.iter().filter(|a| (a.sends as usize) < through).count() as u64,
         events,

@@ -10,6 +10,7 @@ use passband_proto::keyring::KeyRing;
 use passband_proto::transfer::Progress;
 
 use crate::adapters::clock::Clock;
+use crate::adapters::disk::Disk;
 use crate::adapters::vault::Vault;
 use crate::config::Config;
 use crate::downlink::{Change, Gate, GateState};
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     keys: Mutex<Arc<KeyRing>>,
     pub(crate) clock: Clock,
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) catalogue: Catalogue,
     pub(crate) vault: Vault,
     pub(crate) boot_count: u64,
@@ -57,17 +59,19 @@ impl Shared {
     pub(crate) fn new(
         config: Config,
         keys: KeyRing,
-        clock: Clock,
+        disk: Arc<dyn Disk>,
         catalogue: Catalogue,
         vault: Vault,
         boot_count: u64,
     ) -> Self {
+        let clock = Clock::default();
         let gate = Gate::new(config.downlink.transmit, config.downlink.rate_bps, clock.now_ms());
         let gate = PassState { gate, opened: 0, closed: 0, at_open: Counters::default() };
         Self {
             config,
             keys: Mutex::new(Arc::new(keys)),
             clock,
+            disk,
             catalogue,
             vault,
             boot_count,

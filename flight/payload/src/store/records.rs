@@ -5,10 +5,23 @@
 use passband_proto::bundle::Geometry;
 use passband_proto::ids::{BundleId, Class};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-/// Names a frame by its content: the first 12 bytes of the SHA-256 of header and data.
+use crate::products::Kind;
+
+/// Names a frame by its content: the first 12 bytes of the SHA-256 of the SHA-256 of its header and that of its data.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FrameId(pub [u8; 12]);
+
+impl FrameId {
+    /// The id of a frame whose header and data have these digests.
+    pub fn of(header_sha256: &[u8; 32], data_sha256: &[u8; 32]) -> Self {
+        let both = Sha256::new().chain_update(header_sha256).chain_update(data_sha256).finalize();
+        let mut id = [0; 12];
+        id.iter_mut().zip(both).for_each(|(to, from)| *to = from);
+        Self(id)
+    }
+}
 
 impl core::fmt::Display for FrameId {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -39,6 +52,8 @@ pub struct FrameRecord {
     pub reason: String,
     /// Size of header and data, bytes.
     pub bytes: u64,
+    /// Whom it was taken for: the header's field `tasking`; empty without one.
+    pub tasking: String,
 }
 
 /// A sealed bundle.
@@ -46,16 +61,18 @@ pub struct FrameRecord {
 pub struct BundleRecord {
     /// Its id.
     pub id: BundleId,
-    /// The frame it was made from.
-    pub frame: FrameId,
-    /// That frame's name.
+    /// The frame it was made from; `None`: it is about the payload itself.
+    pub frame: Option<FrameId>,
+    /// That frame's name; empty without a frame.
     pub frame_name: String,
-    /// Kind of product: "evidence" or "cube".
-    pub product: String,
+    /// What it is.
+    pub kind: Kind,
     /// Name of the product.
     pub name: String,
-    /// Its class.
+    /// Its class when it was made.
     pub class: Class,
+    /// Whom its frame was taken for; empty: nobody in particular.
+    pub tasking: String,
     /// When it was made, ms since 1970-01-01 UTC.
     pub created_unix_ms: u64,
     /// The spacecraft that sealed it.
@@ -64,6 +81,8 @@ pub struct BundleRecord {
     pub epoch: u16,
     /// How it is cut.
     pub geometry: Geometry,
+    /// SHA-256 of the sealed file.
+    pub sha256: [u8; 32],
 }
 
 impl BundleRecord {

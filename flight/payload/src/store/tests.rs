@@ -3,6 +3,7 @@ use passband_proto::ids::Class;
 use redb::backends::InMemoryBackend;
 
 use super::*;
+use crate::products::Kind;
 use crate::telemetry::Severity;
 
 pub(crate) fn memory() -> Catalogue {
@@ -10,20 +11,22 @@ pub(crate) fn memory() -> Catalogue {
     Catalogue::new(db).unwrap()
 }
 
-pub(crate) fn bundle(id: u8, class: Class, product: &str, created_unix_ms: u64) -> BundleRecord {
+pub(crate) fn bundle(id: u8, class: Class, kind: Kind, created_unix_ms: u64) -> BundleRecord {
     let geometry =
         Geometry { symbol_bytes: 64, block_count: 2, head_bytes: 100, segment_bytes: 640, tail_bytes: 640 };
     BundleRecord {
         id: BundleId([id; 12]),
-        frame: FrameId([id; 12]),
+        frame: Some(FrameId([id; 12])),
         frame_name: format!("frame{id}"),
-        product: product.to_owned(),
-        name: format!("frame{id} {product}"),
+        kind,
+        name: format!("frame{id} {kind}"),
         class,
+        tasking: String::new(),
         created_unix_ms,
         spacecraft: 1,
         epoch: 1,
         geometry,
+        sha256: [id; 32],
     }
 }
 
@@ -37,8 +40,9 @@ fn frame(id: u8) -> NewFrame {
             probability: 0.9,
             reason: "a plume".into(),
             bytes: 1000,
+            tasking: String::new(),
         },
-        bundles: vec![bundle(id, Class::Alert, "evidence", 5)],
+        bundles: vec![bundle(id, Class::Alert, Kind::Evidence, 5)],
         spooled: vec![FileIdentity { name: format!("frame{id}.hdr"), inode: 7, bytes: 9 }],
         report: Report::info("frame-accepted", "x"),
     }

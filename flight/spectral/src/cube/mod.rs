@@ -5,12 +5,14 @@
 //! [`ReadAt`].
 
 mod bil;
+mod cut;
 mod decode;
 
 use core::fmt;
 use std::io;
 
 pub use bil::write_bil;
+pub use cut::{Cut, MAX_CUT_BYTES};
 
 use crate::envi::{Header, Interleave};
 
@@ -307,6 +309,8 @@ pub enum CubeError {
         /// How many there are.
         count: usize,
     },
+    /// A cut-out that is empty, reaches beyond the cube or is larger than [`MAX_CUT_BYTES`].
+    Cut,
     /// More values at once than a buffer may hold.
     TooMuch {
         /// The most.
@@ -344,6 +348,9 @@ impl fmt::Display for CubeError {
                 write!(f, "cube: the header describes {expected} bytes of data, there are {actual}")
             }
             Self::Range { what, index, count } => write!(f, "cube: {what} {index} of {count} does not exist"),
+            Self::Cut => {
+                write!(f, "cube: a cut-out that is empty, beyond the cube, or of more than {MAX_CUT_BYTES} bytes")
+            }
             Self::TooMuch { most } => write!(f, "cube: more than {most} values asked for at once"),
             Self::Calibration { expected: [samples, bands], actual } => write!(
                 f,
@@ -366,6 +373,7 @@ impl std::error::Error for CubeError {
             Self::Read { source, .. } | Self::Write(source) => Some(source),
             Self::Size { .. }
             | Self::Range { .. }
+            | Self::Cut
             | Self::TooMuch { .. }
             | Self::Calibration { .. }
             | Self::CalibrationValue { .. } => None,

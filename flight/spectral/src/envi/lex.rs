@@ -12,6 +12,8 @@ pub(super) struct Entry {
     pub(super) name: String,
     /// Trimmed; without the braces if it was in braces.
     pub(super) value: String,
+    /// Whether it was in braces.
+    pub(super) braced: bool,
     /// Line on which the field starts, from 1.
     pub(super) line: usize,
 }
@@ -64,13 +66,14 @@ pub(super) fn entries(text: &str) -> Result<Entries, EnviError> {
             continue;
         };
         let name = tidy_name(name);
-        let value = match rest.trim().strip_prefix('{') {
+        let opened = rest.trim().strip_prefix('{');
+        let value = match opened {
             Some(opened) => {
-                braced(opened, &mut lines).ok_or_else(|| EnviError::Unclosed { field: short(&name), line })?
+                in_braces(opened, &mut lines).ok_or_else(|| EnviError::Unclosed { field: short(&name), line })?
             }
             None => rest.trim().to_owned(),
         };
-        out.push(Entry { name, value, line });
+        out.push(Entry { name, value, braced: opened.is_some(), line });
     }
     if out.entries.is_empty() {
         return Err(EnviError::NotEnvi);
@@ -102,7 +105,7 @@ impl Entries {
 }
 
 /// The content up to the closing brace, lines joined by newlines, comment lines left out.
-fn braced<'a>(opened: &'a str, lines: &mut impl Iterator<Item = (usize, &'a str)>) -> Option<String> {
+fn in_braces<'a>(opened: &'a str, lines: &mut impl Iterator<Item = (usize, &'a str)>) -> Option<String> {
     let mut value = String::new();
     let mut part = opened;
     loop {

@@ -5,12 +5,15 @@
 //! is refused with an [`EnviError`] that names the field and the line. It never touches the data file: whether the
 //! sizes agree is checked by [`crate::cube::Cube::new`].
 
+mod cut;
 mod fields;
 mod lex;
 mod lists;
 mod write;
 
 use core::fmt;
+
+pub use cut::cut_header;
 
 /// Longest header text that is parsed, bytes.
 pub const MAX_HEADER_BYTES: usize = 1 << 20;
@@ -129,6 +132,12 @@ impl Header {
     pub fn is_bad_band(&self, band: usize) -> bool {
         self.bad_bands.as_ref().and_then(|l| l.get(band)).copied().unwrap_or(false)
     }
+}
+
+/// The value of any field of a header's text, braces left out; the last one of that name. `None` if it isn't there
+/// or the text is no header.
+pub fn field(text: &str, name: &str) -> Option<String> {
+    lex::entries(text).ok()?.get(name).map(|entry| entry.value.clone())
 }
 
 /// Type of one stored sample; the numbers are ENVI's `data type`.

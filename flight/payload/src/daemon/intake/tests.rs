@@ -1,14 +1,15 @@
 use std::fs;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use passband_proto::bundle::{FILE_HEADER_BYTES, FileHeader, Head, Opener};
 use passband_spectral::envi::{DataType, Header};
 use redb::Database;
 
 use super::*;
+use crate::adapters::disk::{Disk, LinuxDisk};
 use crate::daemon::recover::recover;
-use crate::queue::EVIDENCE;
+use crate::products::{Kind, Make, Rule};
 
 /// A state folder with all that intake works with, as a start of the daemon opens it.
 struct World {
@@ -18,21 +19,49 @@ struct World {
     key: EpochKey,
     target: Target,
     params: Params,
+    rules: Rules,
     calibration: Option<PathBuf>,
     stop: AtomicBool,
 }
+
+/// Follows a taking, and ends it as a fault at a step would.
+struct Until<F: FnMut(Step) -> Result<(), IntakeError>>(F);
+
+impl<F: FnMut(Step) -> Result<(), IntakeError>> Follow for Until<F> {
+    fn at(&mut self, step: Step) -> Result<(), IntakeError> {
+        (self.0)(step)
+    }
+
+    fn make_room(&mut self, bytes: u64, class: Class) -> Result<(), IntakeError> {
+        assert!(bytes > 48_000 && class == Class::Routine);
+        Ok(())
+    }
+}
+
+/// Two small bundles of a routine frame, and strips of 20,000 bytes at most.
+fn rules() -> Rules {
+    let make = Make(Some(Class::Routine));
+    let routine = Rule { quicklook: make, evidence: make, region: make, cube: make };
+    Rules { routine, strip_bytes: 20_000, ..Rules::default() }
+}
+
+/// What comes of frame `a` by these rules.
+const BUNDLES: usize = 5;
 
 const SEAL: SealOptions = SealOptions { symbol_bytes: 64, segment_symbols: 300 };
 
 impl World {
     fn open(state: &Path) -> Self {
+        let disk: Arc<dyn Disk> = Arc::new(LinuxDisk);
+        let (spool, rejected) = (state.join("spool"), state.join("rejected"));
         let world = Self {
-            spool: Spool::open(&state.join("spool"), &state.join("rejected")).unwrap(),
-            vault: Vault::open(state).unwrap(),
+            spool: Spool::open(Arc::clone(&disk), &spool, &rejected, 1 << 20).unwrap(),
+            vault: Vault::open(disk, state).unwrap(),
             catalogue: Catalogue::new(Database::create(state.join("c.redb")).unwrap()).unwrap(),
             key: EpochKey::new(1, 1, [8; 32]),
             target: Target::ch4(),
             params: Params::default(),
+            rules: rules(),
             calibration: None,
             stop: AtomicBool::new(false),
         };
@@ -49,6 +78,7 @@ impl World {
             seal: SEAL,
             target: &self.target,
             params: &self.params,
+            rules: &self.rules,
             calibration: self.calibration.as_deref(),
             stop: &self.stop,
         }
@@ -57,9 +87,8 @@ impl World {
     /// Takes frame `a`; the daemon is killed at `kill`.
     fn take(&self, kill: Option<Step>) -> Result<Taken, IntakeError> {
         let files = FrameFiles { name: "a".into(), header: "a.hdr".into(), data: "a.bil".into() };
-        self.intake().take(files, 123, &mut |step| {
-            if Some(step) == kill { Err(IntakeError::Stopping) } else { Ok(()) }
-        })
+        let until = |step| if Some(step) == kill { Err(IntakeError::Stopping) } else { Ok(()) };
+        self.intake().take(files, 123, &mut Until(until))
     }
 
     fn codes(&self) -> Vec<String> {
@@ -70,13 +99,13 @@ impl World {
     fn unseal(&self, record: &BundleRecord) -> (Head, Vec<u8>) {
         let file = self.vault.read(&record.id).unwrap();
         let mut header = [0; FILE_HEADER_BYTES];
-        file.read_exact_at(&mut header, 0).unwrap();
+        file.read_at(0, &mut header).unwrap();
         let header = FileHeader::decode(&header).unwrap();
         assert_eq!((header.id, header.geometry, header.class), (record.id, record.geometry, record.class));
         let opener = Opener::new(&self.key, &record.id, record.geometry.block_count);
         let read = |i| {
             let mut block = vec![0; record.geometry.block_bytes(i).unwrap() as usize];
-            self.vault.read_block(&record.id, &file, &record.geometry, (i, 0), &mut block).unwrap();
+            self.vault.read_block(&record.id, file.as_ref(), &record.geometry, (i, 0), &mut block).unwrap();
             block
         };
         let mut head = opener.open_head(read(0)).unwrap();
@@ -109,14 +138,38 @@ fn count(folder: &Path) -> usize {
 /// The frame is in the store exactly once, whole, and nothing else is anywhere.
 fn check(world: &World, state: &Path, header: &[u8], data: &[u8]) {
     assert_eq!(count(&state.join("spool")), 0, "the spool is empty");
-    assert_eq!((count(&state.join("bundles")), count(&state.join("bundles/tmp"))), (2, 0));
+    assert_eq!((count(&state.join("bundles")), count(&state.join("bundles/tmp"))), (BUNDLES, 0));
     let bundles = world.catalogue.bundles().unwrap();
-    assert_eq!(bundles.len(), 2);
-    let of = |product| bundles.iter().find(|b| b.product == product).unwrap();
-    let (cube, content) = world.unseal(of(CUBE));
-    assert_eq!(content, [header, data].concat(), "bit for bit");
-    assert_eq!(cube.manifest.files.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["a.hdr", "a.bil"]);
-    let (evidence, content) = world.unseal(of(EVIDENCE));
+    assert_eq!(bundles.len(), BUNDLES);
+    let of = |kind| bundles.iter().filter(move |b| b.kind == kind);
+    let label = |head: &Head, name: &str| {
+        head.manifest.labels.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap()
+    };
+    let mut strips: Vec<_> = of(Kind::Cube).map(|b| world.unseal(b)).collect();
+    strips.sort_by_key(|(head, _)| label(head, "part"));
+    let parts: Vec<_> = strips.iter().map(|(head, _)| (label(head, "part"), label(head, "lines"))).collect();
+    let expected = [("1/3", "0..17"), ("2/3", "17..34"), ("3/3", "34..50")];
+    assert_eq!(parts, expected.map(|(part, lines)| (part.to_owned(), lines.to_owned())));
+    let mut again = Vec::new();
+    for (nth, (head, content)) in strips.iter().enumerate() {
+        let mut rest = content.as_slice();
+        let mut files: Vec<(&str, &[u8])> = Vec::new();
+        for file in &head.manifest.files {
+            let (bytes, after) = rest.split_at(usize::try_from(file.bytes).unwrap());
+            files.push((&file.name, bytes));
+            rest = after;
+        }
+        if nth == 0 {
+            assert_eq!(files.remove(0), ("a.hdr", header), "as it came");
+        }
+        assert!(files[0].0.starts_with("a.lines-0000") && files[1].0.ends_with(".bil"), "{files:?}");
+        let own = parse_header(files[0].1).unwrap();
+        again.extend_from_slice(Cube::new(own, files[1].1.to_vec()).unwrap().data());
+    }
+    assert!(again == data, "bit for bit");
+    let (quicklook, _) = world.unseal(of(Kind::Quicklook).next().unwrap());
+    assert_eq!(quicklook.manifest.preview.unwrap().name, "a.quicklook.png");
+    let (evidence, content) = world.unseal(of(Kind::Evidence).next().unwrap());
     let files = &evidence.manifest.files;
     assert_eq!((files[0].name.as_str(), files[1].name.as_str()), ("a.record", "a.detections.json"));
     let (record, rest) = content.split_at(usize::try_from(files[0].bytes).unwrap());
@@ -136,14 +189,30 @@ fn a_frame_is_taken_bit_for_bit() {
     let (header, data) = put_frame(dir.path());
     let world = World::open(dir.path());
     let taken = world.take(None).unwrap();
-    assert!(matches!(&taken, Taken::Accepted { bundles, .. } if bundles.len() == 2), "{taken:?}");
+    assert!(matches!(&taken, Taken::Accepted { bundles, .. } if bundles.len() == BUNDLES), "{taken:?}");
     check(&world, dir.path(), &header, &data);
+}
+
+#[test]
+fn a_small_frame_is_not_cut_and_says_whom_it_is_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut header, data) = put_frame(dir.path());
+    header.extend_from_slice(b"tasking = pipeline 7\n");
+    fs::write(dir.path().join("spool/a.hdr"), &header).unwrap();
+    let world = World { rules: Rules::default(), ..World::open(dir.path()) };
+    let Ok(Taken::Accepted { bundles, .. }) = world.take(None) else { panic!() };
+    let kinds: Vec<_> = bundles.iter().map(|b| (b.kind, b.tasking.as_str())).collect();
+    assert_eq!(kinds, [(Kind::Quicklook, "pipeline 7"), (Kind::Cube, "pipeline 7")]);
+    let (head, content) = world.unseal(&bundles[1]);
+    assert_eq!(content, [header, data].concat(), "bit for bit");
+    assert_eq!(head.manifest.files.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["a.hdr", "a.bil"]);
+    assert!(head.manifest.labels.contains(&("tasking".into(), "pipeline 7".into())));
 }
 
 #[test]
 fn a_kill_between_any_two_steps_loses_and_doubles_nothing() {
     use Step::{Committed, Published, Removed, Sealed};
-    for kill in [Sealed(1), Published(1), Sealed(2), Published(2), Committed, Removed(1), Removed(2)] {
+    for kill in [Sealed(1), Sealed(2), Sealed(5), Published, Committed, Removed(1), Removed(2)] {
         let dir = tempfile::tempdir().unwrap();
         let (header, data) = put_frame(dir.path());
         let world = World::open(dir.path());
@@ -179,10 +248,14 @@ fn a_spool_that_can_not_be_cleared_keeps_no_alert_back() {
     put_frame(dir.path());
     let world = World::open(dir.path());
     let files = FrameFiles { name: "a".into(), header: "a.hdr".into(), data: "a.bil".into() };
-    let taken = world.intake().take(files, 123, &mut |step| match step {
-        Step::Removed(1) => Err(IntakeError::Later("read-only".into())),
-        _ => Ok(()),
-    });
+    let taken = world.intake().take(
+        files,
+        123,
+        &mut Until(|step| match step {
+            Step::Removed(1) => Err(IntakeError::Later("read-only".into())),
+            _ => Ok(()),
+        }),
+    );
     assert!(matches!(taken, Ok(Taken::Accepted { .. })), "{taken:?}");
     assert!(world.codes().contains(&"spool-stuck".to_owned()));
 }
@@ -253,6 +326,6 @@ fn a_bundle_whose_file_is_lost_is_told_of_at_the_next_start() {
     fs::write(dir.path().join(format!("bundles/{}.pbb", bundles[0].id)), b"short").unwrap();
     drop(world);
     let world = World::open(dir.path());
-    assert_eq!(world.catalogue.bundles().unwrap(), bundles[1..]);
+    assert_eq!(world.catalogue.bundles().unwrap().len(), BUNDLES - 1);
     assert!(world.codes().contains(&"bundle-lost".to_owned()));
 }

@@ -1,0 +1,144 @@
+//! The header of a cut-out: the text of the cube's own, with what a cut changes put right and all else kept, fields
+//! that nobody here knows among it.
+
+use core::fmt::Write;
+
+use super::lex::{self, Entry};
+use super::{EnviError, Header};
+use crate::cube::Cut;
+
+/// What the cut-out has of its own, or doesn't have.
+const REPLACED: [&str; 5] = ["samples", "lines", "header offset", "x start", "y start"];
+
+/// The header of `cut`, made of the text of the whole cube's header. The position on the ground moves with the cut:
+/// the reference pixel of `map info` and of each of `geo points`; `x start` and `y start` tell where in the whole
+/// image the first pixel is, from 1.
+///
+/// # Errors
+/// The text can't be read as a header.
+pub fn cut_header(text: &str, cut: &Cut) -> Result<String, EnviError> {
+    let entries = lex::entries(text)?;
+    let whole = Header::parse(text)?;
+    let mut out = String::from("ENVI\n");
+    let start = |name: &str| {
+        entries.get(name).and_then(|entry| entry.value.trim().parse::<f64>().ok()).unwrap_or(1.0)
+    };
+    let (x, y) = (cut.samples.start as f64, cut.lines.start as f64);
+    let own = [
+        ("samples", cut.samples.len().min(whole.samples) as f64),
+        ("lines", cut.lines.len().min(whole.lines) as f64),
+        ("header offset", 0.0),
+        ("x start", start("x start") + x),
+        ("y start", start("y start") + y),
+    ];
+    for (name, value) in own {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{name} = {value}");
+    }
+    for (nth, entry) in entries.entries.iter().enumerate() {
+        let again = entries.entries.iter().skip(nth.saturating_add(1)).any(|later| later.name == entry.name);
+        if !again && !REPLACED.contains(&entry.name.as_str()) {
+            write_entry(&mut out, entry, (x, y));
+        }
+    }
+    Ok(out)
+}
+
+fn write_entry(out: &mut String, entry: &Entry, (x, y): (f64, f64)) {
+    let moved = match entry.name.as_str() {
+        // {projection, x, y of the reference pixel, …}
+        "map info" => moved(&entry.value, (x, y), |at| match at {
+            1 => Axis::X,
+            2 => Axis::Y,
+            _ => Axis::Neither,
+        }),
+        // {x, y, latitude, longitude, x, y, …}
+        "geo points" => moved(&entry.value, (x, y), |at| match at % 4 {
+            0 => Axis::X,
+            1 => Axis::Y,
+            _ => Axis::Neither,
+        }),
+        _ => None,
+    };
+    let value = moved.as_deref().unwrap_or(&entry.value);
+    let _ = if entry.braced {
+        writeln!(out, "{} = {{{value}}}", entry.name)
+    } else {
+        writeln!(out, "{} = {value}", entry.name)
+    };
+}
+
+enum Axis {
+    X,
+    Y,
+    Neither,
+}
+
+/// A list with its image coordinates moved; `None` if there is nothing to move or one isn't a number.
+fn moved(list: &str, (x, y): (f64, f64), axis: impl Fn(usize) -> Axis) -> Option<String> {
+    if x == 0.0 && y == 0.0 {
+        return None;
+    }
+    let parts = list.split(',').enumerate().map(|(at, part)| {
+        let by = match axis(at) {
+            Axis::X => x,
+            Axis::Y => y,
+            Axis::Neither => return Some(part.trim().to_owned()),
+        };
+        Some((part.trim().parse::<f64>().ok()? - by).to_string())
+    });
+    Some(parts.collect::<Option<Vec<_>>>()?.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "ENVI
+description = {two
+ lines}
+samples = 50
+lines = 40
+lines = 60
+bands = 2
+header offset = 128
+data type = 4
+interleave = bsq
+Acquisition  Time = 2026-01-01T00:00:00Z
+wavelength = {1.5,
+ 2.5}
+map info = {UTM, 1, 1, 500000, 3500000, 8, 8, 13, North, WGS-84}
+geo points = {1, 1, 32.0, -104.0, 50, 60, 31.9, -103.9}
+y start = 11
+";
+
+    #[test]
+    fn what_a_cut_changes_is_put_right_and_all_else_is_kept() {
+        let text = cut_header(TEXT, &Cut { lines: 20..25, samples: 10..50 }).unwrap();
+        let header = Header::parse(&text).unwrap();
+        assert_eq!((header.samples, header.lines, header.bands, header.header_offset), (40, 5, 2, 0));
+        assert_eq!(header.wavelengths_nm, Header::parse(TEXT).unwrap().wavelengths_nm);
+        for line in [
+            "x start = 11\n",
+            "y start = 31\n",
+            "acquisition time = 2026-01-01T00:00:00Z\n",
+            "map info = {UTM, -9, -19, 500000, 3500000, 8, 8, 13, North, WGS-84}\n",
+            "geo points = {-9, -19, 32.0, -104.0, 40, 40, 31.9, -103.9}\n",
+            "description = {two\nlines}\n",
+        ] {
+            assert!(text.contains(line), "{line:?} in {text}");
+        }
+        assert_eq!(text.matches("lines = ").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn a_cut_of_a_cut_is_the_cut_of_both() {
+        let once = cut_header(TEXT, &Cut { lines: 20..50, samples: 10..50 }).unwrap();
+        let twice = cut_header(&once, &Cut { lines: 5..9, samples: 3..7 }).unwrap();
+        assert_eq!(twice, cut_header(TEXT, &Cut { lines: 25..29, samples: 13..17 }).unwrap());
+        let odd = TEXT.replace("UTM, 1, 1,", "UTM, one, 1,");
+        let kept = cut_header(&odd, &Cut { lines: 1..2, samples: 0..50 }).unwrap();
+        assert!(kept.contains("map info = {UTM, one, 1,"), "{kept}");
+        assert!(cut_header("nothing", &Cut { lines: 0..1, samples: 0..1 }).is_err());
+    }
+}
