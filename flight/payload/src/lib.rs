@@ -30,6 +30,8 @@ pub mod command;
 pub mod config;
 pub mod daemon;
 pub mod downlink;
+#[cfg(any(test, feature = "faults"))]
+pub mod faults;
 pub mod products;
 pub mod queue;
 pub mod store;

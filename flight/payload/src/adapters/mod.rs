@@ -4,6 +4,7 @@
 
 pub mod batch;
 pub mod calibration;
+pub mod catalogue;
 pub mod client;
 pub mod clock;
 pub mod crash;

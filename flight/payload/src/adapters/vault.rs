@@ -216,7 +216,10 @@ mod tests {
         let file = vault.read(&ids[0]).unwrap();
         vault.read_block(&ids[0], file.as_ref(), &geometry, (1, 40), &mut out).unwrap();
         assert_eq!(out, [1; 60]);
-        assert!(vault.read_block(&ids[0], file.as_ref(), &geometry, (1, 41), &mut out).is_err(), "beyond the end");
+        assert!(
+            vault.read_block(&ids[0], file.as_ref(), &geometry, (1, 41), &mut out).is_err(),
+            "beyond the end"
+        );
         assert!(vault.read_block(&ids[0], file.as_ref(), &geometry, (2, 0), &mut out).is_err());
 
         let known = BTreeMap::from([(ids[0], 264), (BundleId([9; 12]), 1)]);

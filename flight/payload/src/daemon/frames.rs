@@ -9,7 +9,7 @@ use passband_proto::bundle::SealOptions;
 use passband_spectral::target::Target;
 
 use super::encoder::QueueChange;
-use super::intake::{Follow, Intake, IntakeError, Step, Taken};
+use super::intake::{Detector, Follow, Intake, IntakeError, Step, Taken};
 use super::shared::Shared;
 use crate::adapters::crash;
 use crate::adapters::spool::Spool;
@@ -111,10 +111,12 @@ impl Frames {
                 symbol_bytes: downlink.symbol_bytes,
                 segment_symbols: downlink.segment_symbols,
             },
-            target: &self.target,
-            params: &shared.config.triage.params,
             rules: &shared.config.products,
-            calibration: shared.config.triage.calibration.as_deref(),
+            examiner: &Detector {
+                target: &self.target,
+                params: &shared.config.triage.params,
+                calibration: shared.config.triage.calibration.as_deref(),
+            },
             stop: shared.stop_flag(),
         };
         crash::at_work_on(Some(&files.header));
@@ -207,7 +209,9 @@ impl Frames {
     /// What the store may take in all: its quota, or what the disk has room for if that is less.
     fn room_bytes(&self, stored_bytes: u64) -> u64 {
         let quota_bytes = self.shared.config.store.quota_bytes;
-        let Some(free) = self.shared.disk.free_bytes(&self.shared.config.paths.state) else { return quota_bytes };
+        let Some(free) = self.shared.disk.free_bytes(&self.shared.config.paths.state) else {
+            return quota_bytes;
+        };
         quota_bytes.min(stored_bytes.saturating_add(free).saturating_sub(SPARE_DISK_BYTES))
     }
 

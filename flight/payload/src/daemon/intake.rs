@@ -42,12 +42,23 @@ pub(crate) struct Intake<'a> {
     pub(crate) catalogue: &'a Catalogue,
     pub(crate) key: &'a EpochKey,
     pub(crate) seal: SealOptions,
+    pub(crate) rules: &'a Rules,
+    pub(crate) examiner: &'a dyn Examine,
+    pub(crate) stop: &'a AtomicBool,
+}
+
+/// Who says what a frame is worth.
+pub(crate) trait Examine {
+    /// Examines the frame of this name.
+    fn examine(&self, name: &str, cube: Cube<&DataFile>) -> Result<Products, IntakeError>;
+}
+
+/// The detector.
+pub(crate) struct Detector<'a> {
     pub(crate) target: &'a Target,
     pub(crate) params: &'a Params,
-    pub(crate) rules: &'a Rules,
     /// Header of the calibration of each detector, if there is one.
     pub(crate) calibration: Option<&'a Path>,
-    pub(crate) stop: &'a AtomicBool,
 }
 
 /// A point between two steps, where a kill may come.
@@ -126,8 +137,9 @@ impl Intake<'_> {
             self.clear_spool(&hashes.frame, &frame.identities, follow)?;
             return Ok(Taken::Duplicate { id: hashes.frame });
         }
-        let cube = self.open_cube(&frame)?;
-        let products = self.examine(&frame, &cube)?;
+        let header = parse_header(&frame.header).map_err(IntakeError::Malformed)?;
+        let cube = Cube::new(header, &frame.data).map_err(|e| IntakeError::Malformed(e.to_string()))?;
+        let products = self.examiner.examine(&frame.files.name, cube.clone())?;
         let tasking = tasking(&frame.header);
         let report = &products.triage.report;
         let facts = Facts { files: &frame.files, id: hashes.frame, tasking: &tasking, report, unix_ms };
@@ -152,29 +164,6 @@ impl Intake<'_> {
                 Err(e)
             }
         }
-    }
-
-    fn open_cube<'f>(&self, frame: &'f OpenFrame) -> Result<Cube<&'f DataFile>, IntakeError> {
-        let header = parse_header(&frame.header).map_err(IntakeError::Malformed)?;
-        let cube = Cube::new(header, &frame.data).map_err(|e| IntakeError::Malformed(e.to_string()))?;
-        let Some(file) = self.calibration else { return Ok(cube) };
-        let columns = read_calibration(file, cube.header()).map_err(|e| match e.why {
-            Why::Unreadable(_) => IntakeError::Later(e.to_string()),
-            Why::Unfit => IntakeError::Malformed(e.to_string()),
-        })?;
-        Ok(cube.with_columns(columns))
-    }
-
-    fn examine(&self, frame: &OpenFrame, cube: &Cube<&DataFile>) -> Result<Products, IntakeError> {
-        triage::examine(&frame.files.name, cube, self.target, self.params, &mut NoMaps).map_err(
-            |e: ExamineError| {
-                if e.is_read_error() {
-                    IntakeError::Later(e.to_string())
-                } else {
-                    IntakeError::Malformed(e.to_string())
-                }
-            },
-        )
     }
 
     fn hash(&self, frame: &OpenFrame) -> Result<Hashes, IntakeError> {
@@ -267,6 +256,25 @@ impl Intake<'_> {
         } else {
             IntakeError::Later(format!("reading the data: {error}"))
         }
+    }
+}
+
+impl Examine for Detector<'_> {
+    fn examine(&self, name: &str, mut cube: Cube<&DataFile>) -> Result<Products, IntakeError> {
+        if let Some(file) = self.calibration {
+            let columns = read_calibration(file, cube.header()).map_err(|e| match e.why {
+                Why::Unreadable(_) => IntakeError::Later(e.to_string()),
+                Why::Unfit => IntakeError::Malformed(e.to_string()),
+            })?;
+            cube = cube.with_columns(columns);
+        }
+        triage::examine(name, &cube, self.target, self.params, &mut NoMaps).map_err(|e: ExamineError| {
+            if e.is_read_error() {
+                IntakeError::Later(e.to_string())
+            } else {
+                IntakeError::Malformed(e.to_string())
+            }
+        })
     }
 }
 

@@ -10,6 +10,8 @@
 //! neither a disk nor an encoding holds up the link; everything else is one small asynchronous loop.
 
 mod bursts;
+#[cfg(test)]
+mod cuts;
 mod encoder;
 mod frames;
 mod intake;
@@ -34,7 +36,6 @@ use passband_proto::ids::Class;
 use passband_proto::keyring::KeyRing;
 use passband_proto::transfer::Worker;
 use passband_spectral::target::{MAX_TARGET_BYTES, Target};
-use redb::Database;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::bursts::Bursts;
@@ -44,17 +45,16 @@ use self::radio::Radio;
 use self::recover::recover;
 use self::shared::Shared;
 use crate::adapters::calibration::{CalibrationError, check_calibration};
+use crate::adapters::catalogue::open_catalogue;
 use crate::adapters::crash;
 use crate::adapters::disk::{Disk, LinuxDisk};
 use crate::adapters::os::{read_keys, read_text};
 use crate::adapters::spool::Spool;
 use crate::adapters::vault::Vault;
 use crate::config::{Config, TransmitMode};
-use crate::store::{Catalogue, StoreError};
+use crate::store::StoreError;
 use crate::telemetry::{Report, Severity};
 
-/// Memory that the catalogue's database may use as a cache, bytes.
-const CATALOGUE_CACHE_BYTES: usize = 16 << 20;
 /// How long threads may take to stop: what they leave undone is done at the next start.
 const STOP_PATIENCE: Duration = Duration::from_millis(700);
 
@@ -120,8 +120,8 @@ impl Ready {
         let (keys, exposed) = keys_for(&config)?;
         let target = target_for(&config)?;
         calibration_for(&config)?;
-        let catalogue = open_catalogue(state)?;
         let disk: Arc<dyn Disk> = Arc::new(LinuxDisk);
+        let catalogue = open_catalogue(disk.as_ref(), state)?;
         let vault = Vault::open(Arc::clone(&disk), state)?;
         let boot_count = catalogue.count_boot()?;
         let (spool, rejected) = (&config.paths.spool, state.join("rejected"));
@@ -251,14 +251,6 @@ pub fn read_target(path: &Path) -> Result<Target, DaemonError> {
 /// Files that can't be read, or are no calibration.
 pub fn calibration_for(config: &Config) -> Result<(), DaemonError> {
     config.triage.calibration.as_deref().map_or(Ok(()), check_calibration).map_err(DaemonError::Calibration)
-}
-
-fn open_catalogue(state: &Path) -> Result<Catalogue, StoreError> {
-    let database = Database::builder()
-        .set_cache_size(CATALOGUE_CACHE_BYTES)
-        .create(state.join("catalogue.redb"))
-        .map_err(StoreError::catalogue)?;
-    Catalogue::new(database)
 }
 
 /// A number nobody else knows: keys the order in which blocks are sent.

@@ -74,13 +74,7 @@ fn cube_class(rule: &Rule, regions: &[Cut], report: &Report) -> Option<Class> {
 }
 
 /// Rectangles cut into strips that are no larger than `most_bytes`, but have a line at least.
-fn parts(
-    kind: Kind,
-    class: Class,
-    header: &Header,
-    rectangles: Vec<Cut>,
-    most_bytes: u64,
-) -> Vec<Planned> {
+fn parts(kind: Kind, class: Class, header: &Header, rectangles: Vec<Cut>, most_bytes: u64) -> Vec<Planned> {
     let mut cuts = Vec::new();
     for Cut { lines, samples } in rectangles {
         let line = Cut { lines: 0..1, samples: samples.clone() }.bytes(header).unwrap_or(usize::MAX);
@@ -171,8 +165,10 @@ mod tests {
             sample0: *sample0,
             sample1: *sample1,
         };
-        report.detections =
-            boxes.iter().map(|b| passband_spectral::triage::Detection { bbox: with(b), ..one.clone() }).collect();
+        report.detections = boxes
+            .iter()
+            .map(|b| passband_spectral::triage::Detection { bbox: with(b), ..one.clone() })
+            .collect();
     }
 
     fn cuts(planned: &[Planned], kind: Kind) -> Vec<(Range<usize>, Range<usize>)> {

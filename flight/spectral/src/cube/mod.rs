@@ -349,7 +349,10 @@ impl fmt::Display for CubeError {
             }
             Self::Range { what, index, count } => write!(f, "cube: {what} {index} of {count} does not exist"),
             Self::Cut => {
-                write!(f, "cube: a cut-out that is empty, beyond the cube, or of more than {MAX_CUT_BYTES} bytes")
+                write!(
+                    f,
+                    "cube: a cut-out that is empty, beyond the cube, or of more than {MAX_CUT_BYTES} bytes"
+                )
             }
             Self::TooMuch { most } => write!(f, "cube: more than {most} values asked for at once"),
             Self::Calibration { expected: [samples, bands], actual } => write!(

@@ -68,9 +68,8 @@ pub(super) fn entries(text: &str) -> Result<Entries, EnviError> {
         let name = tidy_name(name);
         let opened = rest.trim().strip_prefix('{');
         let value = match opened {
-            Some(opened) => {
-                in_braces(opened, &mut lines).ok_or_else(|| EnviError::Unclosed { field: short(&name), line })?
-            }
+            Some(opened) => in_braces(opened, &mut lines)
+                .ok_or_else(|| EnviError::Unclosed { field: short(&name), line })?,
             None => rest.trim().to_owned(),
         };
         out.push(Entry { name, value, braced: opened.is_some(), line });

@@ -1,14 +1,15 @@
 //! The disk as Linux has it.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use redb::StorageBackend;
 use rustix::fs::OFlags;
 
-use super::{Disk, DiskFile};
+use super::{DatabaseFile, Disk, DiskFile};
 use crate::camera::{Entry, FOLDER, Kind};
 
 /// The file systems of this machine.
@@ -38,6 +39,15 @@ impl Disk for LinuxDisk {
             return Err(io::Error::other("not a regular file"));
         }
         Ok(Box::new(LinuxFile { inode: metadata.ino(), file, bytes: metadata.len() }))
+    }
+
+    fn database(&self, path: &Path, make: bool) -> io::Result<DatabaseFile> {
+        let file = OpenOptions::new().read(true).write(true).create(make).mode(0o600).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(DatabaseFile(Box::new(LinuxDatabase { file }))),
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(e)) => Err(e),
+        }
     }
 
     fn about(&self, path: &Path) -> io::Result<Entry> {
@@ -107,6 +117,34 @@ impl DiskFile for LinuxFile {
 
     fn inode(&self) -> u64 {
         self.inode
+    }
+}
+
+/// Locked as long as it is open.
+#[derive(Debug)]
+struct LinuxDatabase {
+    file: File,
+}
+
+impl StorageBackend for LinuxDatabase {
+    fn len(&self) -> io::Result<u64> {
+        self.file.metadata().map(|metadata| metadata.len())
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(out, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(data, offset)
     }
 }
 

@@ -10,10 +10,12 @@ mod linux;
 pub use linux::LinuxDisk;
 
 use core::fmt::Debug;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use passband_spectral::cube::ReadAt;
+
+use redb::StorageBackend;
 
 use crate::camera::Entry;
 
@@ -42,6 +44,12 @@ pub trait Disk: Debug + Send + Sync {
     /// # Errors
     /// It isn't there, isn't a regular file, or those of the disk.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Opens the file of a database, for this process alone; `make` makes one that isn't there.
+    ///
+    /// # Errors
+    /// Another process has it open (`WouldBlock`), or those of the disk.
+    fn database(&self, path: &Path, make: bool) -> io::Result<DatabaseFile>;
 
     /// What is at `path`; a link is told as a link.
     ///
@@ -120,17 +128,29 @@ impl ReadAt for Box<dyn DiskFile> {
     }
 }
 
-/// A file as a stream that is written.
-pub struct Appender<'a>(pub &'a mut dyn DiskFile);
+/// The file of a database.
+#[derive(Debug)]
+pub struct DatabaseFile(pub Box<dyn StorageBackend>);
 
-impl Write for Appender<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.append(bytes)?;
-        Ok(bytes.len())
+impl StorageBackend for DatabaseFile {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
     }
 }
 

@@ -69,26 +69,26 @@ impl World {
         world
     }
 
-    fn intake(&self) -> Intake<'_> {
-        Intake {
+    /// Takes frame `a`; the daemon is killed at `kill`.
+    fn take(&self, kill: Option<Step>) -> Result<Taken, IntakeError> {
+        self.take_until(|step| if Some(step) == kill { Err(IntakeError::Stopping) } else { Ok(()) })
+    }
+
+    /// Takes frame `a`, until `until` ends it.
+    fn take_until(&self, until: impl FnMut(Step) -> Result<(), IntakeError>) -> Result<Taken, IntakeError> {
+        let files = FrameFiles { name: "a".into(), header: "a.hdr".into(), data: "a.bil".into() };
+        let calibration = self.calibration.as_deref();
+        let intake = Intake {
             spool: &self.spool,
             vault: &self.vault,
             catalogue: &self.catalogue,
             key: &self.key,
             seal: SEAL,
-            target: &self.target,
-            params: &self.params,
             rules: &self.rules,
-            calibration: self.calibration.as_deref(),
+            examiner: &Detector { target: &self.target, params: &self.params, calibration },
             stop: &self.stop,
-        }
-    }
-
-    /// Takes frame `a`; the daemon is killed at `kill`.
-    fn take(&self, kill: Option<Step>) -> Result<Taken, IntakeError> {
-        let files = FrameFiles { name: "a".into(), header: "a.hdr".into(), data: "a.bil".into() };
-        let until = |step| if Some(step) == kill { Err(IntakeError::Stopping) } else { Ok(()) };
-        self.intake().take(files, 123, &mut Until(until))
+        };
+        intake.take(files, 123, &mut Until(until))
     }
 
     fn codes(&self) -> Vec<String> {
@@ -247,15 +247,10 @@ fn a_spool_that_can_not_be_cleared_keeps_no_alert_back() {
     let dir = tempfile::tempdir().unwrap();
     put_frame(dir.path());
     let world = World::open(dir.path());
-    let files = FrameFiles { name: "a".into(), header: "a.hdr".into(), data: "a.bil".into() };
-    let taken = world.intake().take(
-        files,
-        123,
-        &mut Until(|step| match step {
-            Step::Removed(1) => Err(IntakeError::Later("read-only".into())),
-            _ => Ok(()),
-        }),
-    );
+    let taken = world.take_until(|step| match step {
+        Step::Removed(1) => Err(IntakeError::Later("read-only".into())),
+        _ => Ok(()),
+    });
     assert!(matches!(taken, Ok(Taken::Accepted { .. })), "{taken:?}");
     assert!(world.codes().contains(&"spool-stuck".to_owned()));
 }

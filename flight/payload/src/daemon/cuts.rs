@@ -1,0 +1,351 @@
+//! Power cuts at every operation of store and spool.
+//!
+//! A day on board is played on a simulated disk ([`crate::faults`]): frames come in, are sent, put aside, dropped.
+//! Before every operation that changes anything the disk is looked at as a cut would leave it, several times with
+//! other dice; a daemon is started on what is left and has to find everything that was promised:
+//!
+//! - no frame is lost: it lies in the spool, whole, or all its bundles are in the store, whole;
+//! - nothing accepted is taken back, and nothing half-made is visible;
+//! - no symbol id that was sent is free to be sent again as new;
+//! - what is left in the spool is taken, once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+
+use passband_proto::bundle::{Geometry, Head, Opener, SealOptions};
+use passband_proto::datagram::Datagram;
+use passband_proto::ids::{BundleId, Class};
+use passband_proto::keyring::KeyRing;
+use passband_proto::keys::EpochKey;
+use passband_proto::transfer::{BlockMark, BlockStore, Burst, Offer, Sender, SenderConfig};
+use passband_spectral::cube::Cube;
+use passband_spectral::envi::{DataType, Header};
+use passband_spectral::target::Target;
+use passband_spectral::triage::{NoMaps, Params};
+
+use super::intake::{Examine, Follow, Intake, IntakeError, Step, Taken};
+use super::recover::recover;
+use crate::adapters::catalogue::open_catalogue;
+use crate::adapters::disk::{Disk, DiskFile, write_file};
+use crate::adapters::spool::{DataFile, Spool};
+use crate::adapters::vault::Vault;
+use crate::camera::FrameFiles;
+use crate::faults::SimDisk;
+use crate::products::{Kind, Rules};
+use crate::store::{BundleRecord, Catalogue, FrameId, StoreError};
+use crate::telemetry::Report;
+use crate::triage::tests::with_plume;
+use crate::triage::{self, Products};
+
+/// Cuts of a run, about; `PASSBAND_CUTS` sets another number.
+const CUTS: u64 = 3_000;
+const STATE: &str = "/state";
+const SPOOL: &str = "/spool";
+const SEAL: SealOptions = SealOptions { symbol_bytes: 64, segment_symbols: 40 };
+
+/// Says what a frame is worth by its name; all else is the detector's.
+struct ByName(Target);
+
+impl Examine for ByName {
+    fn examine(&self, name: &str, cube: Cube<&DataFile>) -> Result<Products, IntakeError> {
+        let mut products = triage::examine(name, &cube, &self.0, &Params::default(), &mut NoMaps).unwrap();
+        if name.starts_with("alert") {
+            products.class = Class::Alert;
+            products.triage.report.detections = with_plume().detections;
+        }
+        Ok(products)
+    }
+}
+
+/// What was promised so far.
+#[derive(Debug, Default, Clone)]
+struct Promises {
+    /// Frames whose files are safe in the spool, or were: header and data.
+    frames: BTreeMap<String, (Vec<u8>, Vec<u8>)>,
+    accepted: BTreeSet<String>,
+    refused: BTreeSet<String>,
+    dropped: BTreeSet<BundleId>,
+    /// For each block, ids below this were sent.
+    sent: BTreeMap<(BundleId, u32), u32>,
+}
+
+/// A daemon's store and spool on a disk.
+struct World {
+    disk: SimDisk,
+    spool: Spool,
+    vault: Vault,
+    catalogue: Catalogue,
+    key: EpochKey,
+}
+
+struct Nobody;
+
+impl Follow for Nobody {
+    fn at(&mut self, _step: Step) -> Result<(), IntakeError> {
+        Ok(())
+    }
+
+    fn make_room(&mut self, _bytes: u64, _class: Class) -> Result<(), IntakeError> {
+        Ok(())
+    }
+}
+
+impl World {
+    /// A start of the daemon.
+    fn open(disk: &SimDisk) -> Result<Self, StoreError> {
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        let state = Path::new(STATE);
+        let vault = Vault::open(Arc::clone(&shared), state)?;
+        let catalogue = open_catalogue(shared.as_ref(), state)?;
+        let spool = Spool::open(shared, Path::new(SPOOL), &state.join("rejected"), 1 << 20).unwrap();
+        catalogue.count_boot()?;
+        recover(&catalogue, &vault, &spool, 77)?;
+        Ok(Self { disk: disk.clone(), spool, vault, catalogue, key: EpochKey::new(1, 1, [8; 32]) })
+    }
+
+    fn put(&self, name: &str, lines: usize, promises: &Mutex<Promises>) {
+        let mut header = Header::new(10, lines, 4, DataType::U16);
+        header.wavelengths_nm = Some(vec![450.0, 550.0, 650.0, 850.0]);
+        header.description = Some(name.to_owned());
+        let header = header.to_text().into_bytes();
+        let data: Vec<u8> = (0..lines * 80).map(|i| (i * 31 + name.len()) as u8).collect();
+        let at = |ending: &str| Path::new(SPOOL).join(format!("{name}.{ending}"));
+        write_file(&self.disk, &at("bil"), &data).unwrap();
+        write_file(&self.disk, &at("hdr"), &header).unwrap();
+        promises.lock().unwrap().frames.insert(name.to_owned(), (header, data));
+    }
+
+    fn take(&self, name: &str) -> Result<Taken, IntakeError> {
+        let files =
+            FrameFiles { name: name.into(), header: format!("{name}.hdr"), data: format!("{name}.bil") };
+        let intake = Intake {
+            spool: &self.spool,
+            vault: &self.vault,
+            catalogue: &self.catalogue,
+            key: &self.key,
+            seal: SEAL,
+            rules: &Rules { strip_bytes: 2_000, ..Rules::default() },
+            examiner: &ByName(Target::ch4()),
+            stop: &AtomicBool::new(false),
+        };
+        intake.take(files, 1_000, &mut Nobody)
+    }
+
+    fn accept(&self, name: &str, promises: &Mutex<Promises>) -> Vec<BundleRecord> {
+        let Ok(Taken::Accepted { bundles, .. }) = self.take(name) else { panic!("{name}") };
+        promises.lock().unwrap().accepted.insert(name.to_owned());
+        bundles
+    }
+
+    /// Sends for a while, in small bursts.
+    fn send(&self, bursts: usize, promises: &Mutex<Promises>) {
+        let mut keys = KeyRing::default();
+        keys.insert(self.key.clone());
+        let config = SenderConfig { reserve_symbols: 12, ..SenderConfig::default() };
+        let mut sender = Sender::new(&config, keys);
+        let mut blocks = Blocks { world: self, geometries: BTreeMap::new() };
+        for record in self.catalogue.bundles().unwrap() {
+            let marks = self.catalogue.marks(&record.id).unwrap();
+            blocks.geometries.insert(record.id, record.geometry);
+            let rank = crate::queue::rank(&record);
+            let BundleRecord { id, spacecraft, epoch, class, geometry, .. } = record;
+            sender.offer(&Offer { id, spacecraft, epoch, class, rank, geometry, marks }).unwrap();
+        }
+        let mut burst = Burst::of_at_most(8);
+        for _ in 0..bursts {
+            sender.poll_transmit(&mut blocks, &mut burst).unwrap();
+            let mut promises = promises.lock().unwrap();
+            for bytes in burst.datagrams() {
+                let header = *Datagram::parse(bytes).unwrap().header();
+                let next = promises.sent.entry((header.bundle, header.block)).or_default();
+                assert!(header.esi >= *next, "an id twice");
+                *next = header.esi + 1;
+            }
+        }
+    }
+
+    /// Opens a bundle: its head and its content.
+    fn unseal(&self, record: &BundleRecord) -> (Head, Vec<u8>) {
+        let Geometry { block_count, .. } = record.geometry;
+        let file = self.vault.read(&record.id).unwrap();
+        let opener = Opener::new(&self.key, &record.id, block_count);
+        let read = |i| {
+            let mut block = vec![0; record.geometry.block_bytes(i).unwrap() as usize];
+            self.vault.read_block(&record.id, file.as_ref(), &record.geometry, (i, 0), &mut block).unwrap();
+            block
+        };
+        let mut head = opener.open_head(read(0)).expect("its head is whole");
+        let mut content = head.content.take().unwrap_or_default();
+        for i in 1..block_count {
+            let mut part = read(i);
+            opener.open(i, &mut part).expect("each block is whole");
+            content.extend_from_slice(&part);
+        }
+        (head, content)
+    }
+
+    fn names_in(&self, folder: &str) -> BTreeSet<String> {
+        let folder = Path::new(folder);
+        let files = self.disk.files();
+        let inside = files.keys().filter(|path| path.parent() == Some(folder));
+        inside.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+    }
+
+    /// Looks whether all that was promised is there.
+    fn check(&self, promises: &Promises) {
+        let bundles = self.catalogue.bundles().unwrap();
+        let files: BTreeSet<String> = bundles.iter().map(|b| format!("{}.pbb", b.id)).collect();
+        assert_eq!(self.names_in("/state/bundles"), files, "what is there is known, and the other way round");
+        assert!(self.names_in("/state/bundles/tmp").is_empty());
+        for (name, (header, data)) in &promises.frames {
+            let kept = self.disk.files();
+            let at = |ending: &str| kept.get(&Path::new(SPOOL).join(format!("{name}.{ending}")));
+            let spooled = at("hdr") == Some(header) && at("bil") == Some(data);
+            if promises.refused.contains(name) {
+                continue;
+            }
+            let id = FrameId::of(&digest(header), &digest(data));
+            let known = self.catalogue.frame(&id).unwrap().is_some();
+            assert!(known || spooled, "frame {name} is lost");
+            assert!(known || !promises.accepted.contains(name), "frame {name} was accepted");
+            if known {
+                self.check_frame(name, id, data, &bundles, &promises.dropped);
+            }
+        }
+        for ((id, block), next) in &promises.sent {
+            let Some(_) = bundles.iter().find(|b| b.id == *id) else { continue };
+            let marks = self.catalogue.marks(id).unwrap();
+            let mark = marks.iter().find(|mark| mark.block == *block);
+            assert!(mark.is_some_and(|mark| mark.esi >= *next), "ids below {next} were sent: {mark:?}");
+        }
+        let events = self.catalogue.events(None, 1_000).unwrap();
+        assert!(events.windows(2).all(|pair| pair[1].seq == pair[0].seq + 1), "events without gaps");
+    }
+
+    /// All bundles of a frame that weren't dropped are there and whole.
+    fn check_frame(
+        &self,
+        name: &str,
+        id: FrameId,
+        data: &[u8],
+        all: &[BundleRecord],
+        dropped: &BTreeSet<BundleId>,
+    ) {
+        let of_frame: Vec<_> = all.iter().filter(|b| b.frame == Some(id)).collect();
+        let mut strips = BTreeMap::new();
+        let mut seen = of_frame.len();
+        for record in &of_frame {
+            assert_eq!(record.frame_name, name);
+            let (head, content) = self.unseal(record);
+            if record.kind == Kind::Cube {
+                let part = head.manifest.labels.iter().find(|(key, _)| key == "part").unwrap().1.clone();
+                let data_bytes = usize::try_from(head.manifest.files.last().unwrap().bytes).unwrap();
+                strips.insert(part, content[content.len() - data_bytes..].to_vec());
+            }
+        }
+        seen += dropped.len();
+        let whole: Vec<u8> = strips.into_values().flatten().collect();
+        if dropped.is_empty() {
+            assert!(seen >= 2 && whole == data, "frame {name}: {seen} bundles");
+        } else {
+            assert!(seen >= 2);
+        }
+    }
+}
+
+struct Blocks<'a> {
+    world: &'a World,
+    geometries: BTreeMap<BundleId, Geometry>,
+}
+
+impl BlockStore for Blocks<'_> {
+    type Error = StoreError;
+
+    fn read_block(
+        &mut self,
+        id: &BundleId,
+        block: u32,
+        offset: u32,
+        out: &mut [u8],
+    ) -> Result<(), StoreError> {
+        let file: Box<dyn DiskFile> = self.world.vault.read(id)?;
+        self.world.vault.read_block(id, file.as_ref(), &self.geometries[id], (block, offset), out)
+    }
+
+    fn reserve(&mut self, marks: &[(BundleId, BlockMark)]) -> Result<(), StoreError> {
+        self.world.catalogue.reserve(marks)
+    }
+}
+
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).into()
+}
+
+/// A day on board.
+fn day(world: &World, promises: &Mutex<Promises>) {
+    world.put("routine one", 40, promises);
+    world.accept("routine one", promises);
+    world.put("alert two", 60, promises);
+    world.send(6, promises);
+    world.accept("alert two", promises);
+    world.put("odd", 3, promises);
+    promises.lock().unwrap().refused.insert("odd".into());
+    world.spool.reject("odd", &["odd.bil".into(), "odd.hdr".into()], "odd").unwrap();
+    world.send(10, promises);
+    let gone = world.catalogue.bundles().unwrap()[0].id;
+    promises.lock().unwrap().dropped.insert(gone);
+    world.catalogue.drop_bundle(&gone, 5, &Report::warning("bundle-dropped", "for room")).unwrap();
+    world.vault.remove(&gone).unwrap();
+    world.put("routine three", 30, promises);
+    world.accept("routine three", promises);
+    world.send(6, promises);
+}
+
+/// Starts a daemon on what a cut left, and looks; then lets it go on.
+fn look_after(cut: &SimDisk, promises: &Promises) {
+    let world = World::open(cut).expect("the daemon starts");
+    world.check(promises);
+    let mut promises = promises.clone();
+    for name in promises.frames.keys().cloned().collect::<Vec<_>>() {
+        let left = world.names_in(SPOOL);
+        if left.contains(&format!("{name}.hdr")) && left.contains(&format!("{name}.bil")) {
+            let taken = world.take(&name);
+            assert!(matches!(taken, Ok(Taken::Accepted { .. })), "{name}: {taken:?}");
+            promises.accepted.insert(name);
+        }
+    }
+    world.check(&promises);
+}
+
+#[test]
+fn a_power_cut_at_any_operation_loses_and_doubles_nothing() {
+    let cuts = std::env::var("PASSBAND_CUTS").ok().and_then(|n| n.parse().ok()).unwrap_or(CUTS);
+    let disk = SimDisk::default();
+    for folder in [STATE, SPOOL] {
+        disk.make_folder(Path::new(folder)).unwrap();
+    }
+    disk.sync_folder(Path::new("/")).unwrap();
+    let rehearsal = disk.after_cut(0);
+    day(&World::open(&rehearsal).unwrap(), &Mutex::default());
+    let each = cuts.div_ceil(rehearsal.operations());
+    let promises = Arc::new(Mutex::new(Promises::default()));
+    let watched = Arc::clone(&promises);
+    let mut seed = 1;
+    let done = Arc::new(Mutex::new(0_u64));
+    let count = Arc::clone(&done);
+    disk.watch(move |disk| {
+        let promises = watched.lock().unwrap().clone();
+        for _ in 0..each {
+            seed += 1;
+            look_after(&disk.after_cut(seed), &promises);
+            *count.lock().unwrap() += 1;
+        }
+    });
+    day(&World::open(&disk).unwrap(), &promises);
+    disk.unwatch();
+    println!("{} cuts at {} operations", done.lock().unwrap(), disk.operations());
+    assert!(*done.lock().unwrap() >= cuts);
+}
