@@ -11,5 +11,6 @@ pub mod crash;
 pub mod disk;
 pub mod log;
 pub mod os;
+pub mod sealed;
 pub mod spool;
 pub mod vault;

@@ -25,11 +25,11 @@ use passband_spectral::envi::{DataType, Header};
 use passband_spectral::target::Target;
 use passband_spectral::triage::{NoMaps, Params};
 
-use super::intake::{Examine, Follow, Intake, IntakeError, Step, Taken};
+use super::intake::{AnyData, Examine, Follow, Intake, IntakeError, Sealer, Step, Taken};
 use super::recover::recover;
 use crate::adapters::catalogue::open_catalogue;
 use crate::adapters::disk::{Disk, DiskFile, write_file};
-use crate::adapters::spool::{DataFile, Spool};
+use crate::adapters::spool::Spool;
 use crate::adapters::vault::Vault;
 use crate::camera::FrameFiles;
 use crate::faults::SimDisk;
@@ -49,7 +49,7 @@ const SEAL: SealOptions = SealOptions { symbol_bytes: 64, segment_symbols: 40 };
 struct ByName(Target);
 
 impl Examine for ByName {
-    fn examine(&self, name: &str, cube: Cube<&DataFile>) -> Result<Products, IntakeError> {
+    fn examine(&self, name: &str, cube: Cube<AnyData<'_>>) -> Result<Products, IntakeError> {
         let mut products = triage::examine(name, &cube, &self.0, &Params::default(), &mut NoMaps).unwrap();
         if name.starts_with("alert") {
             products.class = Class::Alert;
@@ -122,13 +122,15 @@ impl World {
             FrameFiles { name: name.into(), header: format!("{name}.hdr"), data: format!("{name}.bil") };
         let intake = Intake {
             spool: &self.spool,
-            vault: &self.vault,
             catalogue: &self.catalogue,
-            key: &self.key,
-            seal: SEAL,
+            sealer: Sealer {
+                vault: &self.vault,
+                key: &self.key,
+                options: SEAL,
+                stop: &AtomicBool::new(false),
+            },
             rules: &Rules { strip_bytes: 2_000, ..Rules::default() },
             examiner: &ByName(Target::ch4()),
-            stop: &AtomicBool::new(false),
         };
         intake.take(files, 1_000, &mut Nobody)
     }

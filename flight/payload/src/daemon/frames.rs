@@ -9,7 +9,7 @@ use passband_proto::bundle::SealOptions;
 use passband_spectral::target::Target;
 
 use super::encoder::QueueChange;
-use super::intake::{Detector, Follow, Intake, IntakeError, Step, Taken};
+use super::intake::{Detector, Follow, Intake, IntakeError, Sealer, Step, Taken};
 use super::shared::Shared;
 use crate::adapters::crash;
 use crate::adapters::spool::Spool;
@@ -102,22 +102,18 @@ impl Frames {
         let keys = shared.keys();
         let Some(key) = keys.newest(shared.config.spacecraft) else { return false };
         let downlink = &shared.config.downlink;
+        let options =
+            SealOptions { symbol_bytes: downlink.symbol_bytes, segment_symbols: downlink.segment_symbols };
         let intake = Intake {
             spool: &self.spool,
-            vault: &shared.vault,
             catalogue: &shared.catalogue,
-            key,
-            seal: SealOptions {
-                symbol_bytes: downlink.symbol_bytes,
-                segment_symbols: downlink.segment_symbols,
-            },
+            sealer: Sealer { vault: &shared.vault, key, options, stop: shared.stop_flag() },
             rules: &shared.config.products,
             examiner: &Detector {
                 target: &self.target,
                 params: &shared.config.triage.params,
                 calibration: shared.config.triage.calibration.as_deref(),
             },
-            stop: shared.stop_flag(),
         };
         crash::at_work_on(Some(&files.header));
         let taken = intake.take(files, shared.clock.unix_ms(), &mut Taking { frames: self, name: &name });

@@ -7,14 +7,14 @@
 
 mod sealing;
 
+pub(crate) use sealing::{AnyData, Hashes, Sealer, Source};
+
 use core::fmt;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use passband_proto::bundle::SealOptions;
 use passband_proto::ids::Class;
-use passband_proto::keys::EpochKey;
 use passband_spectral::cube::{Cube, ReadAt};
 use passband_spectral::envi;
 use passband_spectral::target::Target;
@@ -22,10 +22,9 @@ use passband_spectral::triage::{NoMaps, Params};
 use sha2::{Digest, Sha256};
 
 use crate::adapters::calibration::{Why, read_calibration};
-use crate::adapters::spool::{DataFile, OpenFrame, Spool, parse_header};
-use crate::adapters::vault::Vault;
+use crate::adapters::spool::{OpenFrame, Spool, parse_header};
 use crate::camera::FrameFiles;
-use crate::products::{Facts, Rules};
+use crate::products::{Facts, Rules, plan};
 use crate::store::{AlertRecord, BundleRecord, Catalogue, FrameId, FrameRecord, NewFrame, StoreError};
 use crate::telemetry::Report;
 use crate::triage::{self, ExamineError, Products};
@@ -38,19 +37,16 @@ const MAX_TASKING_BYTES: usize = 64;
 /// All that intake works with.
 pub(crate) struct Intake<'a> {
     pub(crate) spool: &'a Spool,
-    pub(crate) vault: &'a Vault,
     pub(crate) catalogue: &'a Catalogue,
-    pub(crate) key: &'a EpochKey,
-    pub(crate) seal: SealOptions,
+    pub(crate) sealer: Sealer<'a>,
     pub(crate) rules: &'a Rules,
     pub(crate) examiner: &'a dyn Examine,
-    pub(crate) stop: &'a AtomicBool,
 }
 
 /// Who says what a frame is worth.
 pub(crate) trait Examine {
     /// Examines the frame of this name.
-    fn examine(&self, name: &str, cube: Cube<&DataFile>) -> Result<Products, IntakeError>;
+    fn examine(&self, name: &str, cube: Cube<AnyData<'_>>) -> Result<Products, IntakeError>;
 }
 
 /// The detector.
@@ -109,14 +105,6 @@ impl From<StoreError> for IntakeError {
     }
 }
 
-/// Digests of a frame's files.
-struct Hashes {
-    /// Of both: names the frame.
-    frame: FrameId,
-    header: [u8; 32],
-    data: [u8; 32],
-}
-
 impl Intake<'_> {
     /// Takes a frame.
     pub(crate) fn take(
@@ -127,24 +115,32 @@ impl Intake<'_> {
     ) -> Result<Taken, IntakeError> {
         let frame = self.spool.open_frame(files).map_err(|e| IntakeError::Later(format!("opening: {e}")))?;
         let hashes = self.hash(&frame)?;
-        if let Some(known) = self.catalogue.frame(&hashes.frame)? {
+        let id = FrameId::of(&hashes.header, &hashes.data);
+        if let Some(known) = self.catalogue.frame(&id)? {
             let name = &frame.files.name;
-            let text = format!(
-                "frame {name:?} is frame {} ({:?}) again; the spool's copy is removed",
-                known.id, known.name
-            );
+            let text =
+                format!("frame {name:?} is frame {id} ({:?}) again; the spool's copy is removed", known.name);
             self.catalogue.add_event(unix_ms, &Report::warning("frame-duplicate", text))?;
-            self.clear_spool(&hashes.frame, &frame.identities, follow)?;
-            return Ok(Taken::Duplicate { id: hashes.frame });
+            self.clear_spool(&id, &frame.identities, follow)?;
+            return Ok(Taken::Duplicate { id });
         }
         let header = parse_header(&frame.header).map_err(IntakeError::Malformed)?;
-        let cube = Cube::new(header, &frame.data).map_err(|e| IntakeError::Malformed(e.to_string()))?;
+        let data: AnyData<'_> = &frame.data;
+        let cube = Cube::new(header, data).map_err(|e| IntakeError::Malformed(e.to_string()))?;
         let products = self.examiner.examine(&frame.files.name, cube.clone())?;
         let tasking = tasking(&frame.header);
         let report = &products.triage.report;
-        let facts = Facts { files: &frame.files, id: hashes.frame, tasking: &tasking, report, unix_ms };
+        let facts = Facts { files: &frame.files, id, tasking: &tasking, report, unix_ms };
+        let source = Source {
+            header_text: &frame.header,
+            cube: &cube,
+            hashes: Some(&hashes),
+            facts,
+            products: &products,
+        };
+        let planned = plan(cube.header(), products.class, report, self.rules);
         let mut sealed = Vec::new();
-        let result = self.seal_all((&frame, &hashes, &cube), &facts, &products, &mut sealed, follow);
+        let result = self.sealer.seal_all(&source, &planned, &mut sealed, follow);
         let recorded = result.and_then(|bundles| {
             // From here on the catalogue may know them, even if it says that it failed.
             sealed.clear();
@@ -159,7 +155,7 @@ impl Intake<'_> {
             Err(e) => {
                 // A sealing that failed throws its salt away. What can't be removed is swept at the next start.
                 for id in &sealed {
-                    drop(self.vault.remove(id));
+                    drop(self.sealer.vault.remove(id));
                 }
                 Err(e)
             }
@@ -168,16 +164,16 @@ impl Intake<'_> {
 
     fn hash(&self, frame: &OpenFrame) -> Result<Hashes, IntakeError> {
         let mut data = Sha256::new();
-        let mut reader = DataReader { data: &frame.data, at: 0, stop: self.stop };
+        let mut reader = DataReader { data: &frame.data, at: 0, stop: self.sealer.stop };
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
-            let n = reader.read(&mut chunk).map_err(|e| self.read_error(&e))?;
+            let n = reader.read(&mut chunk).map_err(|e| read_error(self.sealer.stop, &e))?;
             let Some(part) = chunk.get(..n).filter(|part| !part.is_empty()) else { break };
             data.update(part);
         }
         let (header, data): ([u8; 32], [u8; 32]) =
             (Sha256::digest(&frame.header).into(), data.finalize().into());
-        Ok(Hashes { frame: FrameId::of(&header, &data), header, data })
+        Ok(Hashes { header, data })
     }
 
     /// Makes the frame, its bundles and its alert known.
@@ -192,7 +188,7 @@ impl Intake<'_> {
         let evidence = bundles.iter().find(|b| b.kind == crate::products::Kind::Evidence).map(|b| b.id);
         let name = &frame.files.name;
         let mut fault = None;
-        let mut seal = |number| match self.seal_alert(number, facts, evidence) {
+        let mut seal = |number| match self.sealer.seal_alert(number, facts, evidence) {
             Ok(sealed) => sealed,
             Err(e) => {
                 fault = Some(e);
@@ -249,18 +245,18 @@ impl Intake<'_> {
         self.spool.sync().map_err(|e| later("a frame", e))?;
         Ok(self.catalogue.spool_cleared(id)?)
     }
+}
 
-    fn read_error(&self, error: &io::Error) -> IntakeError {
-        if self.stop.load(Ordering::Relaxed) {
-            IntakeError::Stopping
-        } else {
-            IntakeError::Later(format!("reading the data: {error}"))
-        }
+fn read_error(stop: &AtomicBool, error: &io::Error) -> IntakeError {
+    if stop.load(Ordering::Relaxed) {
+        IntakeError::Stopping
+    } else {
+        IntakeError::Later(format!("reading the data: {error}"))
     }
 }
 
 impl Examine for Detector<'_> {
-    fn examine(&self, name: &str, mut cube: Cube<&DataFile>) -> Result<Products, IntakeError> {
+    fn examine(&self, name: &str, mut cube: Cube<AnyData<'_>>) -> Result<Products, IntakeError> {
         if let Some(file) = self.calibration {
             let columns = read_calibration(file, cube.header()).map_err(|e| match e.why {
                 Why::Unreadable(_) => IntakeError::Later(e.to_string()),
@@ -316,7 +312,7 @@ fn accepted(frame: &OpenFrame, facts: &Facts<'_>, products: &Products) -> Report
 
 /// Reads a data file from the start; fails once the daemon stops.
 struct DataReader<'a> {
-    data: &'a DataFile,
+    data: AnyData<'a>,
     at: u64,
     stop: &'a AtomicBool,
 }

@@ -7,6 +7,7 @@
 mod alerts;
 mod error;
 mod events;
+pub mod health;
 pub mod quota;
 mod records;
 mod reports;

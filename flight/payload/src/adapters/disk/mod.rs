@@ -6,8 +6,12 @@
 //! system at hand promises besides.
 
 mod linux;
+mod overlay;
+mod watched;
 
 pub use linux::LinuxDisk;
+pub use overlay::Overlay;
+pub use watched::WatchedDisk;
 
 use core::fmt::Debug;
 use std::io;

@@ -1,18 +1,19 @@
 //! Sealing: the bundles of a frame, aside and then in place.
 
 use std::io::Read;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use passband_proto::alert::seal_alert;
-use passband_proto::bundle::{FileEntry, Manifest, SealError, seal_bundle};
+use passband_proto::bundle::{FileEntry, Manifest, SealError, SealOptions, seal_bundle};
 use passband_proto::ids::{BundleId, Class};
-use passband_spectral::cube::Cube;
+use passband_proto::keys::EpochKey;
+use passband_spectral::cube::{Cube, ReadAt};
 
-use super::{DataReader, Follow, Hashes, Intake, IntakeError, Step};
+use super::{DataReader, Follow, IntakeError, Step, read_error};
 use crate::adapters::os::random_12;
-use crate::adapters::spool::{DataFile, OpenFrame};
+use crate::adapters::vault::Vault;
 use crate::products::{
-    Facts, Kind, Part, Planned, cube_draft, evidence_draft, manifest, plan, quicklook_draft,
+    Draft, Facts, Kind, Part, Planned, cube_draft, evidence_draft, manifest, quicklook_draft,
 };
 use crate::store::BundleRecord;
 use crate::triage::{self, Products};
@@ -22,28 +23,50 @@ const HEAD_ROOM_BYTES: u64 = 8 << 10;
 /// Room asked for what is made of a frame besides cubes, bytes.
 const EVIDENCE_ROOM_BYTES: u64 = 512 << 10;
 
-/// A frame, its digests, and its data as a cube.
-type Source<'s> = (&'s OpenFrame, &'s Hashes, &'s Cube<&'s DataFile>);
+/// Any data that can be read as a cube.
+pub(crate) type AnyData<'a> = &'a (dyn ReadAt + Sync);
 
-impl Intake<'_> {
-    /// Seals what is made of a frame and puts it in place; the ids of what was begun stand in `sealed`.
+/// Seals bundles into the vault.
+pub(crate) struct Sealer<'a> {
+    pub(crate) vault: &'a Vault,
+    pub(crate) key: &'a EpochKey,
+    pub(crate) options: SealOptions,
+    pub(crate) stop: &'a AtomicBool,
+}
+
+/// A frame to make products of.
+pub(crate) struct Source<'a> {
+    /// The header as it came.
+    pub(crate) header_text: &'a [u8],
+    pub(crate) cube: &'a Cube<AnyData<'a>>,
+    /// Digests of its files; `None`: the frame as a whole isn't to be sealed.
+    pub(crate) hashes: Option<&'a Hashes>,
+    pub(crate) facts: Facts<'a>,
+    pub(crate) products: &'a Products,
+}
+
+/// Digests of a frame's files.
+pub(crate) struct Hashes {
+    pub(crate) header: [u8; 32],
+    pub(crate) data: [u8; 32],
+}
+
+impl Sealer<'_> {
+    /// Seals what is planned of a frame and puts it in place; the ids of what was begun stand in `sealed`.
     pub(super) fn seal_all(
         &self,
-        source: Source<'_>,
-        facts: &Facts<'_>,
-        products: &Products,
+        source: &Source<'_>,
+        planned: &[Planned],
         sealed: &mut Vec<BundleId>,
         follow: &mut dyn Follow,
     ) -> Result<Vec<BundleRecord>, IntakeError> {
-        let header = source.2.header();
-        let planned = plan(header, products.class, facts.report, self.rules);
-        follow.make_room(room_for(&planned, header), products.class)?;
+        follow.make_room(room_for(planned, source.cube.header()), source.products.class)?;
         let mut records = Vec::new();
         let mut buffer = Vec::new();
-        for one in &planned {
+        for one in planned {
             let id = BundleId(random_12().map_err(|e| IntakeError::Later(format!("random source: {e}")))?);
             sealed.push(id);
-            records.push(self.seal_one(source, facts, products, one, id, &mut buffer)?);
+            records.push(self.seal_one(source, one, id, &mut buffer)?);
             follow.at(Step::Sealed(records.len()))?;
         }
         self.vault.publish(sealed)?;
@@ -51,77 +74,77 @@ impl Intake<'_> {
         Ok(records)
     }
 
-    fn seal_one(
+    /// Seals one bundle aside, durably. `buffer` is used for the data of a cut.
+    pub(crate) fn seal_one(
         &self,
-        source: Source<'_>,
-        facts: &Facts<'_>,
-        products: &Products,
+        source: &Source<'_>,
         planned: &Planned,
         id: BundleId,
         buffer: &mut Vec<u8>,
     ) -> Result<BundleRecord, IntakeError> {
-        let Planned { kind, class, part } = planned;
-        let draft = match (kind, part) {
-            (Kind::Quicklook, _) => quicklook_draft(facts, *class, products),
-            (Kind::Evidence, _) => evidence_draft(facts, *class, products),
-            (_, Some(part)) => {
-                let mut draft = self.cut(source, facts, (*kind, *class), part, std::mem::take(buffer))?;
-                let record = self.seal(id, &draft.manifest, &[], &mut draft.content(), planned, facts);
+        let (facts, class) = (&source.facts, planned.class);
+        let draft = match (planned.kind, &planned.part) {
+            (Kind::Quicklook, _) => quicklook_draft(facts, class, source.products),
+            (Kind::Evidence, _) => evidence_draft(facts, class, source.products),
+            (kind, Some(part)) => {
+                let mut draft = self.cut(source, (kind, class), part, std::mem::take(buffer))?;
+                let record = self.seal(id, &draft.manifest, &[], &mut draft.content(), planned.kind, facts);
                 // The largest of its files is the buffer of the next.
                 *buffer = draft.files.pop().map_or_else(Vec::new, |file| file.bytes);
                 return record;
             }
-            (_, None) => return self.seal_whole(source, facts, planned, id),
+            (_, None) => return self.seal_whole(source, planned, id),
         };
-        self.seal(id, &draft.manifest, &draft.preview, &mut draft.content(), planned, facts)
+        self.seal(id, &draft.manifest, &draft.preview, &mut draft.content(), planned.kind, facts)
     }
 
     /// The draft of a part of the cube; `buffer` is used for its bytes.
     fn cut(
         &self,
-        (frame, _, cube): Source<'_>,
-        facts: &Facts<'_>,
+        source: &Source<'_>,
         what: (Kind, Class),
         part: &Part,
         mut buffer: Vec<u8>,
-    ) -> Result<crate::products::Draft, IntakeError> {
+    ) -> Result<Draft, IntakeError> {
         if self.stop.load(Ordering::Relaxed) {
             return Err(IntakeError::Stopping);
         }
         let later = |e: &dyn core::fmt::Display| IntakeError::Later(format!("reading the data: {e}"));
-        cube.cut(&part.cut, &mut buffer).map_err(|e| later(&e))?;
-        let header = cube.header();
+        source.cube.cut(&part.cut, &mut buffer).map_err(|e| later(&e))?;
+        let header = source.cube.header();
         let mut lead = Vec::new();
         if what.0 == Kind::Cube && part.number == 1 && header.header_offset > 0 {
             // A frame with more before its data isn't cut.
             lead.resize(usize::try_from(header.header_offset).unwrap_or_default(), 0);
-            passband_spectral::cube::ReadAt::read_at(&frame.data, 0, &mut lead).map_err(|e| later(&e))?;
+            source.cube.data().read_at(0, &mut lead).map_err(|e| later(&e))?;
         }
-        cube_draft(facts, what, (&frame.header, header), (part, &lead), buffer)
+        cube_draft(&source.facts, what, (source.header_text, header), (part, &lead), buffer)
             .map_err(|e| IntakeError::Malformed(e.to_string()))
     }
 
     /// Seals a frame that isn't cut: its files as they came.
     fn seal_whole(
         &self,
-        (frame, hashes, cube): Source<'_>,
-        facts: &Facts<'_>,
+        source: &Source<'_>,
         planned: &Planned,
         id: BundleId,
     ) -> Result<BundleRecord, IntakeError> {
+        let unknown = || IntakeError::Later("the digests of the frame are not known".to_owned());
+        let hashes = source.hashes.ok_or_else(unknown)?;
+        let (facts, header) = (&source.facts, source.cube.header());
         let mut manifest = manifest(facts, planned.kind, planned.class, None);
         let mut label = |name: &str, value: &str| manifest.labels.push((name.to_owned(), value.to_owned()));
         label("part", "1/1");
-        label("lines", &format!("0..{}", cube.header().lines));
-        label("interleave", cube.header().interleave.name());
-        label("data-file", &frame.files.data);
-        let (header, data) = (&frame.files.header, &frame.files.data);
+        label("lines", &format!("0..{}", header.lines));
+        label("interleave", header.interleave.name());
+        label("data-file", &facts.files.data);
+        let entry = |name: &String, bytes, sha256| FileEntry { name: name.clone(), bytes, sha256 };
         manifest.files = vec![
-            FileEntry { name: header.clone(), bytes: frame.header.len() as u64, sha256: hashes.header },
-            FileEntry { name: data.clone(), bytes: cube.header().data_bytes(), sha256: hashes.data },
+            entry(&facts.files.header, source.header_text.len() as u64, hashes.header),
+            entry(&facts.files.data, header.data_bytes(), hashes.data),
         ];
-        let reader = DataReader { data: &frame.data, at: 0, stop: self.stop };
-        self.seal(id, &manifest, &[], &mut frame.header.as_slice().chain(reader), planned, facts)
+        let reader = DataReader { data: *source.cube.data(), at: 0, stop: self.stop };
+        self.seal(id, &manifest, &[], &mut source.header_text.chain(reader), planned.kind, facts)
     }
 
     /// Seals a bundle aside, durably.
@@ -131,18 +154,18 @@ impl Intake<'_> {
         manifest: &Manifest,
         preview: &[u8],
         content: &mut dyn Read,
-        planned: &Planned,
+        kind: Kind,
         facts: &Facts<'_>,
     ) -> Result<BundleRecord, IntakeError> {
         let mut file = self.vault.create(&id)?;
-        let geometry = seal_bundle(self.key, id, manifest, preview, content, &mut file, &self.seal)
+        let geometry = seal_bundle(self.key, id, manifest, preview, content, &mut file, &self.options)
             .map_err(|e| self.seal_error(e))?;
         let sha256 = file.finish().map_err(|e| IntakeError::Later(format!("syncing a bundle: {e}")))?;
         Ok(BundleRecord {
             id,
             frame: Some(facts.id),
             frame_name: facts.files.name.clone(),
-            kind: planned.kind,
+            kind,
             name: manifest.name.clone(),
             class: manifest.class,
             tasking: facts.tasking.to_owned(),
@@ -170,7 +193,7 @@ impl Intake<'_> {
 
     fn seal_error(&self, error: SealError) -> IntakeError {
         match error {
-            SealError::Read(e) => self.read_error(&e),
+            SealError::Read(e) => read_error(self.stop, &e),
             SealError::Manifest(_) | SealError::ManifestTooLong | SealError::Geometry(_) => {
                 IntakeError::Malformed(error.to_string())
             }

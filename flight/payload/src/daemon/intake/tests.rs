@@ -2,12 +2,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use passband_proto::bundle::{FILE_HEADER_BYTES, FileHeader, Head, Opener};
+use passband_proto::bundle::{FILE_HEADER_BYTES, FileHeader, Head, Opener, SealOptions};
+use passband_proto::keys::EpochKey;
 use passband_spectral::envi::{DataType, Header};
 use redb::Database;
 
 use super::*;
 use crate::adapters::disk::{Disk, LinuxDisk};
+use crate::adapters::vault::Vault;
 use crate::daemon::recover::recover;
 use crate::products::{Kind, Make, Rule};
 
@@ -80,13 +82,10 @@ impl World {
         let calibration = self.calibration.as_deref();
         let intake = Intake {
             spool: &self.spool,
-            vault: &self.vault,
             catalogue: &self.catalogue,
-            key: &self.key,
-            seal: SEAL,
+            sealer: Sealer { vault: &self.vault, key: &self.key, options: SEAL, stop: &self.stop },
             rules: &self.rules,
             examiner: &Detector { target: &self.target, params: &self.params, calibration },
-            stop: &self.stop,
         };
         intake.take(files, 123, &mut Until(until))
     }
