@@ -155,6 +155,12 @@ impl<'a> SealedFrame<'a> {
         (&self.header_text, &self.header)
     }
 
+    /// Name of the header.
+    pub fn header_name(&self) -> &str {
+        let files = self.parts.first().map(|part| part.bundle.manifest.files.as_slice());
+        files.and_then(|files| files.first()).map_or("", |file| &file.name)
+    }
+
     /// Name of the data file.
     pub fn data_name(&self) -> &str {
         &self.data_name

@@ -15,6 +15,7 @@ mod cuts;
 mod encoder;
 mod frames;
 mod intake;
+mod mend;
 mod operator;
 mod radio;
 mod recover;

@@ -138,11 +138,7 @@ pub fn notes_draft(kind: Kind, class: Class, unix_ms: u64, file: ProductFile) ->
 /// The manifest of a product of a frame, without its files.
 pub(crate) fn manifest(facts: &Facts<'_>, kind: Kind, class: Class, part: Option<&Part>) -> Manifest {
     let (name, report) = (&facts.files.name, facts.report);
-    let title = match part {
-        Some(part) if part.of > 1 => format!("{name} {kind} {} of {}", part.number, part.of),
-        _ => format!("{name} {kind}"),
-    };
-    let mut out = Manifest::new(&title, kind.name(), class, facts.unix_ms);
+    let mut out = Manifest::new(&title(name, kind, part), kind.name(), class, facts.unix_ms);
     out.frame = Some(name.clone());
     label(&mut out, "frame-id", &facts.id.to_string());
     if !facts.tasking.is_empty() {
@@ -161,6 +157,14 @@ pub(crate) fn manifest(facts: &Facts<'_>, kind: Kind, class: Class, part: Option
         }
     }
     out
+}
+
+/// The name of a product of a frame, for people.
+pub fn title(frame: &str, kind: Kind, part: Option<&Part>) -> String {
+    match part {
+        Some(part) if part.of > 1 => format!("{frame} {kind} {} of {}", part.number, part.of),
+        _ => format!("{frame} {kind}"),
+    }
 }
 
 fn label(manifest: &mut Manifest, name: &str, value: &str) {

@@ -9,7 +9,7 @@ mod draft;
 mod plan;
 
 pub(crate) use draft::manifest;
-pub use draft::{Draft, Facts, cube_draft, evidence_draft, notes_draft, quicklook_draft};
+pub use draft::{Draft, Facts, cube_draft, evidence_draft, notes_draft, quicklook_draft, title};
 pub use plan::{Part, Planned, plan};
 
 use core::fmt;

@@ -181,13 +181,26 @@ impl Catalogue {
     /// Forgets a bundle and says so; `false` if it wasn't known. Its file may then be removed.
     pub fn drop_bundle(&self, id: &BundleId, unix_ms: u64, report: &Report) -> Result<bool, StoreError> {
         self.write(|txn| {
-            let known = txn.open_table(BUNDLES)?.remove(id.0)?.is_some();
+            let known = forget(txn, id)?;
             if known {
-                txn.open_table(MARKS)?.retain_in((id.0, 0)..=(id.0, u32::MAX), |_, _| false)?;
-                reports::forget(txn, id)?;
                 events::insert(txn, unix_ms, report)?;
             }
             Ok(known)
+        })
+    }
+
+    /// Puts a bundle in the place of another, which is forgotten with all that was sent of it, and says so.
+    pub fn replace_bundle(
+        &self,
+        old: &BundleId,
+        new: &BundleRecord,
+        unix_ms: u64,
+        report: &Report,
+    ) -> Result<(), StoreError> {
+        self.write(|txn| {
+            forget(txn, old)?;
+            txn.open_table(BUNDLES)?.insert(new.id.0, encode(new).as_slice())?;
+            events::insert(txn, unix_ms, report)
         })
     }
 
@@ -213,6 +226,16 @@ impl Catalogue {
             StoreError::catalogue(e)
         })
     }
+}
+
+/// Forgets a bundle and what was sent and heard of it; `false` if it wasn't known.
+fn forget(txn: &WriteTransaction, id: &BundleId) -> Result<bool, redb::Error> {
+    let known = txn.open_table(BUNDLES)?.remove(id.0)?.is_some();
+    if known {
+        txn.open_table(MARKS)?.retain_in((id.0, 0)..=(id.0, u32::MAX), |_, _| false)?;
+        reports::forget(txn, id)?;
+    }
+    Ok(known)
 }
 
 /// Counts up a number of the meta table and returns it.

@@ -1,0 +1,159 @@
+//! Mending: a stored bundle that is damaged is made anew from its source, or given up with a word of what was lost.
+//!
+//! The source of what is made *of* a frame (quicklook, evidence, region) is the frame, as the bundles of its cube hold
+//! it. A damaged part of the cube itself has no source on board any more.
+
+use passband_proto::ids::BundleId;
+use passband_proto::keyring::KeyRing;
+use passband_spectral::cube::Cube;
+
+use super::intake::{AnyData, Examine, IntakeError, Sealer, Source};
+use crate::adapters::os::random_12;
+use crate::adapters::sealed::{SealedBundle, SealedFrame};
+use crate::camera::FrameFiles;
+use crate::products::{Facts, Kind, Rules, plan};
+use crate::store::{BundleRecord, Catalogue, FrameId};
+use crate::telemetry::Report;
+
+/// All that mending works with.
+pub(crate) struct Mender<'a> {
+    pub(crate) catalogue: &'a Catalogue,
+    pub(crate) sealer: Sealer<'a>,
+    pub(crate) keys: &'a KeyRing,
+    pub(crate) rules: &'a Rules,
+    pub(crate) examiner: &'a dyn Examine,
+}
+
+/// What became of a damaged bundle.
+#[derive(Debug)]
+pub(crate) enum Mended {
+    /// This one stands for it now.
+    Anew(Box<BundleRecord>),
+    /// It is gone.
+    Lost,
+}
+
+impl Mender<'_> {
+    /// Puts another in the place of a damaged bundle, or gives it up; an event tells which.
+    ///
+    /// # Errors
+    /// The store failed, or the daemon stops: nothing has changed.
+    pub(crate) fn mend(&self, damaged: &BundleRecord, unix_ms: u64) -> Result<Mended, IntakeError> {
+        let what = format!("bundle {} ({:?}, {})", damaged.id, damaged.name, damaged.class);
+        match self.seal_anew(damaged) {
+            Ok(new) => {
+                let text =
+                    format!("{what} was damaged on disk; made anew from its frame as bundle {}", new.id);
+                self.catalogue.replace_bundle(
+                    &damaged.id,
+                    &new,
+                    unix_ms,
+                    &Report::warning("bundle-resealed", text),
+                )?;
+                self.remove(&damaged.id);
+                Ok(Mended::Anew(Box::new(new)))
+            }
+            Err(Failed::For(why)) => {
+                let text = format!("{what} is damaged on disk and can't be made anew: {why}; it is lost");
+                self.catalogue.drop_bundle(&damaged.id, unix_ms, &Report::error("bundle-lost", text))?;
+                self.remove(&damaged.id);
+                Ok(Mended::Lost)
+            }
+            Err(Failed::Now(e)) => Err(e),
+        }
+    }
+
+    /// What can't be removed is swept at the next start.
+    fn remove(&self, id: &BundleId) {
+        drop(self.sealer.vault.remove(id));
+    }
+
+    fn seal_anew(&self, damaged: &BundleRecord) -> Result<BundleRecord, Failed> {
+        let (Some(frame), Kind::Quicklook | Kind::Evidence | Kind::Region) = (damaged.frame, damaged.kind)
+        else {
+            return Err(Failed::For("there is nothing on board that it could be made of".to_owned()));
+        };
+        let records = self.cube_of(frame)?;
+        let source = self.open(&records).map_err(Failed::For)?;
+        let (header_text, header) = source.header();
+        let data: AnyData<'_> = &source;
+        let cube = Cube::new(header.clone(), data).map_err(|e| Failed::For(e.to_string()))?;
+        let products = self.examiner.examine(&damaged.frame_name, cube.clone()).map_err(Failed::of)?;
+        let report = &products.triage.report;
+        let planned = plan(header, products.class, report, self.rules);
+        let files = FrameFiles {
+            name: damaged.frame_name.clone(),
+            header: source.header_name().to_owned(),
+            data: source.data_name().to_owned(),
+        };
+        let facts = Facts {
+            files: &files,
+            id: frame,
+            tasking: &damaged.tasking,
+            report,
+            unix_ms: damaged.created_unix_ms,
+        };
+        let title = |part: Option<&_>| crate::products::title(&damaged.frame_name, damaged.kind, part);
+        let found = planned
+            .into_iter()
+            .find(|one| one.kind == damaged.kind && title(one.part.as_ref()) == damaged.name);
+        let mut planned =
+            found.ok_or_else(|| Failed::For("by today's configuration it isn't made".to_owned()))?;
+        // What an operator or another configuration made of it counts.
+        planned.class = damaged.class;
+        let source = Source { header_text, cube: &cube, hashes: None, facts, products: &products };
+        self.seal(&source, &planned)
+    }
+
+    fn seal(&self, source: &Source<'_>, planned: &crate::products::Planned) -> Result<BundleRecord, Failed> {
+        let random = |e| Failed::Now(IntakeError::Later(format!("random source: {e}")));
+        let id = BundleId(random_12().map_err(random)?);
+        let sealed = self.sealer.seal_one(source, planned, id, &mut Vec::new());
+        let placed = sealed.and_then(|record| {
+            self.sealer.vault.publish(&[id])?;
+            Ok(record)
+        });
+        placed.map_err(|e| {
+            self.remove(&id);
+            Failed::of(e)
+        })
+    }
+
+    /// The bundles of a frame's cube.
+    fn cube_of(&self, frame: FrameId) -> Result<Vec<BundleRecord>, Failed> {
+        let mut records = self.catalogue.bundles().map_err(|e| Failed::Now(e.into()))?;
+        records.retain(|record| record.frame == Some(frame) && record.kind == Kind::Cube);
+        Ok(records)
+    }
+
+    fn open<'s>(&'s self, records: &'s [BundleRecord]) -> Result<SealedFrame<'s>, String> {
+        let open = |record: &'s BundleRecord| {
+            let (spacecraft, epoch) = (record.spacecraft, record.epoch);
+            let key = self.keys.get(spacecraft, epoch);
+            let key = key.ok_or_else(|| format!("there is no key of epoch {epoch} any more"))?;
+            SealedBundle::open(self.sealer.vault, key, record)
+        };
+        SealedFrame::new(records.iter().map(open).collect::<Result<_, _>>()?)
+    }
+}
+
+/// Why a bundle was not made anew.
+enum Failed {
+    /// It never can be.
+    For(String),
+    /// It may be another time.
+    Now(IntakeError),
+}
+
+impl Failed {
+    /// A fault of the frame is for good: its blocks are damaged, too, or it isn't what it was.
+    fn of(error: IntakeError) -> Self {
+        match error {
+            IntakeError::Malformed(why) => Self::For(why),
+            IntakeError::Later(_) | IntakeError::Stopping => Self::Now(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
