@@ -1,7 +1,7 @@
-//! Queue: the order in which bundles go down, and the state of each.
+//! The order that the daemon still uses: a list sorted anew each time, and the rows it prints.
 //!
-//! Class first, then evidence before cubes, then age: the oldest first, so that nothing of a class
-//! starves. Pure: handed what is in the store and how far each bundle has got.
+//! Class first, then evidence before cubes, then age: the oldest first. Pure: handed what is in the store
+//! and how far each bundle has got. The queue proper is [`super::Queue`].
 
 use std::cmp::Ordering;
 
