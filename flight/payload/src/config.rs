@@ -14,6 +14,7 @@ use passband_spectral::triage::Params;
 use serde::Deserialize;
 
 use crate::products::Rules;
+use crate::queue::Settings;
 
 /// Longest configuration file that is read, bytes.
 pub const MAX_CONFIG_BYTES: u64 = 256 * 1024;
@@ -32,6 +33,8 @@ pub struct Config {
     pub triage: Triage,
     /// What is made of frames.
     pub products: Rules,
+    /// The order in which bundles go down, and which goes when room is needed.
+    pub queue: Settings,
     /// The fast link.
     pub downlink: Downlink,
     /// The alert radio.
@@ -54,6 +57,7 @@ impl Default for Config {
             camera: Camera::default(),
             triage: Triage::default(),
             products: Rules::default(),
+            queue: Settings::default(),
             downlink: Downlink::default(),
             alerts: Alerts::default(),
             bus: Bus::default(),
@@ -231,11 +235,16 @@ pub struct Reports {
 pub struct Store {
     /// What all sealed bundles together may take, 1 MiB or more; default 64 GiB.
     pub quota_bytes: u64,
+    /// How fast stored bundles are read to see whether they are still what was written, bytes/s, 0 (never) to
+    /// 1 TiB/s; default 2,000,000: 64 GiB in nine hours.
+    pub scrub_bytes_per_s: u64,
+    /// A sync that takes longer, and a second for each 4 MB, is slow, 1 to 3,600,000 ms; default 2,000.
+    pub slow_sync_ms: u64,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { quota_bytes: 64 << 30 }
+        Self { quota_bytes: 64 << 30, scrub_bytes_per_s: 2_000_000, slow_sync_ms: 2_000 }
     }
 }
 
@@ -296,6 +305,9 @@ impl Config {
         within(downlink("segment_symbols"), self.downlink.segment_symbols, 16..=MAX_BLOCK_SYMBOLS)?;
         within(downlink("expected_loss"), self.downlink.expected_loss, 0.0..=0.95)?;
         within(("store", "quota_bytes"), self.store.quota_bytes, (1 << 20)..=u64::MAX)?;
+        within(("store", "scrub_bytes_per_s"), self.store.scrub_bytes_per_s, 0..=1 << 40)?;
+        within(("store", "slow_sync_ms"), self.store.slow_sync_ms, 1..=3_600_000)?;
+        self.queue.check().map_err(|e| Fault { section: "queue", field: e.field, what: e.what })?;
         within(("alerts", "per_minute"), self.alerts.per_minute, 1..=600)?;
         check_params("triage.params", &self.triage.params)?;
         self.check_repeats()

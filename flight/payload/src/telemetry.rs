@@ -168,6 +168,16 @@ pub struct ByClass {
 }
 
 impl ByClass {
+    /// What `count` gives for each class.
+    pub fn of(count: impl Fn(Class) -> u64) -> Self {
+        Self {
+            alert: count(Class::Alert),
+            suspect: count(Class::Suspect),
+            routine: count(Class::Routine),
+            discard_candidate: count(Class::DiscardCandidate),
+        }
+    }
+
     /// Adds one.
     pub fn add(&mut self, class: Class) {
         let count = match class {
@@ -228,6 +238,10 @@ pub struct Counters {
     pub reports_odd: u64,
     /// Bundles dropped to make room.
     pub bundles_dropped: u64,
+    /// Bundles read to see whether they still are what was written.
+    pub bundles_scrubbed: u64,
+    /// Those of them that weren't.
+    pub bundles_damaged: u64,
 }
 
 /// The transmitter as `status` shows it.
@@ -248,6 +262,10 @@ pub struct TransmitterStatus {
 /// The store as `status` shows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreStatus {
+    /// How the disk does: "good", "slow", "full", "failing" or "read-only".
+    pub disk: String,
+    /// Whether the catalogue is kept in memory, as it can't be written: what is known is lost with a restart.
+    pub in_memory: bool,
     /// Bytes of all sealed bundles.
     pub bytes: u64,
     /// What they may grow to.
@@ -258,15 +276,20 @@ pub struct StoreStatus {
 
 /// The queue as `status` shows it: bundles by class in each state.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct QueueStatus {
-    /// Nothing of it was sent.
-    pub unsent: ByClass,
-    /// Some of it was sent.
-    pub sending: ByClass,
-    /// It is down with the probability that its class asks for.
+    /// Their turn will come.
+    pub waiting: ByClass,
+    /// The sender has them.
+    pub on_link: ByClass,
+    /// Down with the probability that their class asks for.
     pub presumed: ByClass,
-    /// The ground reported that it is whole.
+    /// The ground reported that they are whole.
     pub known: ByClass,
+    /// Held by the operator.
+    pub held: ByClass,
+    /// Found broken on the disk.
+    pub damaged: ByClass,
 }
 
 /// Counts by severity.

@@ -32,10 +32,11 @@ fn a_frame_comes_down_bit_for_bit_without_any_acknowledgement() {
     let (cube, content) = of("cube");
     assert_eq!(*content, [header, data].concat());
     assert_eq!(cube.manifest.frame.as_deref(), Some("scene"));
-    let (evidence, _) = of("evidence");
-    assert_eq!(evidence.manifest.files[0].name, "scene.record");
+    let (quicklook, _) = of("quicklook");
+    assert_eq!(quicklook.manifest.files[0].name, "scene.record");
+    assert!(quicklook.preview.starts_with(b"\x89PNG"));
     let first = &bundles[&ground.first_bundle.unwrap()];
-    assert_eq!(first.0.manifest.product, "evidence", "the evidence goes first");
+    assert_eq!(first.0.manifest.product, "quicklook", "the quicklook goes first");
 
     payload.wait_for_event("pass-closed");
     let queue = payload.json(&["queue"]);
@@ -168,7 +169,8 @@ fn an_alert_leaves_at_once_and_again_by_schedule_also_after_a_kill() {
     let rows = queue["bundles"].as_array().unwrap();
     let order: Vec<_> =
         rows.iter().map(|r| (r["frame"].as_str().unwrap(), r["product"].as_str().unwrap())).collect();
-    assert_eq!(order, [("leak", "evidence"), ("leak", "cube"), ("dull", "evidence"), ("dull", "cube")]);
+    assert_eq!(order[..2], [("leak", "evidence"), ("leak", "quicklook")]);
+    assert_eq!(order[order.len() - 3..], [("leak", "cube"), ("dull", "quicklook"), ("dull", "cube")]);
     assert_eq!(rows[0]["id"].as_str().unwrap(), alert.evidence.unwrap().to_string());
 
     payload.wait_for_event("alert-sent");
@@ -187,7 +189,7 @@ fn an_alert_leaves_at_once_and_again_by_schedule_also_after_a_kill() {
     payload.json(&["pass", "start", "--seconds", "10"]);
     let mut ground = Ground::default();
     let begun = Instant::now();
-    while ground.bundles().len() < 4 && begun.elapsed() < common::PATIENCE {
+    while ground.bundles().len() < order.len() && begun.elapsed() < common::PATIENCE {
         ground.listen(&payload.downlink, Duration::from_millis(100));
     }
     assert_eq!(ground.first_bundle, alert.evidence, "the alert's evidence goes before what waited longer");
@@ -198,7 +200,7 @@ fn an_alert_leaves_at_once_and_again_by_schedule_also_after_a_kill() {
     let (record, rest) = content.split_at(usize::try_from(head.manifest.files[0].bytes).unwrap());
     let record = passband_spectral::triage::Record::decode(record).unwrap();
     assert_eq!((record.plumes, record.class), (1, passband_spectral::Class::Alert));
-    assert!(head.preview.starts_with(b"\x89PNG") && rest.starts_with(b"{\"schema\":1"));
+    assert!(rest.starts_with(b"{\"schema\":1"));
     assert!(bundles.values().any(|(_, content)| *content == [dull.0.clone(), dull.1.clone()].concat()));
 }
 
@@ -220,7 +222,12 @@ fn a_frame_that_crashed_the_daemon_is_set_aside() {
 
 #[test]
 fn a_full_store_keeps_what_is_not_down_and_drops_what_is() {
-    let mut payload = Payload::new("manual", &format!("{SMALL}\n[store]\nquota_bytes = 2097152"));
+    let mut payload = Payload::new(
+        "manual",
+        &format!(
+            "{SMALL}\n[store]\nquota_bytes = 2097152\n[queue]\ndrop_unsent = \"none\"\nreserve_bytes = 0"
+        ),
+    );
     payload.start();
     payload.put_frame("first", 400, 1);
     payload.wait_for_event("frame-accepted");
@@ -229,7 +236,7 @@ fn a_full_store_keeps_what_is_not_down_and_drops_what_is() {
     assert_eq!(payload.json(&["status"])["counters"]["frames_accepted"]["routine"], 1);
     assert!(payload.state("spool/second.bil").exists(), "it stays in the spool");
     payload.json(&["pass", "start", "--seconds", "20"]);
-    payload.wait_for_event("bundle-dropped");
+    payload.wait_for_event("bundles-dropped");
     payload.wait_until("the second is taken", |p| {
         (p.json(&["status"])["counters"]["frames_accepted"]["routine"] == 2).then_some(())
     });
@@ -240,6 +247,67 @@ fn a_full_store_keeps_what_is_not_down_and_drops_what_is() {
     let sealed: u64 = files_below(&payload.state("bundles")).values().map(|bytes| bytes.len() as u64).sum();
     assert_eq!(payload.json(&["status"])["store"]["bytes"].as_u64(), Some(sealed));
     assert!(sealed <= 2_097_152 && sealed > (header.len() + data.len()) as u64);
+}
+
+#[test]
+fn the_operator_decides_what_goes_down() {
+    let mut payload = Payload::new(
+        "manual",
+        &format!(
+            "{SMALL}\n[[queue.taskings]]\nname = \"default\"\nshare = 1\n\
+         [[queue.taskings]]\nname = \"north\"\nshare = 3"
+        ),
+    );
+    payload.start();
+    for (name, seed) in [("one", 1), ("two", 2), ("three", 3)] {
+        payload.put_frame(name, 40, seed);
+        payload.wait_until("it is taken", |p| {
+            (p.json(&["status"])["counters"]["frames_accepted"]["routine"] == seed).then_some(())
+        });
+    }
+    let cubes = |payload: &Payload| -> Vec<(String, String, String)> {
+        let queue = payload.json(&["queue"]);
+        let of = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap().to_owned();
+        let rows = queue["bundles"].as_array().unwrap().iter().filter(|row| row["product"] == "cube");
+        rows.map(|row| (of(row, "frame"), of(row, "id"), of(row, "state"))).collect()
+    };
+    let before = cubes(&payload);
+    let frames = |cubes: &[(String, String, String)]| {
+        cubes.iter().map(|(frame, ..)| frame.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(frames(&before), ["one", "two", "three"]);
+    let id = |frame: &str| before.iter().find(|cube| cube.0 == frame).unwrap().1[..8].to_owned();
+    let told = payload.ask(&["queue", "promote", &id("three")]);
+    assert!(String::from_utf8_lossy(&told.stdout).contains("promoted"), "{told:?}");
+    payload.ask(&["queue", "hold", &id("two")]);
+    let retasked = payload.json(&["queue", "retask", &id("one"), "--tasking", "north", "--class", "suspect"]);
+    assert_eq!(
+        (&retasked["changed"], retasked["done"].as_str()),
+        (&true.into(), Some("now has tasking north and class suspect"))
+    );
+    let wrong = payload.ask(&["queue", "retask", &id("one"), "--tasking", "south"]);
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("there are: default, north"), "{wrong:?}");
+    assert_eq!(payload.ask(&["queue", "hold", "12"]).status.code(), Some(1));
+    assert_eq!(payload.ask(&["queue", "hold"]).status.code(), Some(2));
+    // All of it survives a kill.
+    payload.kill();
+    payload.start();
+    let after = cubes(&payload);
+    assert_eq!(frames(&after), ["three", "one", "two"]);
+    assert_eq!(after[2].2, "held");
+    let mut ground = Ground::default();
+    payload.json(&["pass", "start", "--seconds", "2"]);
+    let begun = Instant::now();
+    while ground.bundles().len() < 5 && begun.elapsed() < common::PATIENCE {
+        ground.listen(&payload.downlink, Duration::from_millis(100));
+    }
+    let first = &ground.bundles()[&ground.first_bundle.unwrap()];
+    assert_eq!(first.0.manifest.name, "three cube", "promoted: before everything");
+    payload.wait_for_event("pass-closed");
+    assert!(ground.bundles().values().all(|(head, _)| head.manifest.name != "two cube"), "it is held");
+    payload.ask(&["queue", "drop", &id("two")]);
+    assert_eq!(cubes(&payload).len(), 2);
+    assert!(payload.codes().contains(&"bundle-dropped".to_owned()));
 }
 
 #[test]

@@ -416,6 +416,14 @@ impl Plan {
         self.blocks.iter().map(|b| u64::from(b.room(b.wanted))).sum()
     }
 
+    /// Symbols still to send in this pass to reach the target, about: as many as it has before that is worked out.
+    pub(super) fn backlog(&self) -> u64 {
+        if self.generation > 0 {
+            return self.cost_now();
+        }
+        self.blocks.iter().map(|b| u64::from(b.need().saturating_sub(b.counted().min(b.need())))).sum()
+    }
+
     /// Symbols still to send in this pass if each block gets what `wanted` says for its need.
     fn cost(&self, wanted: impl Fn(u32) -> u32) -> u64 {
         let mut last = (0, 0);

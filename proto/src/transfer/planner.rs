@@ -135,6 +135,22 @@ impl Planner {
         self.plans.len()
     }
 
+    /// Whether a bundle is still to be brought to the probability its class asks for, in this pass.
+    pub(super) fn wants(&self, id: &BundleId) -> bool {
+        self.plans.get(id).is_some_and(|plan| self.first_tier.contains(&(plan.rank, *id)))
+    }
+
+    /// Symbols that all bundles together still want for that, about.
+    pub(super) fn backlog(&self) -> u64 {
+        let plans = self.first_tier.iter().filter_map(|(_, id)| self.plans.get(id));
+        plans.fold(0, |sum, plan| sum.saturating_add(plan.backlog()))
+    }
+
+    /// The bundles in the plan.
+    pub(super) fn ids(&self) -> impl Iterator<Item = BundleId> + '_ {
+        self.plans.keys().copied()
+    }
+
     /// The bundles that are sent interleaved at present.
     pub(super) fn group(&self) -> &[BundleId] {
         &self.group

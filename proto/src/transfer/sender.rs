@@ -297,6 +297,25 @@ impl Sender {
         self.planner.len()
     }
 
+    /// The bundles in the plan.
+    pub fn ids(&self) -> impl Iterator<Item = BundleId> + '_ {
+        self.planner.ids()
+    }
+
+    /// Whether a bundle is still to be brought to the probability that its class asks for, before any capacity
+    /// is left over in this pass.
+    #[must_use]
+    pub fn wants(&self, id: &BundleId) -> bool {
+        self.planner.wants(id)
+    }
+
+    /// Symbols still to be sent in this pass before any capacity is left over, about. With many bundles stored it is
+    /// enough to offer those that the next seconds of the link can carry, and further ones when this gets low.
+    #[must_use]
+    pub fn backlog_symbols(&self) -> u64 {
+        self.planner.backlog()
+    }
+
     /// A pass begins (AOS): every bundle may be sent again. To be called now and then, every minute
     /// say, on a link that is always open.
     pub fn begin_pass(&mut self) {

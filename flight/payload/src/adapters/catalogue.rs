@@ -1,33 +1,81 @@
-//! The catalogue's database on disk, `<state>/catalogue.redb`.
+//! The catalogue's database on disk, `<state>/catalogue.redb`; in memory, over that file, where the disk can only
+//! be read.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
 use redb::{Database, StorageBackend};
 
-use super::disk::{DatabaseFile, Disk};
+use super::disk::{DatabaseFile, Disk, Overlay};
 use crate::store::{Catalogue, StoreError};
 
 /// Memory that the catalogue's database may use as a cache, bytes.
 const CACHE_BYTES: usize = 16 << 20;
 /// Its name in the state folder.
 const NAME: &str = "catalogue.redb";
+/// Most damaged ones that are kept.
+const MAX_ASIDE: u32 = 100;
 /// A new one on its way.
 const ASIDE: &str = "catalogue.new";
 
+/// A catalogue that was opened.
+#[derive(Debug)]
+pub struct OpenedCatalogue {
+    /// It.
+    pub catalogue: Catalogue,
+    /// Why it is kept in memory, if it is: then nothing that it is told survives a restart.
+    pub in_memory: Option<String>,
+    /// Whether it holds nothing yet, as it is new: sealed bundles that lie there may be taken in.
+    pub is_new: bool,
+    /// What happened to the one before, if that was not to be used.
+    pub set_aside: Option<String>,
+}
+
 /// Opens the catalogue in a state folder. A new one is made aside and renamed, so that a power cut while it is made
-/// leaves none or a whole one.
+/// leaves none or a whole one. One that is damaged is set aside. Where the disk can't be written, what changes is
+/// kept in memory.
 ///
 /// # Errors
-/// Another process has it open, it has another format, or those of the disk.
-pub fn open_catalogue(disk: &dyn Disk, state: &Path) -> Result<Catalogue, StoreError> {
+/// Another process has it open, it has another format, or those of the disk that can't be helped.
+pub fn open_catalogue(disk: &dyn Disk, state: &Path) -> Result<OpenedCatalogue, StoreError> {
     let path = state.join(NAME);
-    match disk.about(&path) {
-        Err(e) if e.kind() == ErrorKind::NotFound => make_catalogue(disk, state, &path)?,
-        Err(e) => return Err(StoreError::file("looking for", &path, e)),
-        Ok(_) => {}
+    let before = disk.about(&path);
+    let is_new = matches!(&before, Err(e) if e.kind() == ErrorKind::NotFound);
+    let opened = |catalogue| OpenedCatalogue { catalogue, in_memory: None, is_new, set_aside: None };
+    let result = match before {
+        Err(_) if is_new => make_catalogue(disk, state, &path),
+        Err(e) => Err(StoreError::file("looking for", &path, e)),
+        Ok(_) => Ok(()),
+    };
+    match result.and_then(|()| open(file(disk, &path, false)?)) {
+        Ok(catalogue) => Ok(opened(catalogue)),
+        Err(e) if e.is_damage() => {
+            let aside = set_aside(disk, state, &path)?;
+            let catalogue =
+                make_catalogue(disk, state, &path).and_then(|()| open(file(disk, &path, false)?))?;
+            let text = format!("the catalogue was damaged ({e}); it is now {aside}");
+            Ok(OpenedCatalogue { set_aside: Some(text), is_new: true, ..opened(catalogue) })
+        }
+        Err(e) if e.is_fault_of_disk() => {
+            let base = if is_new { None } else { disk.open(&path).ok() };
+            let catalogue = open(DatabaseFile(Box::new(Overlay::over(base))))?;
+            Ok(OpenedCatalogue { in_memory: Some(e.to_string()), ..opened(catalogue) })
+        }
+        Err(e) => Err(e),
     }
-    open(file(disk, &path, false)?)
+}
+
+/// Gives a damaged catalogue another name: an engineer may want it.
+fn set_aside(disk: &dyn Disk, state: &Path, path: &Path) -> Result<String, StoreError> {
+    for number in 1..MAX_ASIDE {
+        let name = format!("catalogue.damaged-{number}");
+        let aside = state.join(&name);
+        if disk.about(&aside).is_err_and(|e| e.kind() == ErrorKind::NotFound) {
+            disk.rename(path, &aside).map_err(|e| StoreError::file("renaming", path, e))?;
+            return Ok(name);
+        }
+    }
+    Err(StoreError::file("setting aside", path, std::io::Error::other("there are too many already")))
 }
 
 fn make_catalogue(disk: &dyn Disk, state: &Path, path: &Path) -> Result<(), StoreError> {
@@ -54,4 +102,75 @@ fn file(disk: &dyn Disk, path: &Path, make: bool) -> Result<DatabaseFile, StoreE
 fn open(file: DatabaseFile) -> Result<Catalogue, StoreError> {
     let database = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(file);
     Catalogue::new(database.map_err(StoreError::catalogue)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faults::{Faults, SimDisk};
+    use crate::telemetry::Report;
+
+    fn state() -> (SimDisk, &'static Path) {
+        let (disk, state) = (SimDisk::default(), Path::new("/state"));
+        disk.make_folder(state).unwrap();
+        disk.sync_folder(Path::new("/")).unwrap();
+        (disk, state)
+    }
+
+    #[test]
+    fn a_disk_that_can_only_be_read_keeps_what_it_had_and_the_rest_is_in_memory() {
+        let (disk, state) = state();
+        let first = open_catalogue(&disk, state).unwrap();
+        assert!(first.is_new && first.in_memory.is_none());
+        first.catalogue.add_event(1, &Report::info("x", "kept")).unwrap();
+        drop(first);
+        for faults in [
+            Faults { read_only: true, ..Faults::default() },
+            Faults { sync_fails: true, ..Faults::default() },
+            Faults { capacity_bytes: Some(0), ..Faults::default() },
+        ] {
+            disk.set_faults(faults);
+            let before = disk.files();
+            let opened = open_catalogue(&disk, state).unwrap();
+            opened.catalogue.add_event(2, &Report::info("x", "in memory")).unwrap();
+            let texts: Vec<_> =
+                opened.catalogue.events(None, 9).unwrap().into_iter().map(|e| e.text).collect();
+            assert_eq!(texts, ["kept", "in memory"], "{faults:?} {:?}", opened.in_memory);
+            if opened.in_memory.is_some() {
+                assert!(!faults.read_only || disk.files() == before);
+            }
+            assert_eq!(opened.in_memory.is_some(), faults.capacity_bytes.is_none(), "{faults:?}");
+            drop(opened);
+            disk.set_faults(Faults::default());
+            let again = disk.after_cut(1);
+            assert_eq!(
+                open_catalogue(&again, state).unwrap().catalogue.events(None, 9).unwrap()[0].text,
+                "kept"
+            );
+        }
+    }
+
+    #[test]
+    fn with_nothing_to_read_either_it_begins_empty_in_memory() {
+        let (disk, state) = state();
+        disk.set_faults(Faults { read_only: true, ..Faults::default() });
+        let opened = open_catalogue(&disk, state).unwrap();
+        assert!(opened.in_memory.is_some() && opened.catalogue.bundles().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_damaged_catalogue_is_set_aside() {
+        let (disk, state) = state();
+        drop(open_catalogue(&disk, state).unwrap());
+        for name in ["catalogue.damaged-1", "catalogue.damaged-2"] {
+            for byte in [0, 1, 2, 3] {
+                disk.damage(&state.join(NAME), byte, 2).unwrap();
+            }
+            let opened = open_catalogue(&disk, state).unwrap();
+            assert!(opened.is_new && opened.set_aside.as_deref().unwrap().ends_with(name));
+            assert!(disk.files().contains_key(&state.join(name)));
+        }
+        let opened = open_catalogue(&disk, state).unwrap();
+        assert!(!opened.is_new && opened.set_aside.is_none());
+    }
 }

@@ -84,8 +84,13 @@ impl Spool {
         rejected_limit_bytes: u64,
     ) -> io::Result<Self> {
         for path in [folder, rejected] {
-            disk.make_folder(path)
-                .map_err(|e| io::Error::new(e.kind(), format!("making {}: {e}", path.display())))?;
+            match disk.make_folder(path) {
+                Err(e) if e.kind() != ErrorKind::ReadOnlyFilesystem => {
+                    return Err(io::Error::new(e.kind(), format!("making {}: {e}", path.display())));
+                }
+                // What can't be written may be read still.
+                _ => {}
+            }
         }
         Ok(Self { disk, folder: folder.to_owned(), rejected: rejected.to_owned(), rejected_limit_bytes })
     }

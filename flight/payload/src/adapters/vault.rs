@@ -13,6 +13,7 @@ use passband_proto::ids::BundleId;
 use sha2::{Digest, Sha256};
 
 use super::disk::{Disk, DiskFile};
+use crate::camera::Entry;
 use crate::store::StoreError;
 
 /// Most files that are looked at when sweeping.
@@ -59,12 +60,15 @@ impl Vault {
     pub fn open(disk: Arc<dyn Disk>, state: &Path) -> Result<Self, StoreError> {
         let folder = state.join("bundles");
         let tmp = folder.join("tmp");
-        disk.make_folder(&tmp).map_err(|e| StoreError::file("making", &tmp, e))?;
+        let made = disk.make_folder(&tmp).map_err(|e| StoreError::file("making", &tmp, e));
         // The folders' own names: those above are the mission's to make.
-        for path in [&folder, state] {
-            disk.sync_folder(path).map_err(|e| StoreError::file("syncing", path, e))?;
+        let sync = |path: &Path| disk.sync_folder(path).map_err(|e| StoreError::file("syncing", path, e));
+        let made = made.and_then(|()| sync(&folder)).and_then(|()| sync(state));
+        match made {
+            // What can't be written may be read still.
+            Err(e) if !e.is_fault_of_disk() => Err(e),
+            _ => Ok(Self { disk, folder }),
         }
-        Ok(Self { disk, folder })
     }
 
     /// A new file to seal a bundle into.
@@ -132,18 +136,45 @@ impl Vault {
         if file.bytes() != bytes {
             return Ok(Some(false));
         }
+        Ok(self.hash(id, file.as_ref(), bytes, pause)?.map(|digest| digest == *sha256))
+    }
+
+    /// The SHA-256 of a bundle's file.
+    pub fn digest(&self, id: &BundleId) -> Result<[u8; 32], StoreError> {
+        let file = self.read(id)?;
+        let bytes = file.bytes();
+        let hash = self.hash(id, file.as_ref(), bytes, &mut |_| true)?;
+        Ok(hash.unwrap_or_default())
+    }
+
+    /// The SHA-256 of a file's first bytes; `None` if `pause` ended it.
+    fn hash(
+        &self,
+        id: &BundleId,
+        file: &dyn DiskFile,
+        bytes: u64,
+        pause: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<Option<[u8; 32]>, StoreError> {
         let (mut hash, mut at, mut chunk) = (Sha256::new(), 0, vec![0; CHUNK_BYTES]);
         while at < bytes {
             let left = usize::try_from(bytes - at).unwrap_or(usize::MAX);
             let part = chunk.get_mut(..left.min(CHUNK_BYTES)).unwrap_or_default();
-            file.read_at(at, part).map_err(fail)?;
+            file.read_at(at, part).map_err(|e| StoreError::file("reading", self.path(id), e))?;
             hash.update(&*part);
             at += part.len() as u64;
             if !pause(part.len()) {
                 return Ok(None);
             }
         }
-        Ok(Some(*hash.finalize().as_slice() == sha256[..]))
+        Ok(Some(hash.finalize().into()))
+    }
+
+    /// The bundles whose files are in place.
+    pub fn ids(&self) -> Result<Vec<BundleId>, StoreError> {
+        let entries = self.disk.list(&self.folder, MAX_FILES);
+        let entries = entries.map_err(|e| StoreError::file("listing", &self.folder, e))?;
+        let id = |entry: Entry| entry.name.to_str()?.strip_suffix(".pbb")?.parse().ok();
+        Ok(entries.into_iter().filter_map(id).collect())
     }
 
     /// Removes what the catalogue doesn't know and all that was interrupted; `known` gives the size of

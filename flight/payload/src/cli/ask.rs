@@ -7,9 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Failure, bad_input, help, not_done, print, read_config};
 use crate::adapters::client::ask;
-use crate::command::{
-    MAX_PASS_S, PassAnswer, QueueAnswer, Request, events_text, pass_text, queue_text, status_text,
-};
+use crate::command::{MAX_PASS_S, PassAnswer, Request, events_text, pass_text, status_text};
 use crate::config::Config;
 use crate::downlink::{MAX_RATE_BPS, MIN_RATE_BPS};
 use crate::store::MAX_EVENTS_READ;
@@ -17,9 +15,9 @@ use crate::telemetry::Status;
 
 /// The options that every question has.
 #[derive(Default)]
-struct Options {
+pub(super) struct Options {
     json: bool,
-    help: bool,
+    pub(super) help: bool,
     socket: Option<PathBuf>,
     config: Option<PathBuf>,
 }
@@ -54,7 +52,7 @@ impl Options {
     }
 
     /// Asks, and prints the answer as it is or for people.
-    fn answer<T: DeserializeOwned>(
+    pub(super) fn answer<T: DeserializeOwned>(
         &self,
         request: Request,
         text: impl FnOnce(&T) -> String,
@@ -75,14 +73,6 @@ pub(super) fn status(mut parser: lexopt::Parser) -> Result<(), Failure> {
         return print(help::STATUS);
     }
     options.answer(Request::Status, |status: &Status| status_text(status))
-}
-
-pub(super) fn queue(mut parser: lexopt::Parser) -> Result<(), Failure> {
-    let options = only_common(&mut parser)?;
-    if options.help {
-        return print(help::QUEUE);
-    }
-    options.answer(Request::Queue, |answer: &QueueAnswer| queue_text(&answer.bundles))
 }
 
 pub(super) fn events(mut parser: lexopt::Parser) -> Result<(), Failure> {
@@ -165,6 +155,31 @@ fn next_long(parser: &mut lexopt::Parser, options: &mut Options) -> Result<Optio
     }
 }
 
-fn unknown_option(name: &str) -> Failure {
+/// A word or a long option.
+pub(super) enum Argument {
+    Word(String),
+    Option(String),
+}
+
+/// Takes common options up to the next word, or long option that isn't one.
+pub(super) fn next_argument(
+    parser: &mut lexopt::Parser,
+    options: &mut Options,
+) -> Result<Option<Argument>, Failure> {
+    loop {
+        let name = match parser.next()? {
+            None => return Ok(None),
+            Some(Short('h')) => "help".to_owned(),
+            Some(Long(name)) => name.to_owned(),
+            Some(Value(word)) => return Ok(Some(Argument::Word(word.string()?))),
+            Some(other) => return Err(other.unexpected().into()),
+        };
+        if options.take(|| parser.value(), Long(&name))?.is_some() {
+            return Ok(Some(Argument::Option(name)));
+        }
+    }
+}
+
+pub(super) fn unknown_option(name: &str) -> Failure {
     bad_input(format!("unknown option --{name}"))
 }

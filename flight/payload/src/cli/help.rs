@@ -6,6 +6,7 @@ passband - payload flight software: triage frames on board, send them without ac
 Usage:
   passband run --config FILE                    run the daemon
   passband status|queue|events [--json]         ask the daemon
+  passband queue promote|hold|drop|... ID       change what goes down when
   passband pass start --seconds N [--rate BPS]  open the transmitter by hand
   passband pass stop                            close it
   passband triage FRAME.hdr --out DIR           run the detector on a frame, without the daemon
@@ -53,23 +54,26 @@ Example:
 ";
 
 pub(super) const QUEUE: &str = "\
-passband queue - what goes down, in order
+passband queue - what goes down, in order, and what to do about it
 
-Usage: passband queue [--json] [--socket PATH | --config FILE]
+Usage: passband queue [--limit N]                     list it
+       passband queue promote|demote|hold|release|drop ID
+       passband queue retask ID [--tasking NAME] [--class CLASS]
+       ... [--json] [--socket PATH | --config FILE]
 
-One bundle a line: rank, class, product, size, state, how much of it was sent, frame. States:
-  unsent     nothing of it was sent
-  sending    some of it was sent
-  presumed   it is down with the probability that its class asks for; it is kept
-  known      the ground reported that it is whole; it is kept until its room is needed
+ID: an id, or the beginning of one, 4 digits at least. promote: goes before all that isn't; demote undoes
+it. hold: is neither sent nor dropped for room, until release. drop: is forgotten and its file removed, sent
+or not. States: waiting; on-link (the sender has it); presumed (down with the probability that its class asks
+for; kept); known (the ground has it; kept until its room is needed); held; damaged (on the disk).
 
 Options:
-  --json          one JSON document with every bundle, \"schema\": 1
+  --limit N       at most N bundles, 1 to 100000; default 1000
+  --json          one JSON document, \"schema\": 1
   --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
   --config FILE   take the socket from the daemon's configuration
 
 Example:
-  passband queue
+  passband queue promote 3fa1
 ";
 
 pub(super) const EVENTS: &str = "\

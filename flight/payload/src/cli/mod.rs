@@ -5,6 +5,7 @@
 mod ask;
 mod frame;
 mod help;
+mod queue;
 mod verdict;
 
 use std::ffi::OsString;
@@ -68,7 +69,7 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
     match command.as_str() {
         "run" => run(parser),
         "status" => ask::status(parser),
-        "queue" => ask::queue(parser),
+        "queue" => queue::queue(parser),
         "events" => ask::events(parser),
         "pass" => ask::pass(parser),
         "triage" => frame::triage(parser),

@@ -10,14 +10,15 @@
 //!
 //! Here are only the shapes, and their text form for people; nothing here opens a socket.
 
+mod queue;
 mod text;
 
-pub use text::{events_text, pass_text, queue_text, status_text};
+pub use queue::{ActionAnswer, BundleName, DEFAULT_ROWS, MAX_ROWS, QueueAction, QueueAnswer};
+pub use text::{action_text, events_text, pass_text, queue_text, status_text};
 
 use passband_proto::bus::MAX_ON_FOR_MS;
 use serde::{Deserialize, Serialize};
 
-use crate::queue::Row;
 use crate::store::MAX_EVENTS_READ;
 use crate::telemetry::{Event, SCHEMA, TransmitterStatus};
 
@@ -47,7 +48,19 @@ pub enum Request {
     /// How is it?
     Status,
     /// What is to go down, in order?
-    Queue,
+    Queue {
+        /// At most so many rows.
+        #[serde(default)]
+        limit: Option<usize>,
+    },
+    /// Do something to a bundle of the queue.
+    QueueAct {
+        /// Which.
+        id: BundleName,
+        /// What.
+        #[serde(flatten)]
+        action: QueueAction,
+    },
     /// What happened?
     Events {
         /// Only after this number; without it, the newest.
@@ -91,17 +104,13 @@ impl Request {
         {
             return Err(format!("bad request: limit is 1 to {MAX_EVENTS_READ}"));
         }
+        if let Request::Queue { limit: Some(limit) } = envelope.request
+            && !(1..=MAX_ROWS).contains(&limit)
+        {
+            return Err(format!("bad request: limit is 1 to {MAX_ROWS}"));
+        }
         Ok(envelope.request)
     }
-}
-
-/// The answer to [`Request::Queue`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct QueueAnswer {
-    /// [`SCHEMA`].
-    pub schema: u32,
-    /// The bundles, in order.
-    pub bundles: Vec<Row>,
 }
 
 /// The answer to [`Request::Events`].

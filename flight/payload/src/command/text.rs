@@ -4,8 +4,7 @@ use std::fmt::Write;
 
 use passband_proto::ids::Class;
 
-use super::EventsAnswer;
-use crate::queue::{Row, State};
+use super::{ActionAnswer, EventsAnswer, QueueAnswer};
 use crate::telemetry::{ByClass, Status, TransmitterStatus};
 
 /// Lines of a screen that a list may fill, its head and foot not counted.
@@ -53,20 +52,30 @@ pub fn status_text(s: &Status) -> String {
     ));
     for (name, counts) in [
         ("frames", &c.frames_accepted),
-        ("unsent", &s.queue.unsent),
-        ("sending", &s.queue.sending),
+        ("waiting", &s.queue.waiting),
+        ("on link", &s.queue.on_link),
         ("presumed", &s.queue.presumed),
         ("known", &s.queue.known),
     ] {
         line(class_line(name, counts));
     }
     line(format!(
-        "rejected {}, duplicate {}, dropped for room {}",
-        c.frames_rejected, c.frames_duplicate, c.bundles_dropped
+        "rejected {}, duplicate {}, dropped for room {}, held {}, damaged {}",
+        c.frames_rejected,
+        c.frames_duplicate,
+        c.bundles_dropped,
+        s.queue.held.total(),
+        s.queue.damaged.total()
     ));
     line(String::new());
     let free = s.store.free_disk_bytes.map_or_else(|| "unknown".to_owned(), size);
-    line(format!("store        {} of {}, disk free {free}", size(s.store.bytes), size(s.store.quota_bytes)));
+    let memory = if s.store.in_memory { ", in memory" } else { "" };
+    line(format!(
+        "store        {} of {}, disk {}, free {free}{memory}",
+        size(s.store.bytes),
+        size(s.store.quota_bytes),
+        s.store.disk
+    ));
     let e = &s.events;
     line(format!(
         "events       {} critical, {} error, {} warning, {} info; newest {}",
@@ -76,34 +85,42 @@ pub fn status_text(s: &Status) -> String {
 }
 
 /// `passband queue`.
-pub fn queue_text(rows: &[Row]) -> String {
+pub fn queue_text(answer: &QueueAnswer) -> String {
+    let rows = &answer.bundles;
     if rows.is_empty() {
         return "the queue is empty\n".to_owned();
     }
     let mut out = format!(
-        "{:>5}  {:<17} {:<8} {:>9} {:<8} {:>5} {}\n",
-        "rank", "class", "product", "bytes", "state", "sent", "frame"
+        "{:>4} {:<8} {:<17} {:<9} {:>8} {:<8} {:>5} {}\n",
+        "rank", "id", "class", "product", "bytes", "state", "sent", "frame"
     );
     for row in rows.iter().take(LIST_LINES) {
         let percent = row.sent_symbols.saturating_mul(100) / row.source_symbols.max(1);
         let _ok = writeln!(
             out,
-            "{:>5}  {:<17} {:<8} {:>9} {:<8} {:>4}% {}",
+            "{:>4} {:<8} {:<17} {:<9} {:>8} {:<8} {:>4}% {}",
             row.rank,
+            row.id.get(..8).unwrap_or(&row.id),
             row.class,
-            cut(&row.product, 8),
+            cut(row.product.name(), 9),
             size(row.bytes),
             row.state.name(),
-            percent,
-            cut(&row.frame, 20)
+            percent.min(9_999),
+            cut(&row.frame, 12)
         );
     }
-    let more = rows.len().saturating_sub(LIST_LINES);
+    let more = answer.total.saturating_sub(LIST_LINES as u64);
     if more > 0 {
-        let open = rows.iter().filter(|row| !matches!(row.state, State::Presumed | State::Known)).count();
-        let _ok = writeln!(out, "and {more} more; {open} of {} not yet presumed down", rows.len());
+        let _ok =
+            writeln!(out, "and {more} more; {} of {} wait or are on the link", answer.open, answer.total);
     }
     out
+}
+
+/// `passband queue promote` and the like.
+pub fn action_text(answer: &ActionAnswer) -> String {
+    let before = if answer.changed { "" } else { " (it was so before)" };
+    format!("bundle {}: {}{before}\n", answer.id, answer.done)
 }
 
 /// `passband events`: each event wrapped to the screen, and cut to `most_lines` if that is given.
@@ -227,7 +244,6 @@ mod tests {
     use super::*;
     use crate::command::DEFAULT_EVENTS;
     use crate::products::Kind;
-    use crate::queue::rows;
     use crate::store::tests::bundle;
     use crate::telemetry::{BySeverity, Counters, Event, QueueStatus, SCHEMA, Severity, StoreStatus};
 
@@ -282,8 +298,20 @@ mod tests {
             now_unix_ms: 1_800_000_000_000,
             transmitter,
             counters: Counters { datagrams_sent: big * 1000, frames_accepted: many, ..Counters::default() },
-            queue: QueueStatus { unsent: many, sending: many, presumed: many, known: many },
-            store: StoreStatus { bytes: u64::MAX, quota_bytes: u64::MAX, free_disk_bytes: None },
+            queue: QueueStatus {
+                waiting: many,
+                on_link: many,
+                presumed: many,
+                known: many,
+                ..QueueStatus::default()
+            },
+            store: StoreStatus {
+                disk: "read-only".into(),
+                in_memory: true,
+                bytes: u64::MAX,
+                quota_bytes: u64::MAX,
+                free_disk_bytes: None,
+            },
             alerts_pending: 1000,
             events: BySeverity { info: 9_700, warning: 100, error: 100, critical: 100 },
             last_event_seq: big,
@@ -315,14 +343,22 @@ mod tests {
 
     #[test]
     fn a_long_queue_fits_a_screen() {
-        let made = (1..=60).map(|i| {
-            let mut bundle = bundle(i, Class::DiscardCandidate, Kind::Cube, 1);
-            bundle.frame_name = "a frame with a very long name indeed".into();
-            bundle
+        use crate::queue::{Queue, Row, Settings, item_of};
+        let settings = Settings::default();
+        let mut queue = Queue::new(settings.clone()).unwrap();
+        let rows = (1..=60).map(|i| {
+            let mut record = bundle(i, Class::DiscardCandidate, Kind::Housekeeping, 1);
+            record.frame_name = "a frame with a very long name indeed".into();
+            drop(queue.insert(&item_of(&record, &settings)));
+            let view = queue.get(&record.id).unwrap();
+            Row::new(u64::from(i), record, &view, None, &settings)
         });
-        let text = queue_text(&rows(made.collect(), |_| None));
+        let mut answer = QueueAnswer { schema: SCHEMA, total: 60, open: 60, bundles: rows.collect() };
+        let text = queue_text(&answer);
         fits(&text);
-        assert!(text.ends_with("and 40 more; 60 of 60 not yet presumed down\n"), "{text}");
-        assert_eq!(queue_text(&[]), "the queue is empty\n");
+        assert!(text.ends_with("and 40 more; 60 of 60 wait or are on the link\n"), "{text}");
+        assert!(text.contains("\n   1 01010101 discard-candidate housekee"), "{text}");
+        answer.bundles.clear();
+        assert_eq!(queue_text(&answer), "the queue is empty\n");
     }
 }

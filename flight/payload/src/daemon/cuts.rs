@@ -98,7 +98,7 @@ impl World {
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
         let state = Path::new(STATE);
         let vault = Vault::open(Arc::clone(&shared), state)?;
-        let catalogue = open_catalogue(shared.as_ref(), state)?;
+        let catalogue = open_catalogue(shared.as_ref(), state)?.catalogue;
         let spool = Spool::open(shared, Path::new(SPOOL), &state.join("rejected"), 1 << 20).unwrap();
         catalogue.count_boot()?;
         recover(&catalogue, &vault, &spool, 77)?;
@@ -151,7 +151,7 @@ impl World {
         for record in self.catalogue.bundles().unwrap() {
             let marks = self.catalogue.marks(&record.id).unwrap();
             blocks.geometries.insert(record.id, record.geometry);
-            let rank = crate::queue::rank(&record);
+            let rank = record.created_unix_ms;
             let BundleRecord { id, spacecraft, epoch, class, geometry, .. } = record;
             sender.offer(&Offer { id, spacecraft, epoch, class, rank, geometry, marks }).unwrap();
         }

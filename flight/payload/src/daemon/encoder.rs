@@ -1,5 +1,6 @@
 //! The encoder: turns what is to be sent into datagrams, a little ahead of the radio, while the gate is
-//! open. What goes next is decided by [`Sender`].
+//! open. The queue says whose turn it is; [`Sender`] has what the next seconds of the link can carry, and decides
+//! which datagram goes next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -8,9 +9,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
 use passband_proto::bundle::Geometry;
+use passband_proto::datagram::ESI_LIMIT;
 use passband_proto::ids::BundleId;
 use passband_proto::keys::EpochKey;
-use passband_proto::report;
+use passband_proto::report::{self, Item};
 use passband_proto::transfer::{
     BlockMark, BlockStore, Burst, Offer, Sender, SenderConfig, Worker, burst_datagrams, datagrams_in,
 };
@@ -21,7 +23,8 @@ use super::shared::{Passes, Shared};
 use crate::adapters::disk::DiskFile;
 use crate::adapters::os::FileState;
 use crate::config::TransmitMode;
-use crate::queue::rank;
+use crate::products::Kind;
+use crate::queue::{Change, Next, Queue, State};
 use crate::store::{BundleRecord, StoreError};
 use crate::telemetry::Report;
 
@@ -39,10 +42,21 @@ const REPORTS_AT_A_TIME: usize = 2;
 /// The longest sleep: how soon the thread sees that the daemon stops.
 const NAP: Duration = Duration::from_millis(100);
 
+/// The sender is handed what so much of the link's time can carry, ns; and [`MIN_BACKLOG_SYMBOLS`] at least.
+const BACKLOG_NS: u64 = 3_000_000_000;
+/// Enough for bundles to be sent interleaved.
+const MIN_BACKLOG_SYMBOLS: u64 = 16_384;
+/// Most bundles that the sender has.
+const MAX_OFFERED: usize = 1_024;
+/// With nothing waiting, so many presumed ones share what capacity is left over.
+const MAX_PRESUMED: usize = 512;
+
 /// A change of what is to be sent.
 #[derive(Debug)]
 pub(crate) enum QueueChange {
-    Offer(Box<BundleRecord>),
+    /// Something new waits, or stands elsewhere.
+    News,
+    /// It is to be sent no more.
     Withdraw(BundleId),
     /// What the ground says it has.
     Heard(Box<report::Report>),
@@ -62,8 +76,15 @@ pub(crate) struct Encoder {
     /// Bundles of which more was sent than is noted, and when that was done last.
     moved: BTreeSet<BundleId>,
     noted_ms: u64,
-    /// Withdrawn for a fault; offered again at the next pass.
+    /// Bundles handed to the sender so far, to number them; and the level of those it has.
+    handed: u64,
+    levels: BTreeMap<BundleId, u8>,
+    /// Changes of standings that are not kept yet.
+    changes_to_keep: BTreeMap<BundleId, Change>,
+    /// Withdrawn for a fault; theirs is a turn again at the next pass.
     faulty: Vec<BundleId>,
+    /// Added to the ids of symbols: what was sent before isn't known.
+    esi_offset: u32,
     key_file: FileState,
 }
 
@@ -74,6 +95,7 @@ impl Encoder {
         changes: Receiver<QueueChange>,
         worker: Worker,
         seed: u64,
+        esi_offset: u32,
     ) -> Self {
         let session = u32::try_from(shared.boot_count & 0xFF_FFFF).unwrap_or_default();
         let expected_loss = shared.config.downlink.expected_loss;
@@ -101,7 +123,11 @@ impl Encoder {
             rate_bps: 0,
             moved: BTreeSet::new(),
             noted_ms: 0,
+            handed: 0,
+            levels: BTreeMap::new(),
+            changes_to_keep: BTreeMap::new(),
             faulty: Vec::new(),
+            esi_offset,
             key_file,
         }
     }
@@ -123,6 +149,7 @@ impl Encoder {
             self.note_progress(false);
         }
         self.checkpoint();
+        self.settle_all();
     }
 
     /// Takes what changed in the queue, but only so many reports; `false` once there is nobody to change it.
@@ -151,19 +178,25 @@ impl Encoder {
 
     fn apply(&mut self, change: QueueChange) {
         match change {
-            QueueChange::Offer(record) => self.offer(&record),
-            QueueChange::Withdraw(id) => {
-                self.sender.withdraw(&id);
-                self.blocks.known.remove(&id);
-                self.moved.remove(&id);
-                self.shared.set_progress(id, None);
-            }
+            QueueChange::News => {}
+            QueueChange::Withdraw(id) => self.let_go(&id),
             QueueChange::Heard(report) => self.hear(&report),
         }
     }
 
+    /// The sender has a bundle no more.
+    fn let_go(&mut self, id: &BundleId) {
+        self.sender.withdraw(id);
+        self.blocks.known.remove(id);
+        self.blocks.open.take_if(|open| open.0 == *id);
+        self.moved.remove(id);
+        self.levels.remove(id);
+        self.shared.set_progress(*id, None);
+    }
+
     /// Takes a report: the plan changes at once, and what was new is kept for after a restart.
     fn hear(&mut self, report: &report::Report) {
+        let guests = self.invite(report);
         let effect = self.sender.hear(report);
         if effect.contradictory > 0 {
             self.shared.count(|c| c.reports_odd += effect.contradictory as u64);
@@ -175,8 +208,47 @@ impl Encoder {
         if let Err(e) = self.shared.catalogue.note_report(&kept, &effect.news) {
             self.shared.store_failed("noting a report", &e);
         }
-        for id in effect.news {
-            self.shared.set_progress(id, self.sender.progress(&id));
+        for id in &effect.news {
+            self.follow_word(id);
+        }
+        for id in guests {
+            self.let_go(&id);
+        }
+        self.keep_changes();
+    }
+
+    /// Hands the sender those bundles that a report speaks of and that it doesn't have, for the moment.
+    fn invite(&mut self, report: &report::Report) -> Vec<BundleId> {
+        let mut guests = Vec::new();
+        for item in &report.items {
+            let (Item::Whole(id) | Item::Blocks { id, .. }) = item;
+            let stored = self.shared.queue(|queue| queue.get(id).is_some());
+            if stored && !self.levels.contains_key(id) && self.offer(Next { id: *id, level: LAST_LEVEL }) {
+                guests.push(*id);
+            }
+        }
+        guests
+    }
+
+    /// What the ground said of a bundle changes how it stands in the queue.
+    fn follow_word(&mut self, id: &BundleId) {
+        let Some(progress) = self.sender.progress(id) else { return };
+        let change = self.shared.queue(|queue| {
+            let state = queue.get(id).map(|view| view.state);
+            if progress.known {
+                queue.known(id).ok()
+            } else if state == Some(State::Presumed) && !progress.reached_target {
+                queue.wanted(id).ok()
+            } else {
+                None
+            }
+        });
+        self.shared.set_progress(*id, Some(progress));
+        if let Some(change) = change {
+            if change.withdraw {
+                self.let_go(id);
+            }
+            self.changes_to_keep.insert(*id, change);
         }
     }
 
@@ -188,34 +260,171 @@ impl Encoder {
         }
     }
 
-    /// Offers a bundle to the sender; one that can't be now is offered again at the next pass.
-    fn offer(&mut self, record: &BundleRecord) {
-        self.blocks.known.insert(record.id, record.clone());
+    /// Hands the sender what the next seconds of the link can carry, and what is more urgent than what it has.
+    fn refill(&mut self, rate_bps: u64) {
+        let symbol_bytes = self.shared.config.downlink.symbol_bytes;
+        let enough = datagrams_in(rate_bps, BACKLOG_NS, symbol_bytes).max(MIN_BACKLOG_SYMBOLS);
+        let mut backlog = self.sender.backlog_symbols();
+        loop {
+            if self.levels.len() >= MAX_OFFERED && !self.make_place() {
+                return;
+            }
+            let now = self.shared.clock.unix_ms();
+            let first =
+                self.levels.iter().filter(|(id, _)| self.sender.wants(id)).map(|(_, level)| *level).min();
+            let (few, presumed) = (backlog < enough, self.levels.len() < MAX_PRESUMED);
+            let next = self.shared.queue(|queue| {
+                let urgent = || {
+                    let level = queue.upcoming(now).next().map(|next| next.level);
+                    level.is_some_and(|level| first.is_none_or(|first| level < first))
+                };
+                if few || urgent() {
+                    queue.next(now).or_else(|| if presumed { queue.next_presumed() } else { None })
+                } else {
+                    None
+                }
+            });
+            let Some(next) = next else { return };
+            if self.offer(next) {
+                let symbols = self.sender.progress(&next.id).map_or(0, |progress| progress.source_symbols);
+                backlog = backlog.saturating_add(symbols);
+            } else {
+                // It stays on the link, so that it has no turn again, until the next pass.
+                self.faulty.push(next.id);
+            }
+        }
+    }
+
+    /// Lets go of a bundle that wants nothing more at present; `false` if there is none.
+    fn make_place(&mut self) -> bool {
+        let done = self.levels.iter().filter(|(id, _)| !self.sender.wants(id));
+        let Some((id, _)) = done.max_by_key(|(_, level)| **level) else { return false };
+        let id = *id;
+        self.settle(&id);
+        true
+    }
+
+    /// Offers a bundle to the sender; `false` if it can't be.
+    fn offer(&mut self, next: Next) -> bool {
+        let record = match self.shared.catalogue.bundle(&next.id) {
+            Ok(Some(record)) => record,
+            // Dropped this moment.
+            Ok(None) => return false,
+            Err(e) => {
+                self.shared.store_failed("reading a bundle's record", &e);
+                return false;
+            }
+        };
         let marks = match self.shared.catalogue.marks(&record.id) {
             Ok(marks) => marks,
             Err(e) => {
                 self.shared.store_failed("reading send marks", &e);
-                self.faulty.push(record.id);
-                return;
+                return false;
             }
         };
+        let class =
+            self.shared.queue(|queue| queue.get(&record.id)).map_or(record.class, |view| view.item.class);
+        self.handed += 1;
         let offer = Offer {
             id: record.id,
             spacecraft: record.spacecraft,
             epoch: record.epoch,
-            class: record.class,
-            rank: rank(record),
+            class,
+            rank: rank(next.level, record.kind, self.handed),
             geometry: record.geometry,
-            marks,
+            marks: self.offset(&record.geometry, marks),
         };
+        let id = record.id;
         if let Err(e) = self.sender.offer(&offer) {
-            let text = format!("bundle {} ({:?}) can't be sent: {e}", record.id, record.name);
-            self.shared.throttled(&format!("offer {}", record.id), &Report::error("bundle-unsendable", text));
-            self.faulty.push(record.id);
+            let text = format!("bundle {id} ({:?}) can't be sent: {e}", record.name);
+            self.shared.throttled(&format!("offer {id}"), &Report::error("bundle-unsendable", text));
+            return false;
+        }
+        self.blocks.known.insert(id, record);
+        self.levels.insert(id, next.level);
+        self.recall(&id);
+        self.shared.set_progress(id, self.sender.progress(&id));
+        true
+    }
+
+    /// Marks from which on ids were certainly never used, where what was used isn't known for sure.
+    fn offset(&self, geometry: &Geometry, marks: Vec<BlockMark>) -> Vec<BlockMark> {
+        if self.esi_offset == 0 {
+            return marks;
+        }
+        let of = |block| {
+            let mark = marks.iter().find(|mark| mark.block == block).copied();
+            let mark = mark.unwrap_or(BlockMark { block, esi: 0, sent: 0 });
+            BlockMark { esi: mark.esi.saturating_add(self.esi_offset).min(ESI_LIMIT), ..mark }
+        };
+        (0..geometry.block_count).map(of).collect()
+    }
+
+    /// Notes what became of those bundles of a burst that want nothing more for their class.
+    fn follow_burst(&mut self, bundles: &[BundleId]) {
+        for id in bundles {
+            if self.levels.contains_key(id) && !self.sender.wants(id) {
+                self.presume(id);
+            }
+        }
+    }
+
+    /// The sender has brought a bundle to where its class wants it, and keeps it for what capacity is left over.
+    fn presume(&mut self, id: &BundleId) {
+        let state = self.shared.queue(|queue| queue.get(id).map(|view| (view.state, view.standing.state)));
+        if state != Some((State::OnLink, State::Waiting)) {
             return;
         }
-        self.recall(&record.id);
-        self.shared.set_progress(record.id, self.sender.progress(&record.id));
+        let Some(progress) = self.sender.progress(id).filter(|progress| progress.reached_target) else {
+            return;
+        };
+        let change =
+            self.shared.queue(|queue| queue.presume(id, progress.sent_symbols, progress.presumed).ok());
+        if let Some(change) = change {
+            self.changes_to_keep.insert(*id, change);
+        }
+    }
+
+    /// Lets go of a bundle, and notes how far it has got.
+    fn settle(&mut self, id: &BundleId) {
+        let progress = self.sender.progress(id);
+        self.let_go(id);
+        let Some(progress) = progress else { return };
+        let change = self.shared.queue(|queue| {
+            if progress.known {
+                queue.known(id)
+            } else if progress.reached_target {
+                queue.presume(id, progress.sent_symbols, progress.presumed)
+            } else {
+                queue.put_back(id, progress.sent_symbols)
+            }
+        });
+        // An error: it was dropped this moment.
+        if let Ok(change) = change {
+            self.changes_to_keep.insert(*id, change);
+        }
+    }
+
+    /// Lets go of every bundle: their order may be another at the next pass.
+    fn settle_all(&mut self) {
+        for id in self.levels.keys().copied().collect::<Vec<_>>() {
+            self.settle(&id);
+        }
+        for id in std::mem::take(&mut self.faulty) {
+            let sent = self.shared.queue(|queue| queue.get(&id)).map_or(0, |view| view.standing.sent_symbols);
+            if let Ok(change) = self.shared.queue(|queue| queue.put_back(&id, u64::from(sent))) {
+                self.changes_to_keep.insert(id, change);
+            }
+        }
+        self.keep_changes();
+    }
+
+    /// Makes durable how bundles stand. What a failure or a crash loses is found out again by sending.
+    fn keep_changes(&mut self) {
+        let changes = std::mem::take(&mut self.changes_to_keep);
+        if let Err(e) = self.shared.keep_standings(changes.into_values()) {
+            self.shared.store_failed("noting how bundles stand", &e);
+        }
     }
 
     /// Begins a pass at AOS, makes marks exact at LOS.
@@ -230,14 +439,12 @@ impl Encoder {
         }
         if passes.closed != self.passes.closed {
             self.checkpoint();
+            self.settle_all();
         }
         if passes.opened != self.passes.opened {
             self.look_at_keys();
-            for id in std::mem::take(&mut self.faulty) {
-                if let Some(record) = self.blocks.known.get(&id).cloned() {
-                    self.offer(&record);
-                }
-            }
+            self.settle_all();
+            self.shared.queue(Queue::begin_pass);
             self.sender.begin_pass();
         }
         self.passes = passes;
@@ -276,10 +483,11 @@ impl Encoder {
 
     fn encode(&mut self, rate_bps: u64) {
         self.follow_rate(rate_bps);
+        self.refill(rate_bps);
         let mut burst =
             Burst::of_at_most(burst_datagrams(self.rate_bps, self.shared.config.downlink.symbol_bytes));
         let polled = self.sender.poll_transmit(&mut self.blocks, &mut burst);
-        self.moved.extend(burst.bundles());
+        let bundles: BTreeSet<BundleId> = burst.bundles().iter().copied().collect();
         if !burst.is_empty() {
             self.bursts.push(burst);
         }
@@ -287,14 +495,16 @@ impl Encoder {
             self.worker.run(&mut self.sender, &mut self.blocks)?;
             Ok(sent)
         });
+        self.follow_burst(&bundles.iter().copied().collect::<Vec<_>>());
+        self.moved.extend(bundles);
         match polled {
             Ok(Some(_)) => {}
             Ok(None) => self.idle(),
             Err(e) => {
                 // Withdrawn by the sender: it goes on with the others, and with this one at the next pass.
-                self.shared.set_progress(e.id, None);
-                self.blocks.open = None;
-                if self.blocks.known.contains_key(&e.id) {
+                let known = self.blocks.known.contains_key(&e.id);
+                self.let_go(&e.id);
+                if known {
                     self.faulty.push(e.id);
                     let text = format!("sending failed until the next pass: {e}");
                     self.shared.throttled(&format!("send {}", e.id), &Report::error("send-error", text));
@@ -323,6 +533,7 @@ impl Encoder {
         for id in std::mem::take(&mut self.moved) {
             self.shared.set_progress(id, self.sender.progress(&id));
         }
+        self.keep_changes();
     }
 
     /// Nothing can be improved by sending: waits for something new.
@@ -345,6 +556,16 @@ impl Encoder {
                 .throttled("checkpoint", &Report::error("store-error", format!("noting what was sent: {e}")));
         }
     }
+}
+
+/// A bundle that is only looked at.
+const LAST_LEVEL: u8 = 7;
+
+/// The place of a bundle in the sender: by the level of its turn; in that what is small before cubes; then in the
+/// order of their turns.
+fn rank(level: u8, kind: Kind, turn: u64) -> u64 {
+    let band = u64::from(level.min(LAST_LEVEL)) * 2 + u64::from(kind.band() > 0);
+    (band << 60) | (turn & ((1 << 60) - 1))
 }
 
 /// Sealed blocks from the vault, marks to the catalogue.

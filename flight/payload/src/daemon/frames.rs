@@ -1,26 +1,31 @@
 //! The thread that takes frames: camera → triage → store.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Duration;
 
 use passband_proto::bundle::SealOptions;
+use passband_proto::ids::{BundleId, Class};
 use passband_spectral::target::Target;
 
 use super::encoder::QueueChange;
 use super::intake::{Detector, Follow, Intake, IntakeError, Sealer, Step, Taken};
-use super::shared::Shared;
+use super::shared::{Shared, lock};
 use crate::adapters::crash;
 use crate::adapters::spool::Spool;
 use crate::camera::{Action, Camera, FrameFiles, Limits};
-use crate::store::{AlertRecord, quota};
+use crate::queue::{State, View, item_of};
+use crate::store::{AlertRecord, BundleRecord, FrameId, StoreError};
 use crate::telemetry::Report;
 
 /// A frame that could not be taken is tried again after so long, ms.
 const RETRY_MS: u64 = 2_000;
 /// The longest sleep: how soon the thread sees that the daemon stops, ms.
 const NAP_MS: u64 = 100;
+/// Most frames that an event names.
+const MAX_NAMED: usize = 8;
 /// Disk space that is left to others, and to the catalogue, bytes.
 const SPARE_DISK_BYTES: u64 = 32 << 20;
 
@@ -124,9 +129,10 @@ impl Frames {
                 if let Some(alert) = alert {
                     drop(self.alerts.send(alert));
                 }
-                for bundle in bundles {
-                    drop(self.queue.send(QueueChange::Offer(Box::new(bundle))));
+                for bundle in &bundles {
+                    self.line_up(bundle);
                 }
+                drop(self.queue.send(QueueChange::News));
                 shared.count(|c| c.frames_accepted.add(class));
                 tracing::info!("frame {name:?} accepted as {class}");
                 true
@@ -143,6 +149,18 @@ impl Frames {
                 false
             }
             Err(IntakeError::Stopping) => false,
+        }
+    }
+
+    /// Puts a new bundle into the queue.
+    fn line_up(&self, bundle: &BundleRecord) {
+        let inserted = self.shared.queue(|queue| queue.insert(&item_of(bundle, queue.settings())));
+        if let Err(e) = inserted {
+            let text = format!(
+                "bundle {} ({:?}) is stored, but has no place in the queue: {e}",
+                bundle.id, bundle.name
+            );
+            self.shared.throttled("queue", &Report::error("queue-error", text));
         }
     }
 
@@ -167,39 +185,21 @@ impl Frames {
         }
     }
 
-    /// Drops bundles until `need` bytes fit into the quota; else why they can't be made to.
-    fn make_room(&self, need: u64) -> Result<(), String> {
+    /// Drops bundles until `need` bytes of a frame of this class fit into the quota; else why they can't be made to.
+    fn make_room(&self, need: u64, class: Class) -> Result<(), String> {
         let shared = &self.shared;
-        let bundles = match shared.catalogue.bundles() {
-            Ok(bundles) => bundles,
-            Err(e) => return Err(format!("reading the queue: {e}")),
-        };
-        let progress = shared.progress();
-        let held: Vec<_> = bundles
-            .iter()
-            .map(|b| quota::Held {
-                id: b.id,
-                class: b.class,
-                created_unix_ms: b.created_unix_ms,
-                bytes: b.bytes(),
-                known: progress.get(&b.id).is_some_and(|p| p.known),
-                presumed: progress.get(&b.id).is_some_and(|p| p.reached_target),
-            })
-            .collect();
-        let room_bytes = self.room_bytes(held.iter().map(|h| h.bytes).sum());
-        let Some(drops) = quota::make_room(&held, need, room_bytes) else {
+        let used = shared.queue(|queue| queue.tally().total().bytes);
+        let room_bytes = self.room_bytes(used);
+        let victims = shared.queue(|queue| queue.victims(need, used, room_bytes, class));
+        let Some(victims) = victims else {
             let text = format!(
-                "it needs {need} bytes, the store may take {room_bytes}, and dropping what may be dropped is not enough"
+                "it needs {need} bytes, the store may take {room_bytes} and has {used}, and dropping what may be \
+                 dropped is not enough"
             );
             shared.throttled("store-full", &Report::error("store-full", text.clone()));
             return Err(text);
         };
-        let found = drops.iter().filter_map(|id| bundles.iter().find(|b| b.id == *id));
-        if found.map(|bundle| self.drop_bundle(bundle)).all(|dropped| dropped) {
-            Ok(())
-        } else {
-            Err("a bundle could not be dropped".to_owned())
-        }
+        self.drop_bundles(&victims).map_err(|e| format!("dropping bundles for room: {e}"))
     }
 
     /// What the store may take in all: its quota, or what the disk has room for if that is less.
@@ -211,38 +211,67 @@ impl Frames {
         quota_bytes.min(stored_bytes.saturating_add(free).saturating_sub(SPARE_DISK_BYTES))
     }
 
-    fn drop_bundle(&self, bundle: &crate::store::BundleRecord) -> bool {
+    /// Drops bundles for room: one event says what went.
+    fn drop_bundles(&self, ids: &[BundleId]) -> Result<(), StoreError> {
         let shared = &self.shared;
-        let state = match shared.progress().get(&bundle.id) {
-            Some(p) if p.known => "known to be down",
-            Some(p) if p.reached_target => "presumed down",
-            _ => "not presumed down",
-        };
-        let text = format!(
-            "bundle {} ({:?}, {}, {} bytes, {state}) dropped to make room",
-            bundle.id,
-            bundle.name,
-            bundle.class,
-            bundle.bytes()
-        );
-        drop(self.queue.send(QueueChange::Withdraw(bundle.id)));
-        let report = Report::warning("bundle-dropped", text);
-        let dropped = shared.catalogue.drop_bundle(&bundle.id, shared.clock.unix_ms(), &report);
-        if dropped.is_err() {
-            // It stays, so it goes on being sent.
-            drop(self.queue.send(QueueChange::Offer(Box::new(bundle.clone()))));
+        let mut dropped = Vec::new();
+        for id in ids {
+            // Whatever is no longer in the queue can't have a turn meanwhile.
+            let Some(view) = shared.queue(|queue| queue.remove(id).ok()) else { continue };
+            if view.state == State::OnLink {
+                drop(self.queue.send(QueueChange::Withdraw(*id)));
+            }
+            dropped.push(view);
         }
-        match dropped.and_then(|_| shared.vault.remove(&bundle.id)) {
-            Ok(()) => {
-                shared.count(|c| c.bundles_dropped += 1);
-                true
+        if dropped.is_empty() {
+            return Ok(());
+        }
+        let gone: Vec<BundleId> = dropped.iter().map(|view| view.item.id).collect();
+        let frames = self.frames_not_down(&dropped)?;
+        let report = Report::warning("bundles-dropped", eviction_text(&dropped, &frames));
+        let kept = shared.catalogue.drop_bundles(&gone, &frames, shared.clock.unix_ms(), &report);
+        if let Err(e) = kept {
+            for view in dropped {
+                drop(shared.queue(|queue| queue.insert(&view.item)));
             }
-            Err(e) => {
-                shared.store_failed("dropping a bundle", &e);
-                false
-            }
+            return Err(e);
+        }
+        shared.count(|c| c.bundles_dropped += gone.len() as u64);
+        gone.iter().try_for_each(|id| shared.vault.remove(id))
+    }
+
+    /// The frames of which something is dropped that may not be down: should one come again, it is new.
+    fn frames_not_down(&self, dropped: &[View]) -> Result<Vec<FrameId>, StoreError> {
+        let mut frames = BTreeSet::new();
+        for view in dropped.iter().filter(|view| !matches!(view.state, State::Presumed | State::Known)) {
+            let record = self.shared.catalogue.bundle(&view.item.id)?;
+            frames.extend(record.and_then(|record| record.frame));
+        }
+        Ok(frames.into_iter().collect())
+    }
+}
+
+/// What goes for room, in words: how many of each state and class, and how many frames are lost with it.
+fn eviction_text(dropped: &[View], frames: &[FrameId]) -> String {
+    let mut counts: BTreeMap<(State, Class), (u64, u64)> = BTreeMap::new();
+    for view in dropped {
+        let count = counts.entry((view.state, view.item.class)).or_default();
+        *count = (count.0 + 1, count.1 + view.item.bytes);
+    }
+    let all = counts.iter().map(|((state, class), (bundles, bytes))| {
+        let state = if *state == State::Waiting { "not down yet" } else { state.name() };
+        format!("{bundles} {class} ({state}), {bytes} bytes")
+    });
+    let mut text = format!("dropped to make room: {}", all.collect::<Vec<_>>().join("; "));
+    if !frames.is_empty() {
+        text.push_str("; of frames that are not wholly down: ");
+        let names = frames.iter().take(MAX_NAMED).map(ToString::to_string);
+        text.push_str(&names.collect::<Vec<_>>().join(" "));
+        if frames.len() > MAX_NAMED {
+            text.push_str(&format!(" and {} more", frames.len() - MAX_NAMED));
         }
     }
+    text
 }
 
 /// Follows the taking of a frame.
@@ -256,8 +285,14 @@ impl Follow for Taking<'_> {
         Ok(())
     }
 
-    fn make_room(&mut self, bytes: u64, class: passband_proto::ids::Class) -> Result<(), IntakeError> {
+    fn make_room(&mut self, bytes: u64, class: Class) -> Result<(), IntakeError> {
+        let shared = &self.frames.shared;
+        let urgent = matches!(class, Class::Alert | Class::Suspect);
+        let mode = shared.disk_mode();
+        if !lock(&shared.health).may_store(shared.clock.now_ms(), urgent) {
+            return Err(IntakeError::Later(format!("the disk is {mode}")));
+        }
         tracing::debug!("frame {:?} of class {class} needs {bytes} bytes", self.name);
-        self.frames.make_room(bytes).map_err(IntakeError::Later)
+        self.frames.make_room(bytes, class).map_err(IntakeError::Later)
     }
 }

@@ -9,16 +9,19 @@
 //! The frames thread works one frame at a time; the encoder and the radio have a thread each, so that
 //! neither a disk nor an encoding holds up the link; everything else is one small asynchronous loop.
 
+mod adopt;
 mod bursts;
 #[cfg(test)]
 mod cuts;
 mod encoder;
 mod frames;
 mod intake;
+mod line;
 mod mend;
 mod operator;
 mod radio;
 mod recover;
+mod scrub;
 mod shared;
 mod slow;
 
@@ -28,34 +31,42 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use passband_proto::datagram::ESI_LIMIT;
 use passband_proto::ids::Class;
 use passband_proto::keyring::KeyRing;
 use passband_proto::transfer::Worker;
 use passband_spectral::target::{MAX_TARGET_BYTES, Target};
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::adopt::adopt;
 use self::bursts::Bursts;
-use self::encoder::{Encoder, QueueChange};
+use self::encoder::Encoder;
 use self::frames::Frames;
 use self::radio::Radio;
-use self::recover::recover;
-use self::shared::Shared;
+use self::recover::{line_up, recover};
+use self::scrub::Scrub;
+use self::shared::{Opened, Shared};
 use crate::adapters::calibration::{CalibrationError, check_calibration};
-use crate::adapters::catalogue::open_catalogue;
+use crate::adapters::catalogue::{OpenedCatalogue, open_catalogue};
+use crate::adapters::clock::Clock;
 use crate::adapters::crash;
-use crate::adapters::disk::{Disk, LinuxDisk};
+use crate::adapters::disk::{Disk, LinuxDisk, WatchedDisk};
 use crate::adapters::os::{read_keys, read_text};
 use crate::adapters::spool::Spool;
 use crate::adapters::vault::Vault;
 use crate::config::{Config, TransmitMode};
+use crate::queue::QueueError;
 use crate::store::StoreError;
+use crate::store::health::Health;
 use crate::telemetry::{Report, Severity};
 
+/// The least of [`random_offset`].
+const MIN_OFFSET: u32 = 1 << 17;
 /// How long threads may take to stop: what they leave undone is done at the next start.
 const STOP_PATIENCE: Duration = Duration::from_millis(700);
 
@@ -78,18 +89,18 @@ async fn run_until_signal(config: Config) -> Result<(), DaemonError> {
     let ready = Ready::new(config)?;
     let shared = Arc::clone(&ready.shared);
     let threads = ready.start()?;
-    let broken = tokio::select! {
-        _ = terminate.recv() => false,
-        _ = interrupt.recv() => false,
-        () = slow::watch_catalogue(Arc::clone(&shared)) => true,
+    let why = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        why = slow::watch_catalogue(Arc::clone(&shared)) => Some(why),
     };
-    if !broken {
+    if why.is_none() {
         shared.event(&Report::info("daemon-stop", "stopped by a signal"));
     }
     shared.stop();
     join(&threads);
     drop(std::fs::remove_file(&shared.config.paths.socket));
-    if broken { Err(DaemonError::CatalogueBroken) } else { Ok(()) }
+    why.map_or(Ok(()), Err)
 }
 
 /// Waits for threads to end, for a while.
@@ -121,13 +132,27 @@ impl Ready {
         let (keys, exposed) = keys_for(&config)?;
         let target = target_for(&config)?;
         calibration_for(&config)?;
-        let disk: Arc<dyn Disk> = Arc::new(LinuxDisk);
-        let catalogue = open_catalogue(disk.as_ref(), state)?;
+        let clock = Clock::default();
+        let health = Arc::new(Mutex::new(Health::new(config.store.slow_sync_ms)));
+        let disk: Arc<dyn Disk> = Arc::new(WatchedDisk::new(Arc::new(LinuxDisk), Arc::clone(&health), clock));
+        let OpenedCatalogue { catalogue, in_memory, is_new, set_aside } =
+            open_catalogue(disk.as_ref(), state)?;
         let vault = Vault::open(Arc::clone(&disk), state)?;
         let boot_count = catalogue.count_boot()?;
         let (spool, rejected) = (&config.paths.spool, state.join("rejected"));
         let spool = Spool::open(Arc::clone(&disk), spool, &rejected, config.camera.rejected_bytes)
             .map_err(|e| DaemonError::file("opening", "the spool", e))?;
+        if let Some(text) = set_aside {
+            catalogue.add_event(clock.unix_ms(), &Report::error("catalogue-damaged", text))?;
+        }
+        if is_new {
+            adopt(&catalogue, &vault, &keys, clock.unix_ms(), random_offset()?)?;
+        }
+        match &in_memory {
+            None => recover(&catalogue, &vault, &spool, clock.unix_ms())?,
+            Some(why) => catalogue.add_event(clock.unix_ms(), &in_memory_report(why))?,
+        }
+        let queue = line_up(&catalogue, &config.queue)?.map_err(DaemonError::Queue)?;
         let downlink = socket_towards(config.downlink.target)?;
         let alert_radio = socket_towards(config.alerts.target)?;
         let listens = config.downlink.transmit == TransmitMode::Bus;
@@ -136,7 +161,10 @@ impl Ready {
         let operator = operator::listen(&config.paths.socket).map_err(|e| {
             DaemonError::file("making the command socket", &config.paths.socket.display().to_string(), e)
         })?;
-        let shared = Arc::new(Shared::new(config, keys, disk, catalogue, vault, boot_count));
+        let in_memory = in_memory.is_some();
+        let opened =
+            Opened { config, keys, clock, health, disk, catalogue, in_memory, vault, queue, boot_count };
+        let shared = Arc::new(Shared::new(opened));
         if exposed {
             let text = format!(
                 "key file {} can be read by others than its owner",
@@ -150,12 +178,8 @@ impl Ready {
     /// Cleans up after the run before, and starts the threads and tasks.
     fn start(self) -> Result<Vec<JoinHandle<()>>, DaemonError> {
         let shared = self.shared;
-        recover(&shared.catalogue, &shared.vault, &self.spool, shared.clock.unix_ms())?;
         follow_crash(&shared, &self.spool);
         let (queue, changes) = mpsc::channel();
-        for record in shared.catalogue.bundles()? {
-            drop(queue.send(QueueChange::Offer(Box::new(record))));
-        }
         let (alerts, new_alerts) = tokio::sync::mpsc::unbounded_channel();
         for alert in shared.catalogue.alerts()? {
             drop(alerts.send(alert));
@@ -164,21 +188,27 @@ impl Ready {
 
         let bursts = Arc::new(Bursts::default());
         let worker = Worker::start().map_err(|e| DaemonError::file("starting thread", "worker", e))?;
-        let encoder = Encoder::new(Arc::clone(&shared), Arc::clone(&bursts), changes, worker, seed()?);
+        // What a catalogue in memory says of ids that were used may be old.
+        let offset = if shared.in_memory { random_offset()? } else { 0 };
+        let encoder =
+            Encoder::new(Arc::clone(&shared), Arc::clone(&bursts), changes, worker, seed()?, offset);
         let target = shared.config.downlink.target;
         let radio = Radio { shared: Arc::clone(&shared), bursts, socket: self.downlink, target };
         let gate = slow::report_gate(&shared)?;
         if let Some(socket) = self.reports {
             tokio::spawn(slow::reports(Arc::clone(&shared), tokio_socket(socket)?, gate, queue.clone()));
         }
+        tokio::spawn(operator::serve(Arc::clone(&shared), queue.clone(), self.operator));
+        let scrub = Scrub { shared: Arc::clone(&shared), target: self.target.clone(), queue: queue.clone() };
         let frames =
             Frames { shared: Arc::clone(&shared), spool: self.spool, target: self.target, queue, alerts };
         let threads = vec![
             spawn("encoder", || encoder.run())?,
             spawn("radio", || radio.run())?,
             spawn("frames", || frames.run())?,
+            spawn("scrub", || scrub.run())?,
         ];
-        tokio::spawn(operator::serve(Arc::clone(&shared), self.operator));
+        tokio::spawn(slow::watch_disk(Arc::clone(&shared)));
         tokio::spawn(slow::alert_radio(Arc::clone(&shared), tokio_socket(self.alert_radio)?, new_alerts));
         if let Some(bus) = self.bus {
             tokio::spawn(slow::bus(Arc::clone(&shared), tokio_socket(bus)?));
@@ -254,6 +284,21 @@ pub fn calibration_for(config: &Config) -> Result<(), DaemonError> {
     config.triage.calibration.as_deref().map_or(Ok(()), check_calibration).map_err(DaemonError::Calibration)
 }
 
+/// Where ids of symbols go on if it isn't known which were used: far beyond what a few weeks use, and elsewhere each
+/// time. Half of all ids are left after it.
+fn random_offset() -> Result<u32, DaemonError> {
+    let offset = seed()? % u64::from(ESI_LIMIT / 2 - MIN_OFFSET);
+    Ok(u32::try_from(offset).unwrap_or_default() + MIN_OFFSET)
+}
+
+fn in_memory_report(why: &str) -> Report {
+    let text = format!(
+        "the catalogue can't be written ({why}): it is kept in memory, and what happens is forgotten with a restart; \
+         nothing is stored, what is stored goes on down"
+    );
+    Report { severity: Severity::Critical, code: "catalogue-in-memory", text }
+}
+
 /// A number nobody else knows: keys the order in which blocks are sent.
 fn seed() -> Result<u64, DaemonError> {
     let mut bytes = [0; 8];
@@ -319,6 +364,10 @@ pub enum DaemonError {
     Calibration(CalibrationError),
     /// The catalogue's disk failed while the daemon ran; a new start repairs the catalogue.
     CatalogueBroken,
+    /// The disk, that could only be read, can be written again; a new start uses it.
+    DiskBack,
+    /// The queue can't be made of what is stored.
+    Queue(QueueError),
     /// A file, folder or socket can't be opened.
     File {
         /// What was tried, and with what.
@@ -346,6 +395,8 @@ impl fmt::Display for DaemonError {
             Self::Store(e) => e.fmt(f),
             Self::Keys(what) => f.write_str(what),
             Self::CatalogueBroken => f.write_str("the catalogue's disk failed; start the daemon again"),
+            Self::DiskBack => f.write_str("the disk can be written again; start the daemon again"),
+            Self::Queue(e) => write!(f, "queue: {e}"),
             Self::Calibration(e) => e.fmt(f),
             Self::Target(what) => write!(f, "target gas: {what}"),
             Self::File { what, source } => write!(f, "{what}: {source}"),

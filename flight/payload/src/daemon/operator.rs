@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -13,14 +14,16 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::encoder::QueueChange;
+use super::line;
 use super::shared::Shared;
 use crate::command::{
-    DEFAULT_EVENTS, ErrorAnswer, EventsAnswer, MAX_REQUEST_BYTES, PassAnswer, QueueAnswer, Request,
+    DEFAULT_EVENTS, DEFAULT_ROWS, ErrorAnswer, EventsAnswer, MAX_REQUEST_BYTES, PassAnswer, Request,
 };
 use crate::downlink::Refused;
-use crate::queue;
+use crate::queue::State;
 use crate::store::StoreError;
-use crate::telemetry::{SCHEMA, Status, StoreStatus, TransmitterStatus};
+use crate::telemetry::{ByClass, QueueStatus, SCHEMA, Status, StoreStatus, TransmitterStatus};
 
 /// Most connections at once; more wait.
 const MAX_CONNECTIONS: usize = 16;
@@ -42,15 +45,15 @@ pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Answers until it is dropped.
-pub(crate) async fn serve(shared: Arc<Shared>, listener: UnixListener) {
+pub(crate) async fn serve(shared: Arc<Shared>, queue: Sender<QueueChange>, listener: UnixListener) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let shared = Arc::clone(&shared);
+                let (shared, queue) = (Arc::clone(&shared), queue.clone());
                 tokio::spawn(async move {
-                    if let Err(e) = converse(&shared, stream).await {
+                    if let Err(e) = converse(&shared, &queue, stream).await {
                         tracing::debug!("command socket: {e}");
                     }
                     drop(place);
@@ -64,7 +67,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: UnixListener) {
     }
 }
 
-async fn converse(shared: &Shared, stream: UnixStream) -> io::Result<()> {
+async fn converse(shared: &Shared, queue: &Sender<QueueChange>, stream: UnixStream) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::with_capacity(MAX_REQUEST_BYTES, reader);
     loop {
@@ -75,7 +78,7 @@ async fn converse(shared: &Shared, stream: UnixStream) -> io::Result<()> {
             return Ok(());
         }
         let whole = line.ends_with(b"\n");
-        let answer = if whole { answer(shared, &line) } else { refusal(too_long()) };
+        let answer = if whole { answer(shared, queue, &line) } else { refusal(too_long()) };
         timeout(IDLE, writer.write_all(answer.as_bytes())).await??;
         if !whole {
             return Ok(());
@@ -88,10 +91,13 @@ fn too_long() -> String {
 }
 
 /// The line that answers a request.
-fn answer(shared: &Shared, line: &[u8]) -> String {
+fn answer(shared: &Shared, queue: &Sender<QueueChange>, line: &[u8]) -> String {
     let result = Request::parse(line).and_then(|request| match request {
         Request::Status => document(status(shared)),
-        Request::Queue => document(rows(shared).map(|bundles| QueueAnswer { schema: SCHEMA, bundles })),
+        Request::Queue { limit } => document(line::answer(shared, limit.unwrap_or(DEFAULT_ROWS))),
+        Request::QueueAct { id, action } => {
+            line::act(shared, queue, &id, &action).and_then(|answer| document(Ok(answer)))
+        }
         Request::Events { since, limit } => {
             let events = shared.catalogue.events(since, limit.unwrap_or(DEFAULT_EVENTS));
             document(events.map(|events| EventsAnswer { schema: SCHEMA, events }))
@@ -129,13 +135,20 @@ fn refusal(error: String) -> String {
     line
 }
 
-fn rows(shared: &Shared) -> Result<Vec<queue::Row>, StoreError> {
-    let progress = shared.progress();
-    Ok(queue::rows(shared.catalogue.bundles()?, |id| progress.get(id).copied()))
-}
-
-fn status(shared: &Shared) -> Result<Status, StoreError> {
-    let rows = rows(shared)?;
+pub(crate) fn status(shared: &Shared) -> Result<Status, StoreError> {
+    let (queue, bytes) = shared.queue(|queue| {
+        let tally = queue.tally();
+        let of = |state| ByClass::of(|class| tally.of(state, class).bundles);
+        let counts = QueueStatus {
+            waiting: of(State::Waiting),
+            on_link: of(State::OnLink),
+            presumed: of(State::Presumed),
+            known: of(State::Known),
+            held: of(State::Held),
+            damaged: of(State::Damaged),
+        };
+        (counts, tally.total().bytes)
+    });
     let (events, last_event_seq) = shared.catalogue.event_counts()?;
     let through = shared.config.alerts.repeat_s.len();
     let alerts = shared.catalogue.alerts()?;
@@ -148,9 +161,11 @@ fn status(shared: &Shared) -> Result<Status, StoreError> {
         now_unix_ms: shared.clock.unix_ms(),
         transmitter: transmitter(shared),
         counters: shared.counters(),
-        queue: queue::counts(&rows),
+        queue,
         store: StoreStatus {
-            bytes: rows.iter().map(|row| row.bytes).sum(),
+            disk: shared.disk_mode().name().to_owned(),
+            in_memory: shared.in_memory,
+            bytes,
             quota_bytes: shared.config.store.quota_bytes,
             free_disk_bytes: shared.disk.free_bytes(&shared.config.paths.state),
         },

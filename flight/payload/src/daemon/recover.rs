@@ -4,8 +4,28 @@ use std::collections::BTreeMap;
 
 use crate::adapters::spool::Spool;
 use crate::adapters::vault::Vault;
+use crate::queue::{Queue, QueueError, Settings, item_of};
 use crate::store::{Catalogue, StoreError};
 use crate::telemetry::Report;
+
+/// The queue as it stood: all bundles, in the order in which they were made.
+pub(crate) fn line_up(
+    catalogue: &Catalogue,
+    settings: &Settings,
+) -> Result<Result<Queue, QueueError>, StoreError> {
+    let mut standings: BTreeMap<_, _> = catalogue.standings()?.into_iter().collect();
+    let mut records = catalogue.bundles()?;
+    records.sort_by_key(|record| (record.created_unix_ms, record.id));
+    let stored = records.iter().map(|record| {
+        let standing = standings.remove(&record.id).map(|mut kept| {
+            // The same name may have another number by now.
+            kept.standing.tasking = settings.number_of(&kept.tasking);
+            kept.standing
+        });
+        (item_of(record, settings), standing)
+    });
+    Ok(Queue::restore(settings.clone(), stored))
+}
 
 /// Removes sealed files that the catalogue doesn't know, forgets bundles whose file is lost, and
 /// removes from the spool what was taken; an event tells of each.

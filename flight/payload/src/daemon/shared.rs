@@ -14,7 +14,9 @@ use crate::adapters::disk::Disk;
 use crate::adapters::vault::Vault;
 use crate::config::Config;
 use crate::downlink::{Change, Gate, GateState};
-use crate::store::{Catalogue, StoreError};
+use crate::queue::{self, Queue};
+use crate::store::health::{Health, Mode};
+use crate::store::{Catalogue, StandingRecord, StoreError};
 use crate::telemetry::{Counters, Report, Severity, Throttle};
 
 /// One event of a lasting fault in so long, ms.
@@ -28,14 +30,34 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) catalogue: Catalogue,
+    /// Whether the catalogue is kept in memory, as it can't be written.
+    pub(crate) in_memory: bool,
     pub(crate) vault: Vault,
     pub(crate) boot_count: u64,
     stop: AtomicBool,
     gate: Mutex<PassState>,
     gate_moved: Condvar,
     counters: Mutex<Counters>,
+    queue: Mutex<Queue>,
+    /// How far the sender is with what it has.
     progress: Mutex<BTreeMap<BundleId, Progress>>,
+    pub(crate) health: Arc<Mutex<Health>>,
     throttle: Mutex<Throttle>,
+}
+
+/// What a start has opened.
+pub(crate) struct Opened {
+    pub(crate) config: Config,
+    pub(crate) keys: KeyRing,
+    pub(crate) clock: Clock,
+    pub(crate) health: Arc<Mutex<Health>>,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) catalogue: Catalogue,
+    /// Whether the catalogue is kept in memory, as it can't be written.
+    pub(crate) in_memory: bool,
+    pub(crate) vault: Vault,
+    pub(crate) queue: Queue,
+    pub(crate) boot_count: u64,
 }
 
 /// The gate, and how many passes there were.
@@ -56,15 +78,9 @@ pub(crate) struct Passes {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        config: Config,
-        keys: KeyRing,
-        disk: Arc<dyn Disk>,
-        catalogue: Catalogue,
-        vault: Vault,
-        boot_count: u64,
-    ) -> Self {
-        let clock = Clock::default();
+    pub(crate) fn new(opened: Opened) -> Self {
+        let Opened { config, keys, clock, health, disk, catalogue, in_memory, vault, queue, boot_count } =
+            opened;
         let gate = Gate::new(config.downlink.transmit, config.downlink.rate_bps, clock.now_ms());
         let gate = PassState { gate, opened: 0, closed: 0, at_open: Counters::default() };
         Self {
@@ -73,13 +89,16 @@ impl Shared {
             clock,
             disk,
             catalogue,
+            in_memory,
             vault,
             boot_count,
             stop: AtomicBool::new(false),
             gate: Mutex::new(gate),
             gate_moved: Condvar::new(),
             counters: Mutex::new(Counters::default()),
+            queue: Mutex::new(queue),
             progress: Mutex::new(BTreeMap::new()),
+            health,
             throttle: Mutex::new(Throttle::new(THROTTLE_MS)),
         }
     }
@@ -128,9 +147,36 @@ impl Shared {
         };
     }
 
-    /// How far each bundle has got.
+    /// How far the sender is with each bundle that it has.
     pub(crate) fn progress(&self) -> BTreeMap<BundleId, Progress> {
         lock(&self.progress).clone()
+    }
+
+    /// Works the queue.
+    pub(crate) fn queue<T>(&self, work: impl FnOnce(&mut Queue) -> T) -> T {
+        work(&mut lock(&self.queue))
+    }
+
+    /// Keeps how bundles stand in the queue, of which these changes are the news.
+    pub(crate) fn keep_standings(
+        &self,
+        changes: impl IntoIterator<Item = queue::Change>,
+    ) -> Result<(), StoreError> {
+        let records: Vec<_> = self.queue(|queue| {
+            let taskings = &queue.settings().taskings;
+            let record = |change: queue::Change| {
+                let tasking = taskings.get(usize::from(change.standing.tasking));
+                let tasking = tasking.map_or_else(String::new, |tasking| tasking.name.clone());
+                (change.id, StandingRecord { standing: change.standing, tasking })
+            };
+            changes.into_iter().filter(|change| change.changed).map(record).collect()
+        });
+        if records.is_empty() { Ok(()) } else { self.catalogue.set_standings(&records) }
+    }
+
+    /// How the disk does.
+    pub(crate) fn disk_mode(&self) -> Mode {
+        lock(&self.health).mode()
     }
 
     /// Keeps an event; if that fails, the engineer's log has it.

@@ -11,8 +11,10 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use super::DaemonError;
 use super::encoder::QueueChange;
-use super::shared::Shared;
+use super::shared::{Shared, lock};
+use crate::adapters::disk::write_file;
 use crate::alerts::{Message, Schedule};
 use crate::store::{AlertRecord, StoreError};
 use crate::telemetry::Report;
@@ -23,6 +25,8 @@ const ALERT_TICK: Duration = Duration::from_millis(200);
 const ALERT_RETRY: Duration = Duration::from_secs(1);
 /// How often the gate is looked at.
 const GATE_TICK: Duration = Duration::from_millis(20);
+/// How often it is tried whether the disk can be written again, ms.
+const PROBE_MS: u64 = 30_000;
 /// The pause after an error of a socket.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
@@ -160,9 +164,33 @@ pub(crate) async fn watch_gate(shared: Arc<Shared>) {
     }
 }
 
-/// Ends when the catalogue has failed for good: only opening it anew repairs it.
-pub(crate) async fn watch_catalogue(shared: Arc<Shared>) {
-    while !shared.catalogue.is_broken() {
+/// Ends when the catalogue has failed for good, or could be written again: only opening it anew repairs it.
+pub(crate) async fn watch_catalogue(shared: Arc<Shared>) -> DaemonError {
+    let probe = shared.config.paths.state.join("probe");
+    let mut looked_ms = shared.clock.now_ms();
+    loop {
+        if shared.catalogue.is_broken() && !shared.in_memory {
+            return DaemonError::CatalogueBroken;
+        }
+        let now_ms = shared.clock.now_ms();
+        if shared.in_memory && now_ms.saturating_sub(looked_ms) >= PROBE_MS {
+            looked_ms = now_ms;
+            if write_file(shared.disk.as_ref(), &probe, b"can it be written?").is_ok() {
+                drop(shared.disk.remove(&probe));
+                return DaemonError::DiskBack;
+            }
+        }
+        sleep(ALERT_TICK).await;
+    }
+}
+
+/// Tells of what the disk's health has to say.
+pub(crate) async fn watch_disk(shared: Arc<Shared>) {
+    loop {
+        let news = lock(&shared.health).take_news();
+        for report in news {
+            shared.event(&report);
+        }
         sleep(ALERT_TICK).await;
     }
 }

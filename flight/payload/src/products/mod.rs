@@ -51,6 +51,15 @@ impl Kind {
             Self::Log => "log",
         }
     }
+
+    /// What goes first within a tasking and class: 0 everything small, 1 regions, 2 cubes.
+    pub fn band(self) -> u8 {
+        match self {
+            Self::Quicklook | Self::Evidence | Self::Housekeeping | Self::Log => 0,
+            Self::Region => 1,
+            Self::Cube => 2,
+        }
+    }
 }
 
 impl fmt::Display for Kind {

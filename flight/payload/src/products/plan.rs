@@ -44,7 +44,7 @@ pub struct Planned {
 pub fn plan(header: &Header, class: Class, report: &Report, rules: &Rules) -> Vec<Planned> {
     let rule = rules.of(class);
     let regions = regions(header, report, rules.region_margin);
-    let small = [(Kind::Quicklook, rule.quicklook), (Kind::Evidence, rule.evidence)];
+    let small = [(Kind::Evidence, rule.evidence), (Kind::Quicklook, rule.quicklook)];
     let mut out: Vec<Planned> = small
         .into_iter()
         .filter_map(|(kind, make)| Some(Planned { kind, class: make.0?, part: None }))
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(lines, (0..1000).collect::<Vec<_>>());
         assert!(strips.iter().all(|(lines, samples)| lines.len() >= 142 && *samples == (0..100)));
         let kinds: Vec<_> = planned.iter().map(|p| p.kind).collect();
-        assert_eq!(kinds[..4], [Kind::Quicklook, Kind::Evidence, Kind::Region, Kind::Region]);
+        assert_eq!(kinds[..4], [Kind::Evidence, Kind::Quicklook, Kind::Region, Kind::Region]);
         assert!(planned.iter().all(|p| p.class == Class::Alert));
         let last = planned.last().and_then(|p| p.part.as_ref()).unwrap();
         assert_eq!((last.number, last.of), (7, 7));

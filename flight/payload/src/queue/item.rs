@@ -4,56 +4,12 @@ use passband_proto::ids::{BundleId, Class};
 use serde::{Deserialize, Serialize};
 
 use super::error::QueueError;
+pub use crate::products::Kind;
 
 /// Latest time that is taken, ms since 1970-01-01 UTC: in the year 2109.
 pub const MAX_UNIX_MS: u64 = (1 << 42) - 1;
 /// Largest bundle that is taken, bytes: 16 TiB.
 pub const MAX_BUNDLE_BYTES: u64 = 1 << 44;
-
-/// What a bundle is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// The picture of a frame.
-    Quicklook,
-    /// What was found in a frame.
-    Evidence,
-    /// A part of a cube.
-    Region,
-    /// A whole cube.
-    Cube,
-    /// Figures about the payload.
-    Housekeeping,
-    /// What programs wrote.
-    Log,
-}
-
-impl Kind {
-    /// All kinds.
-    pub const ALL: [Self; 6] =
-        [Self::Quicklook, Self::Evidence, Self::Region, Self::Cube, Self::Housekeeping, Self::Log];
-
-    /// The name used in every output and command.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Quicklook => "quicklook",
-            Self::Evidence => "evidence",
-            Self::Region => "region",
-            Self::Cube => "cube",
-            Self::Housekeeping => "housekeeping",
-            Self::Log => "log",
-        }
-    }
-
-    /// What goes first within a tasking and class: 0 everything small, 1 regions, 2 cubes.
-    pub fn band(self) -> u8 {
-        match self {
-            Self::Quicklook | Self::Evidence | Self::Housekeeping | Self::Log => 0,
-            Self::Region => 1,
-            Self::Cube => 2,
-        }
-    }
-}
 
 /// How far a bundle is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -29,10 +29,10 @@ mod filing;
 pub mod item;
 mod lanes;
 mod ledger;
-mod legacy;
 mod life;
 mod operate;
 mod order;
+mod row;
 pub mod settings;
 mod slab;
 mod tally;
@@ -42,8 +42,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use passband_proto::ids::BundleId;
 
 pub use error::QueueError;
-pub use item::{Change, Item, Kind, Next, Standing, View};
-pub use legacy::{CUBE, EVIDENCE, Row, State, counts, order, rank, rows};
+pub use item::{Change, Item, Kind, Next, Standing, State, View};
+pub use row::{Row, item_of};
 pub use settings::{Deadlines, Settings, SettingsError, Tasking};
 pub use tally::{Amount, Tally};
 

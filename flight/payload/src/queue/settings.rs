@@ -5,6 +5,8 @@ use core::fmt;
 use passband_proto::ids::Class;
 use serde::{Deserialize, Serialize};
 
+use crate::products::Make;
+
 /// Most taskings.
 pub const MAX_TASKINGS: usize = 64;
 /// Longest name of a tasking, bytes.
@@ -26,12 +28,17 @@ pub struct Settings {
     pub overdue_share: f64,
     /// Who shares the link, 1 to 64; the first is called "default"; default that one alone.
     pub taskings: Vec<Tasking>,
-    /// The most valuable class of which bundles that were not sent may be dropped for room; `None`: of
-    /// no class. Default routine.
+    /// The most valuable class of which bundles that were not sent may be dropped for room; `None`, in text
+    /// "none": of no class. Default routine.
+    #[serde(deserialize_with = "class_or_none")]
     pub drop_unsent: Option<Class>,
     /// Bytes of the quota that are for alert and suspect frames only, never more than a quarter of it;
     /// default 1 GiB.
     pub reserve_bytes: u64,
+}
+
+fn class_or_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Class>, D::Error> {
+    Make::deserialize(deserializer).map(|make| make.0)
 }
 
 impl Default for Settings {
@@ -106,6 +113,12 @@ impl fmt::Display for SettingsError {
 impl core::error::Error for SettingsError {}
 
 impl Settings {
+    /// The number of the tasking of this name; 0, the default one, for a name that isn't among them.
+    pub fn number_of(&self, name: &str) -> u16 {
+        let found = self.taskings.iter().position(|tasking| tasking.name == name);
+        found.and_then(|number| u16::try_from(number).ok()).unwrap_or_default()
+    }
+
     /// Is every setting in its range?
     pub fn check(&self) -> Result<(), SettingsError> {
         for class in Class::ALL {

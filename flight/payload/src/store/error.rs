@@ -1,7 +1,7 @@
 //! What can go wrong in the store.
 
 use core::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 /// A failure of the catalogue or of the sealed files.
@@ -36,6 +36,38 @@ impl StoreError {
     /// A failed file operation.
     pub fn file(what: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::File { what, path: path.into(), source }
+    }
+
+    /// Whether the disk can't be written, at present at least.
+    pub fn is_fault_of_disk(&self) -> bool {
+        let by_kind = |e: &io::Error| {
+            matches!(
+                e.kind(),
+                ErrorKind::ReadOnlyFilesystem | ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+            ) || e.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+        };
+        match self {
+            Self::File { source, .. } => by_kind(source),
+            Self::Catalogue(error) => match error.as_ref() {
+                redb::Error::Io(e) => by_kind(e),
+                other => matches!(other, redb::Error::PreviousIo),
+            },
+            Self::InUse | Self::Format { .. } | Self::Record { .. } => false,
+        }
+    }
+
+    /// Whether the catalogue's file holds something else than a catalogue.
+    pub fn is_damage(&self) -> bool {
+        let Self::Catalogue(error) = self else { return false };
+        match error.as_ref() {
+            redb::Error::Io(e) => matches!(e.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof),
+            other => matches!(
+                other,
+                redb::Error::Corrupted(_)
+                    | redb::Error::UpgradeRequired(_)
+                    | redb::Error::TableTypeMismatch { .. }
+            ),
+        }
     }
 
     /// A failure of the catalogue.

@@ -2,19 +2,18 @@
 //!
 //! Every method is one transaction, durable when it returns. The catalogue is handed an open database
 //! and times; sealed content lies in files beside it ([`crate::adapters::vault`]), written before the
-//! transaction that makes them known. What may be dropped for room is decided in [`quota`].
+//! transaction that makes them known.
 
 mod alerts;
 mod error;
 mod events;
 pub mod health;
-pub mod quota;
 mod records;
 mod reports;
 
 pub use error::StoreError;
 pub use events::{MAX_EVENTS, MAX_EVENTS_READ};
-pub use records::{AlertRecord, BundleRecord, FileIdentity, FrameId, FrameRecord};
+pub use records::{AlertRecord, BundleRecord, FileIdentity, FrameId, FrameRecord, StandingRecord};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -35,6 +34,12 @@ const FRAMES: TableDefinition<Bytes12, &[u8]> = TableDefinition::new("frames.v1"
 const BUNDLES: TableDefinition<Bytes12, &[u8]> = TableDefinition::new("bundles.v1");
 /// Frame → its files in the spool that are still to be removed.
 const SPOOLED: TableDefinition<Bytes12, &[u8]> = TableDefinition::new("spooled.v1");
+/// Number of a frame, rising → its id: the oldest are forgotten.
+const FRAME_ORDER: TableDefinition<u64, Bytes12> = TableDefinition::new("frame-order.v1");
+/// Bundle → how it stands in the queue, if that isn't as new.
+const STANDINGS: TableDefinition<Bytes12, &[u8]> = TableDefinition::new("standings.v1");
+/// Frames that are known: what comes again is told by them.
+pub const MAX_FRAMES: u64 = 100_000;
 /// (bundle, block) → (esi, sent).
 const MARKS: TableDefinition<(Bytes12, u32), (u32, u32)> = TableDefinition::new("marks.v1");
 
@@ -75,6 +80,8 @@ impl Catalogue {
             txn.open_table(BUNDLES)?;
             txn.open_table(MARKS)?;
             txn.open_table(SPOOLED)?;
+            txn.open_table(FRAME_ORDER)?;
+            txn.open_table(STANDINGS)?;
             alerts::make_table(txn)?;
             reports::make_tables(txn)?;
             events::make_table(txn)?;
@@ -93,7 +100,8 @@ impl Catalogue {
         let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
         let table = txn.open_table(FRAMES).map_err(StoreError::catalogue)?;
         let found = table.get(id.0).map_err(StoreError::catalogue)?;
-        found.map(|record| decode(record.value(), "frames")).transpose()
+        let found = found.map(|record| decode::<(u64, FrameRecord)>(record.value(), "frames")).transpose()?;
+        Ok(found.map(|(_, record)| record))
     }
 
     /// Records a frame, its bundles, its alert and its event: all or nothing.
@@ -104,7 +112,7 @@ impl Catalogue {
     ) -> Result<Option<AlertRecord>, StoreError> {
         self.write(|txn| {
             let frame = &new.frame;
-            txn.open_table(FRAMES)?.insert(frame.id.0, encode(frame).as_slice())?;
+            insert_frame(txn, frame)?;
             let mut bundles = txn.open_table(BUNDLES)?;
             for bundle in &new.bundles {
                 bundles.insert(bundle.id.0, encode(bundle).as_slice())?;
@@ -151,6 +159,48 @@ impl Catalogue {
         Ok(out)
     }
 
+    /// A bundle.
+    pub fn bundle(&self, id: &BundleId) -> Result<Option<BundleRecord>, StoreError> {
+        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
+        let table = txn.open_table(BUNDLES).map_err(StoreError::catalogue)?;
+        let found = table.get(id.0).map_err(StoreError::catalogue)?;
+        found.map(|record| decode(record.value(), "bundles")).transpose()
+    }
+
+    /// A bundle that is about the payload itself, made known.
+    pub fn add_bundle(&self, bundle: &BundleRecord, unix_ms: u64, report: &Report) -> Result<(), StoreError> {
+        self.write(|txn| {
+            txn.open_table(BUNDLES)?.insert(bundle.id.0, encode(bundle).as_slice())?;
+            events::insert(txn, unix_ms, report)
+        })
+    }
+
+    /// How bundles stand in the queue: those that don't stand as new.
+    pub fn standings(&self) -> Result<Vec<(BundleId, StandingRecord)>, StoreError> {
+        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
+        let table = txn.open_table(STANDINGS).map_err(StoreError::catalogue)?;
+        let mut out = Vec::new();
+        for row in table.iter().map_err(StoreError::catalogue)? {
+            let (id, record) = row.map_err(StoreError::catalogue)?;
+            out.push((BundleId(id.value()), decode(record.value(), "standings")?));
+        }
+        Ok(out)
+    }
+
+    /// Keeps how bundles stand in the queue; those that are gone are passed over.
+    pub fn set_standings(&self, standings: &[(BundleId, StandingRecord)]) -> Result<(), StoreError> {
+        self.write(|txn| {
+            let bundles = txn.open_table(BUNDLES)?;
+            let mut table = txn.open_table(STANDINGS)?;
+            for (id, standing) in standings {
+                if bundles.get(id.0)?.is_some() {
+                    table.insert(id.0, encode(standing).as_slice())?;
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// What was reserved of a bundle's blocks.
     pub fn marks(&self, id: &BundleId) -> Result<Vec<BlockMark>, StoreError> {
         let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
@@ -180,12 +230,32 @@ impl Catalogue {
 
     /// Forgets a bundle and says so; `false` if it wasn't known. Its file may then be removed.
     pub fn drop_bundle(&self, id: &BundleId, unix_ms: u64, report: &Report) -> Result<bool, StoreError> {
+        self.drop_bundles(&[*id], &[], unix_ms, report).map(|dropped| dropped > 0)
+    }
+
+    /// Forgets bundles and says so, if any of them was known; how many were. Their files may then be removed.
+    /// `frames` are forgotten as well: should one come again, it is new.
+    pub fn drop_bundles(
+        &self,
+        ids: &[BundleId],
+        frames: &[FrameId],
+        unix_ms: u64,
+        report: &Report,
+    ) -> Result<usize, StoreError> {
         self.write(|txn| {
-            let known = forget(txn, id)?;
-            if known {
+            let mut dropped = 0;
+            for id in ids {
+                dropped += usize::from(forget(txn, id)?);
+            }
+            let mut table = txn.open_table(FRAMES)?;
+            for frame in frames {
+                table.remove(frame.0)?;
+            }
+            drop(table);
+            if dropped > 0 {
                 events::insert(txn, unix_ms, report)?;
             }
-            Ok(known)
+            Ok(dropped)
         })
     }
 
@@ -228,11 +298,38 @@ impl Catalogue {
     }
 }
 
+/// Makes a frame known, and forgets the oldest if there are too many.
+fn insert_frame(txn: &WriteTransaction, frame: &FrameRecord) -> Result<(), redb::Error> {
+    let number = next_number(txn, "frame_number")?;
+    let mut frames = txn.open_table(FRAMES)?;
+    frames.insert(frame.id.0, encode(&(number, frame)).as_slice())?;
+    let mut order = txn.open_table(FRAME_ORDER)?;
+    order.insert(number, frame.id.0)?;
+    if let Some(too_old) = number.checked_sub(MAX_FRAMES) {
+        let old: Vec<(u64, Bytes12)> = order
+            .range(..=too_old)?
+            .map(|row| row.map(|(number, id)| (number.value(), id.value())))
+            .collect::<Result<_, _>>()?;
+        order.retain_in(..=too_old, |_, _| false)?;
+        for (number, id) in old {
+            // One that came anew meanwhile has another number.
+            let same = frames.get(id)?.and_then(|record| {
+                postcard::take_from_bytes::<u64>(record.value()).ok().map(|(number, _)| number)
+            });
+            if same == Some(number) {
+                frames.remove(id)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Forgets a bundle and what was sent and heard of it; `false` if it wasn't known.
 fn forget(txn: &WriteTransaction, id: &BundleId) -> Result<bool, redb::Error> {
     let known = txn.open_table(BUNDLES)?.remove(id.0)?.is_some();
     if known {
         txn.open_table(MARKS)?.retain_in((id.0, 0)..=(id.0, u32::MAX), |_, _| false)?;
+        txn.open_table(STANDINGS)?.remove(id.0)?;
         reports::forget(txn, id)?;
     }
     Ok(known)

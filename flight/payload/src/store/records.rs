@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::products::Kind;
+use crate::queue::Standing;
 
 /// Names a frame by its content: the first 12 bytes of the SHA-256 of the SHA-256 of its header and that of its data.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -90,6 +91,15 @@ impl BundleRecord {
     pub fn bytes(&self) -> u64 {
         self.geometry.sealed_bytes()
     }
+}
+
+/// How a bundle stands in the queue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StandingRecord {
+    /// What the queue keeps of it; its tasking is by number, which another configuration may have changed.
+    pub standing: Standing,
+    /// The name of that tasking.
+    pub tasking: String,
 }
 
 /// An alert, sealed once, and how far its sending has got.

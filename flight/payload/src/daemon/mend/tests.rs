@@ -48,7 +48,7 @@ impl World {
         let state = Path::new("/state");
         disk.make_folder(state).unwrap();
         let vault = Vault::open(Arc::clone(&shared), state).unwrap();
-        let catalogue = open_catalogue(&disk, state).unwrap();
+        let catalogue = open_catalogue(&disk, state).unwrap().catalogue;
         let spool = Spool::open(shared, Path::new("/spool"), &state.join("rejected"), 1 << 20).unwrap();
         let mut header = Header::new(20, 30, 6, DataType::U16);
         header.wavelengths_nm = Some((0..6).map(|i| 450.0 + 160.0 * f64::from(i)).collect());

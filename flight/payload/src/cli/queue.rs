@@ -1,0 +1,51 @@
+//! `passband queue …`: what goes down, why, and what the operator does about it.
+
+use lexopt::prelude::*;
+use passband_proto::ids::Class;
+
+use super::ask::{Argument, Options, next_argument, unknown_option};
+use super::{Failure, bad_input, help, print};
+use crate::command::{
+    ActionAnswer, BundleName, MAX_ROWS, QueueAction, QueueAnswer, Request, action_text, queue_text,
+};
+
+pub(super) fn queue(mut parser: lexopt::Parser) -> Result<(), Failure> {
+    let (mut options, mut words, mut limit) = (Options::default(), Vec::new(), None);
+    let (mut tasking, mut class) = (None, None);
+    while let Some(argument) = next_argument(&mut parser, &mut options)? {
+        match argument {
+            Argument::Word(word) => words.push(word),
+            Argument::Option(name) => match name.as_str() {
+                "limit" => limit = Some(parser.value()?.parse::<usize>()?),
+                "tasking" => tasking = Some(parser.value()?.string()?),
+                "class" => class = Some(parser.value()?.parse::<Class>()?),
+                other => return Err(unknown_option(other)),
+            },
+        }
+    }
+    if options.help {
+        return print(help::QUEUE);
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if limit.is_some_and(|limit| !(1..=MAX_ROWS).contains(&limit)) {
+        return Err(bad_input(format!("--limit is 1 to {MAX_ROWS}")));
+    }
+    let is_retask = matches!(words.as_slice(), ["retask", _]);
+    if (tasking.is_some() || class.is_some()) != is_retask {
+        return Err(bad_input(
+            "`retask ID` needs --tasking NAME or --class CLASS, and nothing else takes them",
+        ));
+    }
+    let action = match words.as_slice() {
+        [] => return options.answer(Request::Queue { limit }, |answer: &QueueAnswer| queue_text(answer)),
+        ["promote", _] => QueueAction::Promote,
+        ["demote", _] => QueueAction::Demote,
+        ["hold", _] => QueueAction::Hold,
+        ["release", _] => QueueAction::Release,
+        ["drop", _] => QueueAction::Drop,
+        ["retask", _] => QueueAction::Retask { tasking, class },
+        _ => return Err(bad_input("`passband queue --help` lists what it takes")),
+    };
+    let id = BundleName(words.last().map_or_else(String::new, |word| (*word).to_owned()));
+    options.answer(Request::QueueAct { id, action }, |answer: &ActionAnswer| action_text(answer))
+}

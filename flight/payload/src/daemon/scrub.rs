@@ -1,0 +1,144 @@
+//! The scrub: reads stored bundles, slowly, to see whether they still are what was written. What isn't is made anew
+//! from its frame, or reported.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::thread;
+use std::time::Duration;
+
+use passband_proto::bundle::SealOptions;
+use passband_proto::ids::BundleId;
+use passband_spectral::target::Target;
+
+use super::encoder::QueueChange;
+use super::intake::{Detector, IntakeError, Sealer};
+use super::mend::{Mended, Mender};
+use super::shared::{Shared, lock};
+use crate::queue::{State, item_of};
+use crate::store::BundleRecord;
+use crate::telemetry::Report;
+
+/// The longest sleep: how soon the thread sees that the daemon stops.
+const NAP: Duration = Duration::from_millis(100);
+/// Before the first look, and between two rounds, s.
+const PAUSE_S: u64 = 60;
+
+/// The thread that scrubs.
+pub(crate) struct Scrub {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) target: Target,
+    pub(crate) queue: Sender<QueueChange>,
+}
+
+impl Scrub {
+    /// Runs until the daemon stops. Each round begins elsewhere, so that frequent restarts leave no part unread.
+    pub(crate) fn run(self) {
+        let rate = self.shared.config.store.scrub_bytes_per_s;
+        if rate == 0 {
+            return;
+        }
+        let mut from = crate::adapters::os::random_12().map_or(BundleId([0; 12]), BundleId);
+        loop {
+            if !self.sleep(Duration::from_secs(PAUSE_S)) {
+                return;
+            }
+            match self.shared.catalogue.bundles() {
+                Ok(records) => {
+                    let at = records.partition_point(|record| record.id < from);
+                    for record in records.iter().skip(at).chain(records.iter().take(at)) {
+                        if !self.look_at(record, rate) {
+                            return;
+                        }
+                    }
+                }
+                Err(e) => self.shared.store_failed("reading the list of bundles", &e),
+            }
+            from = BundleId([0; 12]);
+        }
+    }
+
+    /// Looks at a bundle; `false` when the daemon stops.
+    fn look_at(&self, record: &BundleRecord, rate: u64) -> bool {
+        let shared = &self.shared;
+        while !lock(&shared.health).may_scrub() {
+            if !self.sleep(Duration::from_secs(1)) {
+                return false;
+            }
+        }
+        let state = shared.queue(|queue| queue.get(&record.id).map(|view| view.state));
+        if matches!(state, None | Some(State::Damaged)) {
+            return !shared.stopping();
+        }
+        let mut pause = |bytes: usize| {
+            let ns = (bytes as u128 * 1_000_000_000) / u128::from(rate.max(1));
+            self.sleep(Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX)))
+        };
+        let what = (record.bytes(), &record.sha256);
+        shared.count(|c| c.bundles_scrubbed += 1);
+        match shared.vault.is_sound(&record.id, what, &mut pause) {
+            Ok(Some(true)) => {}
+            // One that went meanwhile isn't damaged.
+            Ok(Some(false)) if matches!(shared.catalogue.bundle(&record.id), Ok(None)) => {}
+            Ok(Some(false)) => self.mend(record),
+            Ok(None) => return false,
+            Err(e) => shared.store_failed("scrubbing", &e),
+        }
+        !shared.stopping()
+    }
+
+    /// It isn't sent any more, and another takes its place if one can be made.
+    fn mend(&self, record: &BundleRecord) {
+        let shared = &self.shared;
+        shared.count(|c| c.bundles_damaged += 1);
+        if let Ok(change) = shared.queue(|queue| queue.damaged(&record.id)) {
+            drop(self.queue.send(QueueChange::Withdraw(record.id)));
+            if let Err(e) = shared.keep_standings([change]) {
+                shared.store_failed("noting a damaged bundle", &e);
+            }
+        }
+        let keys = shared.keys();
+        let Some(key) = keys.newest(shared.config.spacecraft) else { return };
+        let downlink = &shared.config.downlink;
+        let options =
+            SealOptions { symbol_bytes: downlink.symbol_bytes, segment_symbols: downlink.segment_symbols };
+        let mender = Mender {
+            catalogue: &shared.catalogue,
+            sealer: Sealer { vault: &shared.vault, key, options, stop: shared.stop_flag() },
+            keys: &keys,
+            rules: &shared.config.products,
+            examiner: &Detector {
+                target: &self.target,
+                params: &shared.config.triage.params,
+                calibration: shared.config.triage.calibration.as_deref(),
+            },
+        };
+        match mender.mend(record, shared.clock.unix_ms()) {
+            Ok(mended) => {
+                drop(shared.queue(|queue| queue.remove(&record.id)));
+                if let Mended::Anew(new) = mended {
+                    drop(shared.queue(|queue| queue.insert(&item_of(&new, queue.settings()))));
+                    drop(self.queue.send(QueueChange::News));
+                }
+            }
+            Err(IntakeError::Stopping) => {}
+            Err(e) => {
+                let text = format!("bundle {} ({:?}) is damaged on disk: {e}", record.id, record.name);
+                shared.throttled(&format!("mend {}", record.id), &Report::error("bundle-damaged", text));
+            }
+        }
+    }
+
+    /// Sleeps; `false` when the daemon stops.
+    fn sleep(&self, time: Duration) -> bool {
+        let until_ns =
+            self.shared.clock.now_ns().saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        while !self.shared.stopping() {
+            let left = until_ns.saturating_sub(self.shared.clock.now_ns());
+            if left == 0 {
+                return true;
+            }
+            thread::sleep(Duration::from_nanos(left).min(NAP));
+        }
+        false
+    }
+}
