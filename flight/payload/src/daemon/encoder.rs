@@ -285,13 +285,34 @@ impl Encoder {
                 }
             });
             let Some(next) = next else { return };
-            if self.offer(next) {
+            if self.is_presumed(&next.id) {
+                self.share_in(next);
+            } else if self.offer(next) {
                 let symbols = self.sender.progress(&next.id).map_or(0, |progress| progress.source_symbols);
                 backlog = backlog.saturating_add(symbols);
             } else {
                 // It stays on the link, so that it has no turn again, until the next pass.
                 self.faulty.push(next.id);
             }
+        }
+    }
+
+    fn is_presumed(&self, id: &BundleId) -> bool {
+        self.shared.queue(|queue| queue.get(id)).is_some_and(|view| view.standing.state == State::Presumed)
+    }
+
+    /// A presumed bundle shares in what capacity is left over, but isn't on the link: its room may be needed.
+    fn share_in(&mut self, next: Next) {
+        if self.levels.contains_key(&next.id) || self.offer(next) {
+            let Some(progress) = self.sender.progress(&next.id) else { return };
+            let presumed = self
+                .shared
+                .queue(|queue| queue.presume(&next.id, progress.sent_symbols, progress.presumed).ok());
+            if let Some(change) = presumed {
+                self.changes_to_keep.insert(next.id, change);
+            }
+        } else {
+            self.faulty.push(next.id);
         }
     }
 

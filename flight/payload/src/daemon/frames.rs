@@ -218,9 +218,7 @@ impl Frames {
         for id in ids {
             // Whatever is no longer in the queue can't have a turn meanwhile.
             let Some(view) = shared.queue(|queue| queue.remove(id).ok()) else { continue };
-            if view.state == State::OnLink {
-                drop(self.queue.send(QueueChange::Withdraw(*id)));
-            }
+            drop(self.queue.send(QueueChange::Withdraw(*id)));
             dropped.push(view);
         }
         if dropped.is_empty() {
