@@ -70,6 +70,7 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
         "status" => ask::status(parser),
         "queue" => ask::queue(parser),
         "events" => ask::events(parser),
+        "alerts" => ask::alerts(parser),
         "pass" => ask::pass(parser),
         "triage" => frame::triage(parser),
         "record" => verdict::record(parser),

@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use passband_proto::alert::seal_alert;
+use passband_proto::alert::{Alert, seal_alert};
 use passband_proto::bundle::{SealError, SealOptions, seal_bundle};
 use passband_proto::ids::{BundleId, Class};
 use passband_proto::keys::EpochKey;
@@ -261,11 +261,11 @@ impl Intake<'_> {
         name: &str,
         report: &passband_spectral::triage::Report,
         evidence: Option<BundleId>,
-    ) -> Result<Option<Vec<u8>>, String> {
+    ) -> Result<Option<(Alert, Vec<u8>)>, String> {
         let Some(alert) = triage::alert(number, unix_ms, name, report, evidence) else { return Ok(None) };
         let nonce = random_12().map_err(|e| format!("random source: {e}"))?;
         let sealed = seal_alert(self.key, nonce, &alert).map_err(|e| e.to_string())?;
-        Ok(Some(sealed.to_vec()))
+        Ok(Some((alert, sealed.to_vec())))
     }
 
     /// Removes the frame's own files from the spool.

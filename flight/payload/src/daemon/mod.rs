@@ -9,6 +9,8 @@
 //! The frames thread works one frame at a time; the encoder and the radio have a thread each, so that
 //! neither a disk nor an encoding holds up the link; everything else is one small asynchronous loop.
 
+mod alert_orders;
+mod alert_radio;
 mod bursts;
 mod drafts;
 mod encoder;
@@ -38,6 +40,7 @@ use passband_spectral::target::{MAX_TARGET_BYTES, Target};
 use redb::Database;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::alert_radio::AlertRadio;
 use self::bursts::Bursts;
 use self::encoder::{Encoder, QueueChange};
 use self::frames::Frames;
@@ -155,9 +158,7 @@ impl Ready {
             drop(queue.send(QueueChange::Offer(Box::new(record))));
         }
         let (alerts, new_alerts) = tokio::sync::mpsc::unbounded_channel();
-        for alert in shared.catalogue.alerts()? {
-            drop(alerts.send(alert));
-        }
+        let alert_radio = AlertRadio::new(Arc::clone(&shared), tokio_socket(self.alert_radio)?)?;
         announce(&shared);
 
         let bursts = Arc::new(Bursts::default());
@@ -177,7 +178,7 @@ impl Ready {
             spawn("frames", || frames.run())?,
         ];
         tokio::spawn(operator::serve(Arc::clone(&shared), self.operator));
-        tokio::spawn(slow::alert_radio(Arc::clone(&shared), tokio_socket(self.alert_radio)?, new_alerts));
+        tokio::spawn(alert_radio.run(new_alerts));
         if let Some(bus) = self.bus {
             tokio::spawn(slow::bus(Arc::clone(&shared), tokio_socket(bus)?));
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use passband_proto::ids::BundleId;
 use passband_proto::keyring::KeyRing;
 use passband_proto::transfer::Progress;
+use tokio::sync::Notify;
 
 use crate::adapters::clock::Clock;
 use crate::adapters::vault::Vault;
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) catalogue: Catalogue,
     pub(crate) vault: Vault,
     pub(crate) boot_count: u64,
+    /// The state of alerts has changed in the catalogue.
+    pub(crate) alerts_changed: Notify,
     stop: AtomicBool,
     gate: Mutex<PassState>,
     gate_moved: Condvar,
@@ -71,6 +74,7 @@ impl Shared {
             catalogue,
             vault,
             boot_count,
+            alerts_changed: Notify::new(),
             stop: AtomicBool::new(false),
             gate: Mutex::new(gate),
             gate_moved: Condvar::new(),
@@ -127,6 +131,11 @@ impl Shared {
     /// How far each bundle has got.
     pub(crate) fn progress(&self) -> BTreeMap<BundleId, Progress> {
         lock(&self.progress).clone()
+    }
+
+    /// Whether the ground reported that a bundle is whole.
+    pub(crate) fn is_known(&self, id: &BundleId) -> bool {
+        lock(&self.progress).get(id).is_some_and(|progress| progress.known)
     }
 
     /// Keeps an event; if that fails, the engineer's log has it.

@@ -11,9 +11,12 @@ pub mod quota;
 mod records;
 mod reports;
 
+pub use alerts::{MAX_ALERTS, SealAlert};
 pub use error::StoreError;
 pub use events::{MAX_EVENTS, MAX_EVENTS_READ};
-pub use records::{AlertRecord, BundleRecord, FileIdentity, FrameId, FrameRecord};
+pub use records::{
+    Acknowledger, AlertRecord, AlertState, BundleRecord, FileIdentity, FrameId, FrameRecord, Superseder,
+};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,6 +26,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTran
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::queue::EVIDENCE;
 use crate::telemetry::Report;
 
 /// The format of the catalogue.
@@ -56,9 +60,6 @@ pub struct NewFrame {
     /// What to tell the operator.
     pub report: Report,
 }
-
-/// Seals the alert of a frame once its number is known.
-pub type SealAlert<'a> = &'a mut dyn FnMut(u32) -> Option<Vec<u8>>;
 
 impl Catalogue {
     /// Takes an open database, makes the tables it lacks, and checks its format.
@@ -95,7 +96,8 @@ impl Catalogue {
         found.map(|record| decode(record.value(), "frames")).transpose()
     }
 
-    /// Records a frame, its bundles, its alert and its event: all or nothing.
+    /// Records a frame, its bundles, its alert and its event: all or nothing. Gives the frame's alert, made now or by
+    /// [`Self::add_alert`] before, which knows its evidence from here on.
     pub fn add_frame(
         &self,
         new: &NewFrame,
@@ -111,8 +113,11 @@ impl Catalogue {
             drop(bundles);
             txn.open_table(SPOOLED)?.insert(frame.id.0, encode(&new.spooled).as_slice())?;
             events::insert(txn, frame.accepted_unix_ms, &new.report)?;
-            match alert {
-                Some(seal) => alerts::insert(txn, frame, seal),
+            if let Some(seal) = alert {
+                alerts::insert(txn, frame.id, seal)?;
+            }
+            match new.bundles.iter().find(|bundle| bundle.product == EVIDENCE) {
+                Some(evidence) => alerts::link_evidence(txn, frame.id, evidence.id),
                 None => Ok(None),
             }
         })
