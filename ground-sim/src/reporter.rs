@@ -15,8 +15,6 @@ use crate::station::{AlertBook, Station};
 
 /// Most bundles that a report speaks of: those that were heard of last.
 const MAX_BUNDLES: usize = 64;
-/// Most alerts that are acknowledged at a time, those that were heard last: what is still being sent is among them.
-const MAX_ALERTS: usize = 3 * MAX_ACKNOWLEDGED;
 /// Numbers are taken in steps of so many, and the last of them is kept.
 const STEP: u64 = 1000;
 
@@ -68,14 +66,21 @@ impl Reporter {
         Ok(frames)
     }
 
-    /// The frames that tell each spacecraft, under each of its keys, what alerts are here.
+    /// The frames that tell each spacecraft, under each of its keys, what alerts are here: as many as `most_frames` of
+    /// them hold, those that were heard last. What is still being sent on board is heard again, so it is among them in
+    /// the end.
     ///
     /// # Errors
     /// The numbers used can't be kept, or there are no random numbers.
-    pub fn acknowledgements(&mut self, alerts: &AlertBook, keys: &KeyRing) -> Result<Vec<Vec<u8>>> {
+    pub fn acknowledgements(
+        &mut self,
+        alerts: &AlertBook,
+        keys: &KeyRing,
+        most_frames: usize,
+    ) -> Result<Vec<Vec<u8>>> {
         let mut frames = Vec::new();
         for key in keys.iter() {
-            let marks = alerts.marks(key.spacecraft(), key.epoch(), MAX_ALERTS);
+            let marks = alerts.marks(key.spacecraft(), key.epoch(), most_frames * MAX_ACKNOWLEDGED);
             for part in marks.chunks(MAX_ACKNOWLEDGED) {
                 let said =
                     Acknowledgement { station: self.station, number: self.next, alerts: part.to_vec() };
@@ -121,7 +126,7 @@ mod tests {
         keys.insert(EpochKey::new(1, 2, [1; 32]));
         let (mut book, _) = AlertBook::open(keys.clone(), dir.path(), dir.path()).unwrap();
         let mut reporter = Reporter::open(3, dir.path()).unwrap();
-        assert!(reporter.acknowledgements(&book, &keys).unwrap().is_empty());
+        assert!(reporter.acknowledgements(&book, &keys, 3).unwrap().is_empty());
         for number in 1..=100 {
             let alert = Alert {
                 number,
@@ -143,7 +148,7 @@ mod tests {
         let mut gate = Gate::default();
         let mut named = Vec::new();
         for _ in 0..2 {
-            for frame in reporter.acknowledgements(&book, &keys).unwrap() {
+            for frame in reporter.acknowledgements(&book, &keys, 3).unwrap() {
                 assert!(frame.len() <= 256);
                 match gate.open_any(&keys, &frame) {
                     Ok(Frame::Acknowledgement(said)) => named.extend(said.alerts),
@@ -151,8 +156,8 @@ mod tests {
                 }
             }
         }
-        assert_eq!(named.len(), 2 * MAX_ALERTS);
-        let numbers: Vec<_> = named.iter().take(MAX_ALERTS).map(|mark| mark.number).collect();
+        assert_eq!(named.len(), 2 * 3 * MAX_ACKNOWLEDGED);
+        let numbers: Vec<_> = named.iter().take(3 * MAX_ACKNOWLEDGED).map(|mark| mark.number).collect();
         assert!(numbers.iter().copied().eq((23..=100).rev()), "those that were heard last: {numbers:?}");
     }
 

@@ -48,6 +48,7 @@ fn main() {
     for (name, request) in [
         ("status", Request::Status),
         ("events", Request::Events { since: Some(3), limit: Some(5) }),
+        ("alert", Request::AlertsAck { number: 7 }),
         ("pass", Request::PassStart { seconds: 60, rate_bps: Some(1_000_000) }),
     ] {
         put("command", name, request.line().unwrap_or_default().as_bytes());

@@ -195,7 +195,7 @@ impl Reception {
     fn tell(&mut self, args: &ReceiveArgs) {
         let (Some(reporter), Some(to)) = (&mut self.reporter, args.reports) else { return };
         let frames = reporter.frames(&self.station, &self.keys).and_then(|mut frames| {
-            frames.extend(reporter.acknowledgements(&self.alerts, &self.keys)?);
+            frames.extend(reporter.acknowledgements(&self.alerts, &self.keys, 1)?);
             Ok(frames)
         });
         let sent = frames.and_then(|frames| {

@@ -13,6 +13,9 @@ use super::{print_json, read_keys};
 use crate::reporter::Reporter;
 use crate::station::{AlertBook, Station, hex};
 
+/// Most acknowledgements of alerts under a key: a kilobyte on the slow link.
+const ACKNOWLEDGEMENTS: usize = 4;
+
 /// Tell the satellite what is here: sealed reports of what a symbol store has and lacks, and acknowledgements of the
 /// alerts in the folder `alerts` beside it.
 ///
@@ -85,7 +88,7 @@ pub(super) fn frames(keys: &KeyRing, store: &Path, products: &Path, number: u16)
     let alerts = products.join("alerts");
     if alerts.is_dir() {
         let (book, _) = AlertBook::open(keys.clone(), &alerts, store)?;
-        frames.extend(reporter.acknowledgements(&book, keys)?);
+        frames.extend(reporter.acknowledgements(&book, keys, ACKNOWLEDGEMENTS)?);
     }
     Ok(frames)
 }

@@ -109,21 +109,16 @@ impl AlertRadio {
         let Some(sent) = self.schedule.sent(now_ms, unix_ms, message.number) else { return };
         let record = &sent.record;
         let age_ms = unix_ms.saturating_sub(record.created_unix_ms);
-        let (number, frame) = (record.number, &record.frame_name);
-        let text = if record.sends == 1 {
-            format!("alert {number} of frame {frame:?} sent, {age_ms} ms after it was made")
-        } else {
-            format!("alert {number} of frame {frame:?} sent for the {}. time", record.sends)
-        };
-        self.shared.count(|c| {
-            c.alerts_sent += 1;
-            if record.sends == 1 {
-                c.alert_delay_ms_max = c.alert_delay_ms_max.max(age_ms);
-            }
+        let (number, frame, sends) = (record.number, &record.frame_name, record.sends);
+        self.shared.count(|c| c.alerts_sent += 1);
+        // Repeats are counted with the alert: as events they would crowd out all others.
+        let report = (sends == 1).then(|| {
+            self.shared.count(|c| c.alert_delay_ms_max = c.alert_delay_ms_max.max(age_ms));
+            let text = format!("alert {number} of frame {frame:?} sent, {age_ms} ms after it was made");
+            Report::info("alert-sent", text)
         });
-        let report = Report::info("alert-sent", text);
-        tracing::info!("{}: {}", report.code, report.text);
-        match self.shared.catalogue.note_alert_sent(record, &sent.superseded, &report) {
+        tracing::info!("alert {number} of frame {frame:?} sent, {age_ms} ms old, {sends} times so far");
+        match self.shared.catalogue.note_alert_sent(record, &sent.superseded, report.as_ref()) {
             Ok(true) => {}
             Ok(false) => self.schedule.forget([number]),
             Err(e) => self.shared.store_failed("noting an alert", &e),

@@ -46,15 +46,18 @@ impl Catalogue {
         self.write(|txn| insert(txn, frame, seal))
     }
 
-    /// Keeps that an alert was sent, and that it stands in the place of others; whether it is still to be sent.
+    /// Keeps that an alert was sent, and that it stands in the place of others, with an event if there is something to
+    /// tell; whether it is still to be sent.
     pub fn note_alert_sent(
         &self,
         sent: &AlertRecord,
         superseded: &[u32],
-        report: &Report,
+        report: Option<&Report>,
     ) -> Result<bool, StoreError> {
         self.write(|txn| {
-            events::insert(txn, sent.noted_unix_ms, report)?;
+            if let Some(report) = report {
+                events::insert(txn, sent.noted_unix_ms, report)?;
+            }
             let mut table = txn.open_table(ALERTS)?;
             let Some(mut record) = read(&table, sent.number)? else { return Ok(false) };
             (record.sends, record.age_ms, record.noted_unix_ms) =
