@@ -54,6 +54,19 @@ fn alert() -> Vec<u8> {
     seal_alert(&key(), [8; 12], &alert).unwrap().to_vec()
 }
 
+/// Frames of the slow link: a report, an acknowledgement, one of a kind to come.
+fn slow_frames() -> [Vec<u8>; 3] {
+    let items = vec![Item::Whole(BundleId([1; 12]))];
+    let report = Report { station: 1, number: 1, link: None, items };
+    let report = seal_report(&key(), [9; 12], &report).unwrap();
+    let said =
+        Acknowledgement { station: 1, number: 2, alerts: vec![AlertMark { number: 1, nonce: [8; 4] }] };
+    let acknowledgement = seal_acknowledgement(&key(), [7; 12], &said).unwrap();
+    let mut unknown = report.clone();
+    unknown[3] = 3;
+    [report, acknowledgement, unknown]
+}
+
 /// A pcap file of IPv4 packets without a link layer (type 228), each cut to its snap length.
 fn pcap(packets: &[(Vec<u8>, usize)]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -103,14 +116,7 @@ fn tshark_sees_what_the_codec_wrote() {
     let (source, repair) = (datagram(4000), datagram(5000));
     let mut damaged = source.clone();
     damaged[600] ^= 4;
-    let items = vec![Item::Whole(BundleId([1; 12]))];
-    let report = Report { station: 1, number: 1, link: None, items };
-    let report = seal_report(&key(), [9; 12], &report).unwrap();
-    let said =
-        Acknowledgement { station: 1, number: 2, alerts: vec![AlertMark { number: 1, nonce: [8; 4] }] };
-    let acknowledgement = seal_acknowledgement(&key(), [7; 12], &said).unwrap();
-    let mut unknown = report.clone();
-    unknown[3] = 3;
+    let [report, acknowledgement, unknown] = slow_frames();
     let mut later = source.clone();
     later[2] = 2;
     let packets = [

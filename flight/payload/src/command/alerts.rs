@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use passband_proto::alert::Position;
-use passband_proto::ids::BundleId;
 use serde::{Deserialize, Serialize};
 
 use super::text::{LIST_LINES, cut, date, duration};
@@ -35,8 +34,8 @@ pub struct AlertRow {
     pub peak_ppm_m: f32,
     /// Where the plume is, if that is known.
     pub position: Option<Position>,
-    /// The bundle that carries the evidence.
-    pub evidence: Option<BundleId>,
+    /// Id of the bundle that carries the evidence.
+    pub evidence: Option<String>,
     /// `pending`, `acknowledged`, `superseded`, `stale` (never sent) or `through` (sent to the end of its schedule).
     pub state: String,
     /// By whom or what it was acknowledged or superseded.
@@ -59,7 +58,7 @@ impl AlertRow {
             probability: f32::from(alert.probability_permille) / 1000.0,
             peak_ppm_m: alert.peak_ppm_m,
             position: alert.position,
-            evidence: alert.evidence,
+            evidence: alert.evidence.map(|id| id.to_string()),
             state: alert.state.name().to_owned(),
             by: alert.state.by(),
             sends: alert.sends,
@@ -152,6 +151,7 @@ mod tests {
             (&json["alerts"][0]["state"], &json["alerts"][0]["by"]),
             (&"acknowledged".into(), &"the operator".into())
         );
+        assert_eq!(json["alerts"][0]["evidence"], "03".repeat(12));
         assert!(alerts_text(&answer).contains(" - "), "no next time");
     }
 }
