@@ -2,7 +2,7 @@
 //!
 //! Absolute, as a report is: it says what is there, never what is new. Sealed under the report key, numbered
 //! with the station's reports, let through by the same [`Gate`](super::Gate). The frame is that of a report
-//! (see [`report`](super)), of kind 2; its body:
+//! (see the module around this one), of kind 2; its body:
 //!
 //! ```text
 //! 0  station u16    2  number u64    10  alerts: number u32 | first 4 bytes of its nonce, 8 bytes each

@@ -4,7 +4,7 @@
 //! sent next is what tells the ground most: of all that is due the one that was sent least often, since each
 //! message more makes it likelier that an earlier one was heard; of those the surest, then the strongest, then
 //! the newest. So what was never sent goes before every repeat, the surest first. All alerts together keep to
-//! the radio's [budget](budget), of which repeats leave some, and the distances of repeats [grow](backoff).
+//! the radio's `budget`, of which repeats leave some, and the distances of repeats grow by a [`Backoff`].
 //!
 //! Times are those of a steady clock; the wall clock only tells how long the board was off. This module never
 //! sends, stores or reads anything: [`Schedule`] holds what is pending, the store knows what became of it.
