@@ -1,4 +1,4 @@
--- Wireshark dissector for Passband's datagrams, alerts and reports (see proto/FORMAT.md).
+-- Wireshark dissector for Passband's datagrams, alerts, reports and acknowledgements (see proto/FORMAT.md).
 -- Made by `passband-ground dissector` from the codec's table of fields: change it there.
 
 local passband = Proto("passband", "Passband")
@@ -6,7 +6,12 @@ passband.prefs.check_crc =
   Pref.bool("Check the CRC-32C", true, "Work out the CRC of each datagram and tell when it is wrong")
 
 local classes = { [0] = "alert", [1] = "suspect", [2] = "routine", [3] = "discard-candidate" }
-local kinds = { PB = "datagram", PA = "alert", PR = "report" }
+-- What a frame is, by its first two bytes and its kind.
+local kinds = {
+  PB = { "datagram" },
+  PA = { "alert" },
+  PR = { "report", "alert acknowledgement" },
+}
 local f = passband.fields
 f.magic = ProtoField.string("passband.magic", "Magic")
 f.version = ProtoField.uint8("passband.version", "Version", base.DEC)
@@ -124,7 +129,7 @@ local function datagram(tvb, pinfo, tree)
   pinfo.cols.info = text
 end
 
--- Alerts and reports: sealed, but for whom they are from or to.
+-- Alerts, reports and acknowledgements: sealed, but for whom they are from or to.
 local function sealed(tvb, pinfo, tree, what)
   field(tree, tvb, f.magic, 0, 2)
   field(tree, tvb, f.version, 2, 1)
@@ -145,18 +150,19 @@ function passband.dissector(tvb, pinfo, root)
   if tvb:len() < 4 then
     return 0
   end
-  local what = kinds[tvb(0, 2):string()]
-  if not what then
+  local known = kinds[tvb(0, 2):string()]
+  if not known then
     return 0
   end
+  local what = known[tvb(3, 1):uint()]
   pinfo.cols.protocol = "PASSBAND"
-  local tree = root:add(passband, tvb(), "Passband " .. what)
-  if tvb(2, 1):uint() ~= 1 or tvb(3, 1):uint() ~= 1 then
+  local tree = root:add(passband, tvb(), "Passband " .. (what or known[1]))
+  if tvb(2, 1):uint() ~= 1 or not what then
     field(tree, tvb, f.magic, 0, 2)
     field(tree, tvb, f.version, 2, 1)
     field(tree, tvb, f.kind, 3, 1)
     tree:add_proto_expert_info(unknown)
-    pinfo.cols.info = string.format("Passband %s of version %u, kind %u", what, tvb(2, 1):uint(), tvb(3, 1):uint())
+    pinfo.cols.info = string.format("Passband %s of version %u, kind %u", known[1], tvb(2, 1):uint(), tvb(3, 1):uint())
   elseif what == "datagram" then
     datagram(tvb, pinfo, tree)
   else
@@ -167,10 +173,8 @@ end
 
 -- On any port: by the first bytes. An unknown version is taken for Passband only where decoding was asked for.
 local function heuristic(tvb, pinfo, root)
-  if tvb:len() < 20 or not kinds[tvb(0, 2):string()] then
-    return false
-  end
-  if tvb(2, 1):uint() ~= 1 or tvb(3, 1):uint() ~= 1 then
+  local known = tvb:len() >= 20 and kinds[tvb(0, 2):string()]
+  if not known or tvb(2, 1):uint() ~= 1 or not known[tvb(3, 1):uint()] then
     return false
   end
   passband.dissector(tvb, pinfo, root)

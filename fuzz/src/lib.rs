@@ -12,7 +12,9 @@ use passband_proto::datagram::{Datagram, encode};
 use passband_proto::fountain::BlockDecoder;
 use passband_proto::keyring::KeyRing;
 use passband_proto::keys::EpochKey;
-use passband_proto::report::{Gate, codes, open_report, seal_report};
+use passband_proto::report::{
+    Gate, MAX_ACKNOWLEDGED, codes, open_acknowledgement, open_report, seal_acknowledgement, seal_report,
+};
 use passband_proto::slot::SlotRecord;
 use passband_spectral::cube::{ColumnScale, Cube};
 use passband_spectral::envi::{DataType, Header};
@@ -23,7 +25,8 @@ use passband_spectral::triage::{MAX_RECORD_BYTES, Maps, Params, Record, triage a
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 18] = [
+    ("acknowledgement", acknowledgement),
     ("alert", alert),
     ("bundle", bundle),
     ("bus", bus),
@@ -169,6 +172,19 @@ pub fn report(data: &[u8]) {
     let Ok(report) = open_report(&key(), data) else { return };
     let sealed = seal_report(&key(), [4; 12], &report).expect("it fitted before");
     assert_eq!(open_report(&key(), &sealed).as_ref(), Ok(&report));
+}
+
+/// An acknowledgement that opens is sealed again to the same body, and passes a gate once, whose numbers it shares with
+/// reports.
+pub fn acknowledgement(data: &[u8]) {
+    let mut gate = Gate::default();
+    let opened = gate.open_any(&keys(), data);
+    assert!(opened.is_err() || gate.open_any(&keys(), data).is_err(), "let through twice");
+    let Ok(said) = open_acknowledgement(&key(), data) else { return };
+    assert!(open_report(&key(), data).is_err(), "two kinds at once");
+    assert!(said.alerts.len() <= MAX_ACKNOWLEDGED);
+    let sealed = seal_acknowledgement(&key(), [4; 12], &said).expect("it fitted before");
+    assert_eq!((sealed.len(), open_acknowledgement(&key(), &sealed)), (data.len(), Ok(said)));
 }
 
 /// Codes of any bytes stay within their bound, and say the same when written again.

@@ -1,6 +1,6 @@
-//! Reports to the satellite: what the station has, sealed, frame by frame.
+//! Reports and acknowledgements to the satellite: what the station has, sealed, frame by frame.
 //!
-//! Numbers rise from report to report, also over restarts and when a clock is set back: the last one is kept
+//! Numbers rise from frame to frame, also over restarts and when a clock is set back: the last one is kept
 //! beside the symbol store.
 
 use std::fs;
@@ -9,9 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow};
 use passband_proto::keyring::KeyRing;
-use passband_proto::report::{build, seal_report};
+use passband_proto::report::{Acknowledgement, MAX_ACKNOWLEDGED, build, seal_acknowledgement, seal_report};
 
-use crate::station::Station;
+use crate::station::{AlertBook, Station};
 
 /// Most bundles that a report speaks of: those that were heard of last.
 const MAX_BUNDLES: usize = 64;
@@ -60,9 +60,33 @@ impl Reporter {
             self.next += reports.len() as u64;
             self.keep()?;
             for report in &reports {
-                let mut nonce = [0; 12];
-                getrandom::fill(&mut nonce).map_err(|e| anyhow!("the system's random source failed: {e}"))?;
-                frames.push(seal_report(key, nonce, report)?);
+                frames.push(seal_report(key, nonce()?, report)?);
+            }
+        }
+        Ok(frames)
+    }
+
+    /// The frames that tell each spacecraft, under each of its keys, what alerts are here: as many as `most_frames` of
+    /// them hold, those that were heard last. What is still being sent on board is heard again, so it is among them in
+    /// the end.
+    ///
+    /// # Errors
+    /// The numbers used can't be kept, or there are no random numbers.
+    pub fn acknowledgements(
+        &mut self,
+        alerts: &AlertBook,
+        keys: &KeyRing,
+        most_frames: usize,
+    ) -> Result<Vec<Vec<u8>>> {
+        let mut frames = Vec::new();
+        for key in keys.iter() {
+            let marks = alerts.marks(key.spacecraft(), key.epoch(), most_frames * MAX_ACKNOWLEDGED);
+            for part in marks.chunks(MAX_ACKNOWLEDGED) {
+                let said =
+                    Acknowledgement { station: self.station, number: self.next, alerts: part.to_vec() };
+                self.next += 1;
+                self.keep()?;
+                frames.push(seal_acknowledgement(key, nonce()?, &said)?);
             }
         }
         Ok(frames)
@@ -81,9 +105,61 @@ impl Reporter {
     }
 }
 
+fn nonce() -> Result<[u8; 12]> {
+    let mut nonce = [0; 12];
+    getrandom::fill(&mut nonce).map_err(|e| anyhow!("the system's random source failed: {e}"))?;
+    Ok(nonce)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use passband_proto::alert::{Alert, fit, seal_alert};
+    use passband_proto::keys::EpochKey;
+    use passband_proto::report::{Frame, Gate};
+
+    #[test]
+    fn every_alert_that_is_here_is_acknowledged_in_frames_that_pass_the_gate() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = EpochKey::new(1, 2, [1; 32]);
+        let mut keys = KeyRing::default();
+        keys.insert(EpochKey::new(1, 2, [1; 32]));
+        let (mut book, _) = AlertBook::open(keys.clone(), dir.path(), dir.path()).unwrap();
+        let mut reporter = Reporter::open(3, dir.path()).unwrap();
+        assert!(reporter.acknowledgements(&book, &keys, 3).unwrap().is_empty());
+        for number in 1..=100 {
+            let alert = Alert {
+                number,
+                time_unix_ms: 1,
+                frame: fit("f"),
+                gas: fit("ch4"),
+                probability_permille: 990,
+                peak_ppm_m: 1.0,
+                mean_ppm_m: 1.0,
+                pixels: 1,
+                line: 1,
+                sample: 1,
+                position: None,
+                plumes: 1,
+                evidence: None,
+            };
+            book.push(&seal_alert(&key, [u8::try_from(number).unwrap(); 12], &alert).unwrap()).unwrap();
+        }
+        let mut gate = Gate::default();
+        let mut named = Vec::new();
+        for _ in 0..2 {
+            for frame in reporter.acknowledgements(&book, &keys, 3).unwrap() {
+                assert!(frame.len() <= 256);
+                match gate.open_any(&keys, &frame) {
+                    Ok(Frame::Acknowledgement(said)) => named.extend(said.alerts),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        assert_eq!(named.len(), 2 * 3 * MAX_ACKNOWLEDGED);
+        let numbers: Vec<_> = named.iter().take(3 * MAX_ACKNOWLEDGED).map(|mark| mark.number).collect();
+        assert!(numbers.iter().copied().eq((23..=100).rev()), "those that were heard last: {numbers:?}");
+    }
 
     #[test]
     fn numbers_rise_over_restarts_and_clocks_that_are_set_back() {

@@ -116,6 +116,12 @@ pub fn sender(sealed: &[u8]) -> Option<(u16, u16)> {
     ([m0, m1, version, kind] == START).then(|| (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([e0, e1])))
 }
 
+/// The nonce that a sealed alert carries in the clear: fresh for each alert, so it tells one from any other.
+#[must_use]
+pub fn nonce_of(sealed: &[u8]) -> Option<[u8; NONCE_BYTES]> {
+    sealed.get(HEAD_BYTES..)?.first_chunk().copied()
+}
+
 /// Opens a sealed alert.
 ///
 /// # Errors
@@ -204,6 +210,7 @@ mod tests {
         let sealed = seal_alert(&key, [4; 12], &longest()).unwrap();
         assert!(sealed.len() <= MAX_ALERT_BYTES, "{}", sealed.len());
         assert_eq!(sender(&sealed), Some((1, 2)));
+        assert_eq!((nonce_of(&sealed), nonce_of(&sealed[..19])), (Some([4; 12]), None));
         assert_eq!(open_alert(&key, &sealed), Ok(longest()));
     }
 

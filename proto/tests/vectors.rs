@@ -16,7 +16,10 @@ use passband_proto::datagram::{Datagram, SymbolHeader, encode};
 use passband_proto::fountain::{BlockDecoder, BlockEncoder};
 use passband_proto::ids::{BundleId, Class};
 use passband_proto::keys::EpochKey;
-use passband_proto::report::{Item, Report, codes, open_report, seal_report};
+use passband_proto::report::{
+    Acknowledgement, AlertMark, Item, Report, codes, open_acknowledgement, open_report, seal_acknowledgement,
+    seal_report,
+};
 use passband_proto::transfer::belief::Observation;
 use sha2::{Digest, Sha256};
 
@@ -115,6 +118,13 @@ fn report() -> Report {
     Report { station: 4, number: 1_700_000_000_789, link, items: vec![Item::Whole(ID), blocks] }
 }
 
+/// The sample alert, and one that is not among the vectors.
+fn acknowledgement(alert: &[u8]) -> Acknowledgement {
+    let alerts =
+        vec![AlertMark::of(9, alert).unwrap(), AlertMark { number: 0x0102_0304, nonce: [5, 6, 7, 8] }];
+    Acknowledgement { station: 4, number: 1_700_000_000_790, alerts }
+}
+
 /// Every vector, by name.
 fn vectors() -> Vec<(String, String)> {
     let mut out = Vec::new();
@@ -139,8 +149,11 @@ fn vectors() -> Vec<(String, String)> {
     let mut encoder = BlockEncoder::new(&block, 64).unwrap();
     add("fountain/block", hex(&block));
     encoder.symbols(10, 5, |esi, symbol| add(&format!("fountain/esi-{esi}"), hex(symbol))).unwrap();
-    add("alert", hex(&seal_alert(&key(1), [0x11; 12], &alert()).unwrap()));
+    let sealed_alert = seal_alert(&key(1), [0x11; 12], &alert()).unwrap();
+    add("alert", hex(&sealed_alert));
     add("report", hex(&seal_report(&key(1), [0x22; 12], &report()).unwrap()));
+    let acknowledged = seal_acknowledgement(&key(1), [0x33; 12], &acknowledgement(&sealed_alert)).unwrap();
+    add("alert-acknowledgement", hex(&acknowledged));
     add("bus", hex(&Transmit { on_for_ms: 300_000, rate_kbps: 40_000 }.encode()));
     bad(&datagram(&sealed, &header, 1, 1, 3), &mut add);
     out
@@ -232,6 +245,8 @@ fn what_is_shipped_is_read_and_what_is_wrong_is_refused_by_name() {
     assert_eq!(decoder.decode(symbols.chain(sources)), Some(whole.clone()));
     assert_eq!(open_alert(&key(1), &bytes(&v, "alert")).unwrap(), alert());
     assert_eq!(open_report(&key(1), &bytes(&v, "report")).unwrap(), report());
+    let said = open_acknowledgement(&key(1), &bytes(&v, "alert-acknowledgement")).unwrap();
+    assert_eq!(said, acknowledgement(&bytes(&v, "alert")));
     let transmit = Transmit { on_for_ms: 300_000, rate_kbps: 40_000 };
     assert_eq!(Transmit::decode(&bytes(&v, "bus")), Some(transmit));
 

@@ -165,6 +165,14 @@ def check_report(frame):
     assert missing == up, missing
 
 
+def check_acknowledgement(frame, alert):
+    assert frame[:4] == b"PR\x01\x02" and frame[4:8] == struct.pack(">HH", SPACECRAFT, 1) and len(frame) <= 256
+    body = AESGCM(derive(1, b"report", 32)).decrypt(frame[8:20], frame[20:], frame[:8])
+    assert struct.unpack(">HQ", body[:10]) == (4, 1700000000790)
+    alerts = list(struct.iter_unpack(">I4s", body[10:]))
+    assert alerts == [(9, alert[8:12]), (0x01020304, bytes([5, 6, 7, 8]))], alerts
+
+
 def check_alert(frame):
     assert frame[:4] == b"PA\x01\x01"
     record = Postcard(AESGCM(derive(1, b"alert", 32)).decrypt(frame[8:20], frame[20:], frame[:8]))
@@ -203,6 +211,7 @@ def main():
         assert read_datagram(v[name]) == name.split("/")[1], name
     check_alert(v["alert"])
     check_report(v["report"])
+    check_acknowledgement(v["alert-acknowledgement"], v["alert"])
     bus = v["bus"]
     assert bus[:4] == b"PX\x01\x01" and struct.unpack(">III", bus[4:]) == (300000, 40000, crc32c(bus[:12]))
     print(f"{len(texts) + 1} test vectors agree with FORMAT.md")

@@ -136,6 +136,35 @@ fn kill_9_of_the_daemon_in_mid_pass_loses_nothing_and_the_alert_comes_first() {
 }
 
 #[test]
+fn an_alert_that_was_heard_is_acknowledged_over_the_slow_link_and_sent_no_more() {
+    // So slow that nothing else comes down.
+    let mission = Mission::new(1_000);
+    let frame = mission.scene("leak", &["--plume", "8000", "--seed", "113"]);
+    let reports = format!("127.0.0.1:{}", mission.reports);
+    let daemon = mission.daemon();
+    let station =
+        mission.station(&["--for", "60", "--reports", &reports, "--report-every", "0.5", "--station", "9"]);
+    mission.expose(&frame);
+    let of_alert = |field: &'static str| {
+        let out = run("passband", &["alerts", "--json", "--config", text(&mission.config)]);
+        serde_json::from_slice::<Value>(&out.stdout)
+            .map(|v| v["alerts"][0][field].clone())
+            .unwrap_or_default()
+    };
+    wait_for("the acknowledgement", PATIENCE, || of_alert("state") == "acknowledged");
+    assert_eq!(of_alert("by"), "station 9");
+    let sends = of_alert("sends");
+    assert!(mission.ask("status")["counters"]["alert_delay_ms_max"].as_u64().is_some_and(|ms| ms <= 2_000));
+    drop(daemon);
+    // Nothing is forgotten over a restart.
+    let _daemon = mission.daemon();
+    wait_for("the daemon", PATIENCE, || of_alert("number") == 1);
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert_eq!((of_alert("sends"), of_alert("next_unix_ms")), (sends, Value::Null));
+    drop(station);
+}
+
+#[test]
 fn kill_9_of_the_receiver_resumes_from_its_store() {
     let mission = Mission::new(12_000_000);
     let frame = mission.scene("field", &["--seed", "9"]);

@@ -9,7 +9,7 @@ use passband_proto::alert::{Alert, seal_alert};
 use passband_proto::datagram::{FIELDS, SymbolHeader, encode};
 use passband_proto::ids::{BundleId, Class};
 use passband_proto::keys::EpochKey;
-use passband_proto::report::{Item, Report, seal_report};
+use passband_proto::report::{Acknowledgement, AlertMark, Item, Report, seal_acknowledgement, seal_report};
 
 fn key() -> EpochKey {
     EpochKey::new(513, 7, [3; 32])
@@ -52,6 +52,19 @@ fn alert() -> Vec<u8> {
         evidence: None,
     };
     seal_alert(&key(), [8; 12], &alert).unwrap().to_vec()
+}
+
+/// Frames of the slow link: a report, an acknowledgement, one of a kind to come.
+fn slow_frames() -> [Vec<u8>; 3] {
+    let items = vec![Item::Whole(BundleId([1; 12]))];
+    let report = Report { station: 1, number: 1, link: None, items };
+    let report = seal_report(&key(), [9; 12], &report).unwrap();
+    let said =
+        Acknowledgement { station: 1, number: 2, alerts: vec![AlertMark { number: 1, nonce: [8; 4] }] };
+    let acknowledgement = seal_acknowledgement(&key(), [7; 12], &said).unwrap();
+    let mut unknown = report.clone();
+    unknown[3] = 3;
+    [report, acknowledgement, unknown]
 }
 
 /// A pcap file of IPv4 packets without a link layer (type 228), each cut to its snap length.
@@ -103,9 +116,7 @@ fn tshark_sees_what_the_codec_wrote() {
     let (source, repair) = (datagram(4000), datagram(5000));
     let mut damaged = source.clone();
     damaged[600] ^= 4;
-    let items = vec![Item::Whole(BundleId([1; 12]))];
-    let report = Report { station: 1, number: 1, link: None, items };
-    let report = seal_report(&key(), [9; 12], &report).unwrap();
+    let [report, acknowledgement, unknown] = slow_frames();
     let mut later = source.clone();
     later[2] = 2;
     let packets = [
@@ -119,6 +130,8 @@ fn tshark_sees_what_the_codec_wrote() {
         (later, 0),
         (b"PBnot of ours at all, but it begins alike".to_vec(), 0),
         (b"PCnot of ours at all".to_vec(), 0),
+        (acknowledgement, 0),
+        (unknown, 0),
     ];
     let dir = tempfile::tempdir().unwrap();
     let capture = dir.path().join("sample.pcap");
@@ -152,6 +165,8 @@ fn tshark_sees_what_the_codec_wrote() {
     assert_eq!(rows[7][..4], ["PB", "2", "1", ""], "of a later version nothing is taken for known");
     assert_eq!(rows[8][1], "110");
     assert!(rows[9].iter().all(String::is_empty), "not ours");
+    assert_eq!(rows[10][..5], ["PR", "1", "2", "513", "7"]);
+    assert_eq!(rows[11][..4], ["PR", "1", "3", ""], "nor of a later kind");
 
     let more =
         ["session", "counter", "source_symbols", "repair", "crc.ok", "crc.bad", "cut", "sealed", "unknown"];
@@ -164,6 +179,8 @@ fn tshark_sees_what_the_codec_wrote() {
     assert!(!rows[3][6].is_empty() && !rows[4][6].is_empty() && rows[0][6].is_empty());
     assert_eq!(rows[6][7].len(), 2 * (report.len() - 20));
     assert!(!rows[7][8].is_empty() && !rows[8][8].is_empty() && rows[0][8].is_empty());
+    assert!(rows[10][8].is_empty() && rows[10][7].len() == 2 * (10 + 8 + 16), "known, and sealed");
+    assert!(!rows[11][8].is_empty());
 }
 
 /// Booleans are `0` and `1`, or `False` and `True` in later versions.

@@ -190,11 +190,17 @@ impl Default for Downlink {
 pub struct Alerts {
     /// Where alert messages go, IP address and port; default `127.0.0.1:47001`.
     pub target: SocketAddr,
-    /// When an alert is sent, s after it was made: 1 to 64 rising times up to 604,800; default
-    /// `[0, 10, 30, 60, 120, 300, 600]`.
+    /// When an alert is sent, s after it was made: 1 to 64 rising times up to 604,800; afterwards again after the last
+    /// distance of two of them, but an hour at most; default `[0, 10, 30, 60, 120, 300, 600]`.
     pub repeat_s: Vec<u64>,
-    /// Most messages a minute, 1 to 600; default 6.
+    /// Most messages in any minute, 1 to 600; default 6.
     pub per_minute: u32,
+    /// When an alert that nobody acknowledged is given up, s after it was made: after the first of `repeat_s`, up to
+    /// 2,592,000; default 86,400.
+    pub stale_s: u64,
+    /// A newer alert of the same gas so near stands in the place of an older one once it was sent, m, 0 to 100,000;
+    /// default 500; 0: never.
+    pub same_site_m: u32,
 }
 
 impl Default for Alerts {
@@ -203,6 +209,8 @@ impl Default for Alerts {
             target: SocketAddr::from(([127, 0, 0, 1], 47_001)),
             repeat_s: vec![0, 10, 30, 60, 120, 300, 600],
             per_minute: 6,
+            stale_s: 86_400,
+            same_site_m: 500,
         }
     }
 }
@@ -309,6 +317,7 @@ impl Config {
         within(("store", "slow_sync_ms"), self.store.slow_sync_ms, 1..=3_600_000)?;
         self.queue.check().map_err(|e| Fault { section: "queue", field: e.field, what: e.what })?;
         within(("alerts", "per_minute"), self.alerts.per_minute, 1..=600)?;
+        within(("alerts", "same_site_m"), self.alerts.same_site_m, 0..=100_000)?;
         check_params("triage.params", &self.triage.params)?;
         self.check_repeats()
     }
@@ -317,7 +326,9 @@ impl Config {
         let times = &self.alerts.repeat_s;
         let rising = times.is_sorted_by(|a, b| a < b);
         if (1..=64).contains(&times.len()) && rising && times.iter().all(|t| *t <= 604_800) {
-            return Ok(());
+            // One that is given up before its first time would never be sent.
+            let least = times.first().map_or(1, |first| first + 1);
+            return within(("alerts", "stale_s"), self.alerts.stale_s, least..=2_592_000);
         }
         let what = "must be 1 to 64 rising times of at most 604800 s".to_owned();
         Err(Fault { section: "alerts", field: "repeat_s", what })
@@ -477,8 +488,16 @@ mod tests {
         let text = include_str!("../passband.example.toml");
         let config = Config::parse(text, Path::new("/x/c.toml")).unwrap();
         assert_eq!(config, Config::parse("", Path::new("/x/c.toml")).unwrap());
-        for field in ["poll_ms", "orphan_ms", "max_frame_bytes", "expected_loss", "per_minute", "quota_bytes"]
-        {
+        for field in [
+            "poll_ms",
+            "orphan_ms",
+            "max_frame_bytes",
+            "expected_loss",
+            "per_minute",
+            "stale_s",
+            "same_site_m",
+            "quota_bytes",
+        ] {
             assert!(text.contains(field), "{field}");
         }
     }
@@ -512,6 +531,9 @@ mod tests {
             ("[alerts]\nrepeat_s = []", "alerts.repeat_s"),
             ("[alerts]\nrepeat_s = [0, 9, 9]", "alerts.repeat_s"),
             ("[alerts]\nper_minute = 0", "alerts.per_minute"),
+            ("[alerts]\nstale_s = 0", "alerts.stale_s"),
+            ("[alerts]\nrepeat_s = [60, 90]\nstale_s = 60", "alerts.stale_s"),
+            ("[alerts]\nsame_site_m = 100001", "alerts.same_site_m"),
             ("[store]\nquota_bytes = 5", "store.quota_bytes"),
             ("[triage.params]\nthreads = 65", "triage.params.threads"),
             ("[triage]\nparams.clip_sigma = nan", "triage.params.clip_sigma"),

@@ -222,11 +222,14 @@ pub struct Counters {
     pub send_errors: u64,
     /// Alert messages handed to the alert radio, repeats counted.
     pub alerts_sent: u64,
+    /// The longest time from an alert's making to its first message, ms.
+    #[serde(default)]
+    pub alert_delay_ms_max: u64,
     /// Bus messages that were understood.
     pub bus_messages: u64,
     /// Bus messages that were not.
     pub bus_errors: u64,
-    /// Reports of the ground that were taken.
+    /// Reports and acknowledgements of the ground that were taken.
     pub reports_taken: u64,
     /// Report frames that were forged, damaged or under an unknown key: refused.
     pub reports_forged: u64,
@@ -341,7 +344,7 @@ pub struct Status {
     pub queue: QueueStatus,
     /// Disk.
     pub store: StoreStatus,
-    /// Alerts that still have messages to come.
+    /// Alerts that are sent until somebody has heard them.
     pub alerts_pending: u64,
     /// Events that are kept, by severity.
     pub events: BySeverity,

@@ -15,7 +15,9 @@ use passband_proto::bus::Transmit;
 use passband_proto::datagram::{SymbolHeader, encode};
 use passband_proto::fountain::BlockEncoder;
 use passband_proto::ids::{BundleId, Class};
-use passband_proto::report::{Item, Report, codes, seal_report};
+use passband_proto::report::{
+    Acknowledgement, AlertMark, Item, Report, codes, seal_acknowledgement, seal_report,
+};
 use passband_proto::slot::{Slot, SlotRecord, SlotState};
 use passband_proto::transfer::belief::Observation;
 use passband_spectral::cube::Cube;
@@ -33,6 +35,7 @@ fn main() {
     put("alert", "one", &alert());
     put("bus", "open", &Transmit { on_for_ms: 300_000, rate_kbps: 40_000 }.encode());
     put("report", "one", &report());
+    put("acknowledgement", "two", &acknowledgement());
     put("report_body", "runs", &codes::encode(&[0, 0, 0, 7, 7, 7, 7, 900, 10_000, 10_000]));
     put("report_body", "all", &(0..=255).collect::<Vec<u8>>());
     let state = SlotState::Trial { attempts_left: 2, fallback: Slot::B };
@@ -45,6 +48,7 @@ fn main() {
     for (name, request) in [
         ("status", Request::Status),
         ("events", Request::Events { since: Some(3), limit: Some(5) }),
+        ("alert", Request::AlertsAck { number: 7 }),
         ("pass", Request::PassStart { seconds: 60, rate_bps: Some(1_000_000) }),
     ] {
         put("command", name, request.line().unwrap_or_default().as_bytes());
@@ -252,4 +256,10 @@ fn report() -> Vec<u8> {
     ];
     let link = Some(Observation { station: 1, first_seq: 9, span: 100, heard: 80 });
     seal_report(&key(), [1; 12], &Report { station: 1, number: 7, link, items }).unwrap_or_default()
+}
+
+fn acknowledgement() -> Vec<u8> {
+    let alerts = vec![AlertMark { number: 1, nonce: [1; 4] }, AlertMark { number: 9, nonce: [2, 3, 4, 5] }];
+    let said = Acknowledgement { station: 1, number: 8, alerts };
+    seal_acknowledgement(&key(), [1; 12], &said).unwrap_or_default()
 }

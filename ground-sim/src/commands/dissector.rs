@@ -11,7 +11,7 @@ use passband_proto::datagram::{
 };
 use passband_proto::ids::Class;
 
-/// Print a Wireshark dissector (Lua) for datagrams, alerts and reports.
+/// Print a Wireshark dissector (Lua) for datagrams, alerts, reports and acknowledgements.
 ///
 /// Put it into Wireshark's folder of personal Lua plugins (Help, About, Folders), or name it with
 /// -X lua_script:FILE. It finds Passband's datagrams on any UDP port by their first bytes and their CRC.

@@ -53,7 +53,8 @@ pub struct ReceiveArgs {
     /// The symbol store; OUT/store if not given.
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
-    /// Tell the satellite there what has come: sealed reports over the slow link. None is ever needed.
+    /// Tell the satellite there what has come: sealed reports and acknowledgements of alerts over the slow link. None
+    /// is ever needed.
     #[arg(long, value_name = "ADDR:PORT", requires = "keys")]
     reports: Option<SocketAddr>,
     /// Report this often while something comes, seconds.
@@ -193,7 +194,11 @@ impl Reception {
     /// Reports to the satellite. Reception goes on whatever comes of it.
     fn tell(&mut self, args: &ReceiveArgs) {
         let (Some(reporter), Some(to)) = (&mut self.reporter, args.reports) else { return };
-        let sent = reporter.frames(&self.station, &self.keys).and_then(|frames| {
+        let frames = reporter.frames(&self.station, &self.keys).and_then(|mut frames| {
+            frames.extend(reporter.acknowledgements(&self.alerts, &self.keys, 1)?);
+            Ok(frames)
+        });
+        let sent = frames.and_then(|frames| {
             send_reports(&frames, to)?;
             Ok(frames.len())
         });

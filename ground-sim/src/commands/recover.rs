@@ -1,5 +1,6 @@
 //! `passband-ground recover`.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use passband_proto::keyring::KeyRing;
 use serde::Serialize;
 
 use super::receive::{all_there, describe_alert, print_raw, print_summary};
-use super::{optional_keys, print_json, stop_on_signals};
+use super::{optional_keys, print_json, report, stop_on_signals};
 use crate::capture::{CaptureReader, CaptureStats};
 use crate::station::{
     AlertBook, AlertReport, BundleReport, Counters, LinkLoss, RawReport, Station, is_store,
@@ -56,6 +57,12 @@ pub struct RecoverArgs {
     /// A bundle that is asked for; may be given several times. Without it: all that are heard of.
     #[arg(long = "bundle", value_name = "ID")]
     bundles: Vec<BundleId>,
+    /// Tell the satellite there what is here in the end: sealed reports and acknowledgements of alerts.
+    #[arg(long, value_name = "ADDR:PORT", requires = "keys")]
+    reports: Option<SocketAddr>,
+    /// Number of this station in its reports, 0 to 65535: each station has its own.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    station: u16,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -110,6 +117,7 @@ pub fn run(args: &RecoverArgs) -> Result<ExitCode> {
         recoverer.watch(folder, args)?;
     }
     let recovery = recoverer.finish()?;
+    tell(args, &keys, &store);
     let put_together = |id: &str| recovery.spooled.iter().any(|raw| raw.id == id && raw.unverified.is_some());
     let asked = |id: &BundleId| {
         let id = id.to_string();
@@ -135,6 +143,16 @@ pub fn run(args: &RecoverArgs) -> Result<ExitCode> {
         print_people(&recovery);
     }
     Ok(ExitCode::from(if readable { u8::from(!complete) } else { 2 }))
+}
+
+/// Reports to the satellite, if that is asked for. What was recovered is there whatever comes of it.
+fn tell(args: &RecoverArgs, keys: &KeyRing, store: &Path) {
+    let Some(to) = args.reports else { return };
+    let sent =
+        report::frames(keys, store, &args.out, args.station).and_then(|frames| report::send(&frames, to));
+    if let Err(e) = sent {
+        tracing::warn!("no report: {e:#}");
+    }
 }
 
 /// Recovers what captures and stores hold; a capture that can't be read is reported, the others go on.

@@ -2,17 +2,22 @@
 
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use passband_proto::keyring::KeyRing;
 
 use super::{print_json, read_keys};
 use crate::reporter::Reporter;
-use crate::station::{Station, hex};
+use crate::station::{AlertBook, Station, hex};
 
-/// Tell the satellite what is here: sealed reports of what a symbol store has and lacks.
+/// Most acknowledgements of alerts under a key: a kilobyte on the slow link.
+const ACKNOWLEDGEMENTS: usize = 4;
+
+/// Tell the satellite what is here: sealed reports of what a symbol store has and lacks, and acknowledgements of the
+/// alerts in the folder `alerts` beside it.
 ///
 /// Each frame has at most 256 bytes and stands by itself. Reports are never needed: any of them, in any
 /// order, any number of times, only saves what need not be sent again. A store that `receive` is writing is
@@ -50,9 +55,7 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
     ensure!(args.store.is_dir(), "{} is no symbol store: there is no such folder", args.store.display());
     let keys = read_keys(&args.keys)?;
     let products = args.store.parent().map_or_else(|| PathBuf::from("."), PathBuf::from);
-    let mut station = Station::open(keys.clone(), &args.store, &products)?;
-    station.settle()?;
-    let frames = Reporter::open(args.station, &args.store)?.frames(&station, &keys)?;
+    let frames = frames(&keys, &args.store, &products, args.station)?;
     if let Some(to) = args.to {
         send(&frames, to)?;
     }
@@ -71,6 +74,23 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
         say!("{} frames of {bytes} bytes in all", frames.len());
     }
     Ok(ExitCode::from(u8::from(frames.is_empty())))
+}
+
+/// The frames that tell of what the symbol store and the folder of products have.
+///
+/// # Errors
+/// The store can't be used, or the numbers used can't be kept.
+pub(super) fn frames(keys: &KeyRing, store: &Path, products: &Path, number: u16) -> Result<Vec<Vec<u8>>> {
+    let mut station = Station::open(keys.clone(), store, products)?;
+    station.settle()?;
+    let mut reporter = Reporter::open(number, store)?;
+    let mut frames = reporter.frames(&station, keys)?;
+    let alerts = products.join("alerts");
+    if alerts.is_dir() {
+        let (book, _) = AlertBook::open(keys.clone(), &alerts, store)?;
+        frames.extend(reporter.acknowledgements(&book, keys, ACKNOWLEDGEMENTS)?);
+    }
+    Ok(frames)
 }
 
 /// Sends frames, one datagram each.

@@ -1,9 +1,12 @@
 //! Alerts from the alert radio: opened, kept once however often they come, written out.
 //!
+//! An alert is known by its number and the first bytes of its nonce: two boards of one spacecraft, or a store on
+//! board that was lost, count from 1 again. So the file of an alert is `alert-SPACECRAFT-EPOCH-NUMBER-NONCE.json`.
+//!
 //! Those for which there is no key are spooled as they are, for whoever has it: `raw/alerts.bin` in the symbol
 //! store, each a byte that says its length and its bytes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,12 +14,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use passband_proto::alert::{Alert, MAX_ALERT_BYTES, open_alert, sender};
 use passband_proto::keyring::KeyRing;
+use passband_proto::report::AlertMark;
 use serde::Serialize;
 
 use super::products::write_aside;
 
 /// Bytes of alerts that are spooled for want of a key, at most: without keys anybody can send one.
 const SPOOL_LIMIT_BYTES: usize = 4 << 20;
+
+/// Names an alert: spacecraft, epoch, and what the spacecraft calls it.
+type Key = (u16, u16, AlertMark);
 
 /// An alert as it is reported.
 #[derive(Debug, Clone, Serialize)]
@@ -35,7 +42,9 @@ pub struct AlertReport {
 pub struct AlertBook {
     keys: KeyRing,
     dir: PathBuf,
-    known: BTreeSet<(u16, u16, u32)>,
+    /// What is here, and when it was heard last: a count that rises; 0: before this run.
+    known: BTreeMap<Key, u64>,
+    heard: u64,
     spool: PathBuf,
     spooled: BTreeSet<Vec<u8>>,
     spooled_bytes: usize,
@@ -54,10 +63,10 @@ impl AlertBook {
     /// The folder can't be made or read.
     pub fn open(keys: KeyRing, dir: &Path, store: &Path) -> Result<(Self, Vec<AlertReport>)> {
         fs::create_dir_all(dir).with_context(|| format!("making the folder {}", dir.display()))?;
-        let mut known = BTreeSet::new();
+        let mut known = BTreeMap::new();
         for entry in fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
             let name = entry.context("reading the alerts")?.file_name();
-            known.extend(name.to_str().and_then(parse_name));
+            known.extend(name.to_str().and_then(parse_name).map(|key| (key, 0)));
         }
         let spool = spool_path(store);
         let before = read_spool(&spool);
@@ -67,6 +76,7 @@ impl AlertBook {
             keys,
             dir: dir.to_owned(),
             known,
+            heard: 0,
             spool,
             spooled: BTreeSet::new(),
             spooled_bytes: 0,
@@ -119,21 +129,40 @@ impl AlertBook {
     pub fn push(&mut self, sealed: &[u8]) -> Result<Option<AlertReport>> {
         let opened = sender(sealed)
             .and_then(|(spacecraft, epoch)| self.keys.get(spacecraft, epoch))
-            .and_then(|key| Some(((key.spacecraft(), key.epoch()), open_alert(key, sealed).ok()?)));
-        let Some(((spacecraft, epoch), alert)) = opened else {
+            .and_then(|key| Some(((key.spacecraft(), key.epoch()), open_alert(key, sealed).ok()?)))
+            .and_then(|(whose, alert)| Some((whose, AlertMark::of(alert.number, sealed)?, alert)));
+        let Some(((spacecraft, epoch), mark, alert)) = opened else {
             if self.has_key(sealed) || !self.keep(sealed)? {
                 self.rejected += 1;
             }
             return Ok(None);
         };
-        if !self.known.insert((spacecraft, epoch, alert.number)) {
+        let key = (spacecraft, epoch, mark);
+        self.heard += 1;
+        if let Some(heard) = self.known.get_mut(&key) {
+            *heard = self.heard;
             self.repeats += 1;
             return Ok(None);
         }
-        let path = self.dir.join(format!("alert-{spacecraft}-{epoch}-{}.json", alert.number));
         let report = AlertReport { spacecraft, alert, sealed_bytes: sealed.len() };
-        write_aside(&path, &serde_json::to_vec_pretty(&report)?)?;
+        write_aside(&self.dir.join(name_of(&key)), &serde_json::to_vec_pretty(&report)?)?;
+        // What couldn't be written is not there, and is not acknowledged.
+        self.known.insert(key, self.heard);
         Ok(Some(report))
+    }
+
+    /// The alerts of a spacecraft and key epoch that are here, those that were heard last first; `most` of them at
+    /// most. What is still being sent on board is among those that are heard.
+    #[must_use]
+    pub fn marks(&self, spacecraft: u16, epoch: u16, most: usize) -> Vec<AlertMark> {
+        let mut here: Vec<_> = self
+            .known
+            .iter()
+            .filter(|((of, under, _), _)| (*of, *under) == (spacecraft, epoch))
+            .map(|((.., mark), heard)| (*heard, *mark))
+            .collect();
+        here.sort_unstable_by_key(|newest| std::cmp::Reverse(*newest));
+        here.into_iter().take(most).map(|(_, mark)| mark).collect()
     }
 
     fn has_key(&self, sealed: &[u8]) -> bool {
@@ -196,9 +225,16 @@ fn record(sealed: &[u8]) -> Vec<u8> {
     [&[length], sealed].concat()
 }
 
-fn parse_name(name: &str) -> Option<(u16, u16, u32)> {
-    let mut numbers = name.strip_prefix("alert-")?.strip_suffix(".json")?.split('-');
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+fn name_of((spacecraft, epoch, mark): &Key) -> String {
+    format!("alert-{spacecraft}-{epoch}-{}-{}.json", mark.number, super::hex(&mark.nonce))
+}
+
+fn parse_name(name: &str) -> Option<Key> {
+    let mut parts = name.strip_prefix("alert-")?.strip_suffix(".json")?.split('-');
+    let (spacecraft, epoch) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let (number, nonce) = (parts.next()?.parse().ok()?, parts.next()?);
+    let nonce = (nonce.len() == 8).then(|| u32::from_str_radix(nonce, 16).ok()).flatten()?;
+    Some((spacecraft, epoch, AlertMark { number, nonce: nonce.to_be_bytes() }))
 }
 
 #[cfg(test)]
@@ -248,6 +284,45 @@ mod tests {
         assert_eq!((book.count(), book.repeats, book.rejected), (1, 1, 1));
         let (mut book, _) = AlertBook::open(ring(&[2]), dir.path(), &store).unwrap();
         assert!(book.push(&message).unwrap().is_none());
+    }
+
+    #[test]
+    fn another_board_that_counts_alike_is_not_taken_for_a_repeat_and_what_was_heard_last_comes_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = dir.path().join("store");
+        let open = || AlertBook::open(ring(&[2, 3]), dir.path(), &store).unwrap().0;
+        let mut book = open();
+        let other = seal_alert(&EpochKey::new(1, 2, [1; 32]), [0xEE; 12], &alert(7)).unwrap();
+        for message in [&sealed(2, 7), &other.to_vec(), &sealed(2, 9), &sealed(3, 1), &sealed(2, 7)] {
+            book.push(message).unwrap();
+        }
+        assert_eq!((book.count(), book.repeats), (4, 1));
+        let mark = |number, nonce| AlertMark { number, nonce: [nonce; 4] };
+        assert_eq!(book.marks(1, 2, 9), [mark(7, 7), mark(9, 9), mark(7, 0xEE)]);
+        assert_eq!(
+            (book.marks(1, 2, 2).len(), book.marks(1, 3, 9), book.marks(2, 2, 9)),
+            (2, vec![mark(1, 1)], vec![])
+        );
+        // Known over a restart; the newest numbers first until something is heard.
+        let mut book = open();
+        assert_eq!(book.marks(1, 2, 9), [mark(9, 9), mark(7, 0xEE), mark(7, 7)]);
+        book.push(&sealed(2, 7)).unwrap();
+        assert_eq!((book.marks(1, 2, 1), book.count()), (vec![mark(7, 7)], 4));
+    }
+
+    #[test]
+    fn names_of_files_say_which_alert_it_is() {
+        let key = (1, 65_535, AlertMark { number: 7, nonce: [0, 1, 0xAB, 0xFF] });
+        assert_eq!(name_of(&key), "alert-1-65535-7-0001abff.json");
+        assert_eq!(parse_name(&name_of(&key)), Some(key));
+        for odd in [
+            "alert-1-2-7.json",
+            "alert-1-2-7-1.json",
+            "alert-1-2-7-00g0abff.json",
+            "alert-1-2-7-+001abff.txt",
+        ] {
+            assert_eq!(parse_name(odd), None, "{odd}");
+        }
     }
 
     #[test]

@@ -1,13 +1,14 @@
-//! The gate: opens frames that claim to be reports, and lets each through once.
+//! The gate: opens frames that claim to be reports or acknowledgements, and lets each through once.
 //!
-//! A station's numbers rise; of the last 64 each may come once, in any order, and older ones are refused.
-//! So a replayed report is never taken for a new one.
+//! A station's numbers rise, of both kinds together; of the last 64 each may come once, in any order, and older ones are refused.
+//! So a replayed frame is never taken for a new one.
 
 use std::collections::BTreeMap;
 
 use core::fmt;
 
-use super::{Report, ReportError, addressee, open_report};
+use super::sealed::{KIND_ACKNOWLEDGEMENT, kind_of};
+use super::{Acknowledgement, Report, ReportError, addressee, open_acknowledgement, open_report};
 use crate::keyring::KeyRing;
 
 /// Most stations that are told apart; those beyond are refused.
@@ -35,6 +36,15 @@ pub struct GateCounts {
     pub malformed: u64,
 }
 
+/// A frame that was let through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// What a station has of bundles.
+    Report(Report),
+    /// What it has of alerts.
+    Acknowledgement(Acknowledgement),
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Window {
     highest: u64,
@@ -56,11 +66,22 @@ impl Gate {
         self.counts
     }
 
-    /// Opens a frame.
+    /// Opens a frame that must be a report.
     ///
     /// # Errors
     /// Why it is refused; it is counted.
     pub fn open(&mut self, keys: &KeyRing, frame: &[u8]) -> Result<Report, Refused> {
+        match self.open_any(keys, frame)? {
+            Frame::Report(report) => Ok(report),
+            Frame::Acknowledgement(_) => Err(Refused::Frame(ReportError::NotAReport)),
+        }
+    }
+
+    /// Opens a frame of either kind.
+    ///
+    /// # Errors
+    /// Why it is refused; it is counted.
+    pub fn open_any(&mut self, keys: &KeyRing, frame: &[u8]) -> Result<Frame, Refused> {
         let opened = self.check(keys, frame);
         match &opened {
             Ok(_) => self.counts.accepted += 1,
@@ -73,18 +94,34 @@ impl Gate {
         opened
     }
 
-    fn check(&mut self, keys: &KeyRing, frame: &[u8]) -> Result<Report, Refused> {
+    fn check(&mut self, keys: &KeyRing, frame: &[u8]) -> Result<Frame, Refused> {
         let (spacecraft, epoch) = addressee(frame).ok_or(Refused::Frame(ReportError::NotAReport))?;
         let key = keys.get(spacecraft, epoch).ok_or(Refused::NoKey { spacecraft, epoch })?;
-        let report = open_report(key, frame).map_err(Refused::Frame)?;
-        let (station, number) = (report.station, report.number);
+        let opened = if kind_of(frame) == Some(KIND_ACKNOWLEDGEMENT) {
+            open_acknowledgement(key, frame).map(Frame::Acknowledgement)
+        } else {
+            open_report(key, frame).map(Frame::Report)
+        };
+        let opened = opened.map_err(Refused::Frame)?;
+        let (station, number) = opened.source();
         if self.stations.len() >= MAX_STATIONS && !self.stations.contains_key(&station) {
             return Err(Refused::Stations { station });
         }
         if self.stations.entry(station).or_default().admit(number) {
-            Ok(report)
+            Ok(opened)
         } else {
             Err(Refused::Replayed { station, number })
+        }
+    }
+}
+
+impl Frame {
+    /// Who says it, and its number.
+    #[must_use]
+    pub fn source(&self) -> (u16, u64) {
+        match self {
+            Self::Report(report) => (report.station, report.number),
+            Self::Acknowledgement(said) => (said.station, said.number),
         }
     }
 }

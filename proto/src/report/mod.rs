@@ -17,37 +17,40 @@
 //! the present pass: the first datagram's link sequence number, how many were sent from it to the last one
 //! heard, and how many of these were heard; a span of 0 says nothing. `as_of`: symbols of these blocks with
 //! ids below it were taken into account. The codes give the blocks from the first on; see [`codes`].
+//!
+//! Beside reports stand [`Acknowledgement`]s, frames of kind 2, which say what alerts the ground has.
 
+mod acknowledgement;
 mod build;
 pub mod codes;
 mod gate;
+mod sealed;
 
+pub use acknowledgement::{
+    Acknowledgement, AlertMark, MAX_ACKNOWLEDGED, open_acknowledgement, seal_acknowledgement,
+};
 pub use build::{BlockState, BundleState, build};
-pub use gate::{Gate, GateCounts, Refused};
+pub use gate::{Frame, Gate, GateCounts, Refused};
+pub use sealed::addressee;
 
 use core::fmt;
 
-use aes_gcm::aead::AeadInOut;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::BundleId;
 use crate::keys::EpochKey;
 use crate::transfer::belief::Observation;
-use crate::wire::{Reader, Writer};
+use crate::wire::Reader;
 
 /// The longest frame, bytes: what the slow link carries in one piece.
 pub const MAX_REPORT_BYTES: usize = 256;
 /// Most blocks that one frame may speak of.
 pub const MAX_REPORT_BLOCKS: usize = 65_536;
 
-const HEAD_BYTES: usize = 8;
-const NONCE_BYTES: usize = 12;
-const TAG_BYTES: usize = 16;
 /// Bytes of a body in front of its items.
 const FIXED_BYTES: usize = 26;
 /// Most bytes of items.
-const MAX_ITEM_BYTES: usize = MAX_REPORT_BYTES - HEAD_BYTES - NONCE_BYTES - TAG_BYTES - FIXED_BYTES;
-const START: [u8; 4] = [b'P', b'R', 1, 1];
+const MAX_ITEM_BYTES: usize = sealed::MAX_BODY_BYTES - FIXED_BYTES;
 const ITEM_WHOLE: u8 = 1;
 const ITEM_BLOCKS: u8 = 2;
 
@@ -88,25 +91,10 @@ pub enum Item {
 /// [`ReportError::TooLong`]: more items than fit; [`build`] makes reports that do.
 pub fn seal_report(
     key: &EpochKey,
-    nonce: [u8; NONCE_BYTES],
+    nonce: [u8; sealed::NONCE_BYTES],
     report: &Report,
 ) -> Result<Vec<u8>, ReportError> {
-    let mut body = encode_body(report)?;
-    let head = head(key);
-    let tag = key
-        .report_key()
-        .cipher()
-        .encrypt_inout_detached(&nonce.into(), &head, body.as_mut_slice().into())
-        .map_err(|_| ReportError::TooLong)?;
-    let frame = [head.as_slice(), &nonce, &body, &tag].concat();
-    if frame.len() > MAX_REPORT_BYTES { Err(ReportError::TooLong) } else { Ok(frame) }
-}
-
-/// Whom a frame claims to speak to: `(spacecraft, epoch)`, to find the key by. `None`: not a report.
-#[must_use]
-pub fn addressee(frame: &[u8]) -> Option<(u16, u16)> {
-    let [m0, m1, version, kind, s0, s1, e0, e1] = *frame.first_chunk::<HEAD_BYTES>()?;
-    ([m0, m1, version, kind] == START).then(|| (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([e0, e1])))
+    sealed::seal(key, sealed::KIND_REPORT, nonce, encode_body(report)?)
 }
 
 /// Opens a frame.
@@ -114,31 +102,7 @@ pub fn addressee(frame: &[u8]) -> Option<(u16, u16)> {
 /// # Errors
 /// Not a report, not under this key, damaged or forged, or of a shape this version doesn't know.
 pub fn open_report(key: &EpochKey, frame: &[u8]) -> Result<Report, ReportError> {
-    if frame.len() > MAX_REPORT_BYTES {
-        return Err(ReportError::TooLong);
-    }
-    let (head, rest) = frame.split_first_chunk::<HEAD_BYTES>().ok_or(ReportError::NotAReport)?;
-    let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(ReportError::NotAReport)?;
-    let (body, tag) = rest.split_last_chunk::<TAG_BYTES>().ok_or(ReportError::NotAReport)?;
-    match addressee(frame) {
-        None => return Err(ReportError::NotAReport),
-        Some(who) if who != (key.spacecraft(), key.epoch()) => return Err(ReportError::OtherKey),
-        Some(_) => {}
-    }
-    let mut body = body.to_vec();
-    key.report_key()
-        .cipher()
-        .decrypt_inout_detached(&(*nonce).into(), head, body.as_mut_slice().into(), &(*tag).into())
-        .map_err(|_| ReportError::Seal)?;
-    decode_body(&body)
-}
-
-fn head(key: &EpochKey) -> [u8; HEAD_BYTES] {
-    let mut head = [0; HEAD_BYTES];
-    let mut w = Writer::new(&mut head);
-    w.put(&START).put(&key.spacecraft().to_be_bytes()).put(&key.epoch().to_be_bytes());
-    debug_assert!(w.fitted());
-    head
+    decode_body(&sealed::open(key, sealed::KIND_REPORT, frame)?)
 }
 
 fn encode_body(report: &Report) -> Result<Vec<u8>, ReportError> {
@@ -241,7 +205,7 @@ pub enum ReportError {
 impl fmt::Display for ReportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAReport => f.write_str("not a report of version 1"),
+            Self::NotAReport => f.write_str("not a report of version 1, of this kind"),
             Self::TooLong => write!(f, "a report frame is longer than {MAX_REPORT_BYTES} bytes"),
             Self::OtherKey => f.write_str("the report is for another spacecraft or key epoch"),
             Self::Seal => f.write_str("the report's seal does not hold: damaged or forged"),

@@ -152,6 +152,25 @@ fn each_report_passes_the_gate_once_in_any_order() {
 }
 
 #[test]
+fn acknowledgements_pass_the_same_gate_and_share_its_numbers() {
+    let mut gate = Gate::default();
+    let mark = AlertMark { number: 3, nonce: [1, 2, 3, 4] };
+    let said = |number| Acknowledgement { station: 4, number, alerts: vec![mark] };
+    let acknowledged = |number| seal_acknowledgement(&key(), [2; 12], &said(number)).unwrap();
+    let reported = |number| seal_report(&key(), [1; 12], &report(number)).unwrap();
+    assert_eq!(gate.open_any(&ring(), &acknowledged(9)), Ok(Frame::Acknowledgement(said(9))));
+    let replayed = Err(Refused::Replayed { station: 4, number: 9 });
+    assert_eq!(gate.open_any(&ring(), &acknowledged(9)), replayed);
+    assert_eq!(gate.open_any(&ring(), &reported(9)), replayed, "one row of numbers for both kinds");
+    assert_eq!(gate.open_any(&ring(), &reported(10)), Ok(Frame::Report(report(10))));
+    assert_eq!(gate.open(&ring(), &acknowledged(11)), Err(Refused::Frame(ReportError::NotAReport)));
+    let mut forged = acknowledged(12);
+    forged[22] ^= 1;
+    assert_eq!(gate.open_any(&ring(), &forged), Err(Refused::Frame(ReportError::Seal)));
+    assert_eq!(gate.counts(), GateCounts { accepted: 3, forged: 1, replayed: 2, malformed: 0 });
+}
+
+#[test]
 fn no_more_stations_than_can_be_told_apart() {
     let mut gate = Gate::default();
     for station in 0..70 {

@@ -7,7 +7,10 @@ use serde::de::DeserializeOwned;
 
 use super::{Failure, bad_input, help, not_done, print, read_config};
 use crate::adapters::client::ask;
-use crate::command::{MAX_PASS_S, PassAnswer, Request, events_text, pass_text, status_text};
+use crate::command::{
+    AlertsAnswer, MAX_PASS_S, PassAnswer, Request, alert_text, alerts_text, events_text, pass_text,
+    status_text,
+};
 use crate::config::Config;
 use crate::downlink::{MAX_RATE_BPS, MIN_RATE_BPS};
 use crate::store::MAX_EVENTS_READ;
@@ -94,6 +97,33 @@ pub(super) fn events(mut parser: lexopt::Parser) -> Result<(), Failure> {
     options.answer(Request::Events { since, limit }, |answer| events_text(answer, most_lines))
 }
 
+pub(super) fn alerts(mut parser: lexopt::Parser) -> Result<(), Failure> {
+    let (mut options, mut words) = (Options::default(), Vec::new());
+    loop {
+        match next_word(&mut parser, &mut options)? {
+            Some(Word::Value(word)) => words.push(word),
+            Some(Word::Long(name)) => return Err(unknown_option(&name)),
+            None => break,
+        }
+    }
+    if options.help {
+        return print(help::ALERTS);
+    }
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let request = match words.as_slice() {
+        [] => return options.answer(Request::Alerts, |answer: &AlertsAnswer| alerts_text(answer)),
+        ["ack", number] => Request::AlertsAck { number: alert_number(number)? },
+        ["cancel", number] => Request::AlertsCancel { number: alert_number(number)? },
+        ["ack" | "cancel", ..] => return Err(bad_input("the number of one alert is needed")),
+        [other, ..] => return Err(bad_input(format!("`passband alerts {other}`: it is ack or cancel"))),
+    };
+    options.answer(request, |answer: &AlertsAnswer| alert_text(answer))
+}
+
+fn alert_number(word: &str) -> Result<u32, Failure> {
+    word.parse().map_err(|_| bad_input(format!("{word:?} is no number of an alert")))
+}
+
 pub(super) fn pass(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let verb = match parser.next()? {
         Some(Value(verb)) => verb.string()?,
@@ -138,17 +168,33 @@ fn only_common(parser: &mut lexopt::Parser) -> Result<Options, Failure> {
 
 /// Takes common options up to the next long option that isn't one; its name.
 fn next_long(parser: &mut lexopt::Parser, options: &mut Options) -> Result<Option<String>, Failure> {
+    match next_word(parser, options)? {
+        None => Ok(None),
+        Some(Word::Long(name)) => Ok(Some(name)),
+        Some(Word::Value(value)) => Err(Value(value.into()).unexpected().into()),
+    }
+}
+
+/// What isn't a common option.
+enum Word {
+    Long(String),
+    Value(String),
+}
+
+/// Takes common options up to the next word that isn't one.
+fn next_word(parser: &mut lexopt::Parser, options: &mut Options) -> Result<Option<Word>, Failure> {
     loop {
         // The names are copied, so that the parser is free to give a value.
         let name = match parser.next()? {
             None => return Ok(None),
             Some(Short('h')) => "help".to_owned(),
             Some(Long(name)) => name.to_owned(),
+            Some(Value(value)) => return Ok(Some(Word::Value(value.string()?))),
             Some(other) => return Err(other.unexpected().into()),
         };
         if let Some(own) = options.take(|| parser.value(), Long(&name))? {
             return Ok(match own {
-                Long(name) => Some(name.to_owned()),
+                Long(name) => Some(Word::Long(name.to_owned())),
                 other => return Err(other.unexpected().into()),
             });
         }

@@ -7,6 +7,7 @@ Usage:
   passband run --config FILE                    run the daemon
   passband status|queue|events [--json]         ask the daemon
   passband queue promote|hold|drop|... ID       change what goes down when
+  passband alerts [ack N|cancel N]              show alerts; send one no more
   passband pass start --seconds N [--rate BPS]  open the transmitter by hand
   passband pass stop                            close it
   passband triage FRAME.hdr --out DIR           run the detector on a frame, without the daemon
@@ -93,6 +94,30 @@ Options:
 
 Example:
   passband events --since 4711 --limit 100
+";
+
+pub(super) const ALERTS: &str = "\
+passband alerts - how the alerts stand
+
+Usage: passband alerts [ack N | cancel N] [--json] [--socket PATH | --config FILE]
+
+One alert a line: number, how sure, state, how often it was sent, when it is due next, frame. States:
+  pending        it is sent until somebody has heard it, or until it is too old
+  acknowledged   the ground has it: a station, a report of its evidence, or the operator said so
+  superseded     a newer alert of the same site was sent, or the operator cancelled it
+  through        it was sent by its schedule to the end, and nobody acknowledged it
+  stale          it was too old before the alert radio took it even once
+
+  ack N           the ground has alert N: send it no more
+  cancel N        alert N is of no use any more: send it no more
+
+Options:
+  --json          one JSON document with every alert, \"schema\": 1; of ack and cancel with that one
+  --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
+  --config FILE   take the socket from the daemon's configuration
+
+Example:
+  passband alerts ack 12
 ";
 
 pub(super) const PASS: &str = "\

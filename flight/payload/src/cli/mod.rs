@@ -71,6 +71,7 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
         "status" => ask::status(parser),
         "queue" => queue::queue(parser),
         "events" => ask::events(parser),
+        "alerts" => ask::alerts(parser),
         "pass" => ask::pass(parser),
         "triage" => frame::triage(parser),
         "record" => verdict::record(parser),

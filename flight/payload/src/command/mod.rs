@@ -10,9 +10,11 @@
 //!
 //! Here are only the shapes, and their text form for people; nothing here opens a socket.
 
+mod alerts;
 mod queue;
 mod text;
 
+pub use alerts::{AlertRow, AlertsAnswer, alert_text, alerts_text};
 pub use queue::{ActionAnswer, BundleName, DEFAULT_ROWS, MAX_ROWS, QueueAction, QueueAnswer};
 pub use text::{action_text, events_text, pass_text, queue_text, status_text};
 
@@ -69,6 +71,18 @@ pub enum Request {
         /// At most so many.
         #[serde(default)]
         limit: Option<usize>,
+    },
+    /// How do the alerts stand?
+    Alerts,
+    /// The ground has this alert: send it no more.
+    AlertsAck {
+        /// Its number.
+        number: u32,
+    },
+    /// This alert is of no use any more: send it no more.
+    AlertsCancel {
+        /// Its number.
+        number: u32,
     },
     /// Open the transmitter.
     PassStart {
@@ -148,6 +162,12 @@ mod tests {
     fn requests_survive_their_line() {
         for (request, line) in [
             (Request::Status, "{\"schema\":1,\"command\":\"status\"}\n"),
+            (Request::Alerts, "{\"schema\":1,\"command\":\"alerts\"}\n"),
+            (Request::AlertsAck { number: 7 }, "{\"schema\":1,\"command\":\"alerts-ack\",\"number\":7}\n"),
+            (
+                Request::AlertsCancel { number: 7 },
+                "{\"schema\":1,\"command\":\"alerts-cancel\",\"number\":7}\n",
+            ),
             (Request::PassStop, "{\"schema\":1,\"command\":\"pass-stop\"}\n"),
             (
                 Request::PassStart { seconds: 300, rate_bps: None },

@@ -8,7 +8,7 @@ use super::{ActionAnswer, EventsAnswer, QueueAnswer};
 use crate::telemetry::{ByClass, Status, TransmitterStatus};
 
 /// Lines of a screen that a list may fill, its head and foot not counted.
-const LIST_LINES: usize = 20;
+pub(super) const LIST_LINES: usize = 20;
 /// Columns of a screen.
 const COLUMNS: usize = 80;
 /// Indent of an event's further lines.
@@ -33,10 +33,7 @@ pub fn status_text(s: &Status) -> String {
         size(c.bytes_sent),
         c.send_errors
     ));
-    line(format!(
-        "alerts       {} messages sent, {} alerts with more to come",
-        c.alerts_sent, s.alerts_pending
-    ));
+    line(format!("alerts       {} messages sent, {} alerts pending", c.alerts_sent, s.alerts_pending));
     line(format!("bus          {} messages, {} not understood", c.bus_messages, c.bus_errors));
     line(format!(
         "reports      {} taken; refused: {} forged, {} replayed, {} odd",
@@ -191,7 +188,7 @@ fn class_line(name: &str, counts: &ByClass) -> String {
 }
 
 /// The first `most` characters.
-fn cut(text: &str, most: usize) -> String {
+pub(super) fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }
@@ -213,7 +210,7 @@ fn size(bytes: u64) -> String {
     format!("{bytes} B")
 }
 
-fn duration(seconds: u64) -> String {
+pub(super) fn duration(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),

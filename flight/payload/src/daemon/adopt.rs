@@ -34,8 +34,14 @@ pub(crate) fn adopt(
                     .collect();
                 match frame {
                     Some(frame) => {
-                        let new = NewFrame { frame, bundles: vec![record], spooled: Vec::new(), report };
-                        catalogue.add_frame(&new, None)?;
+                        let new = NewFrame {
+                            frame,
+                            bundles: vec![record],
+                            alert: None,
+                            spooled: Vec::new(),
+                            report,
+                        };
+                        catalogue.add_frame(&new)?;
                     }
                     None => catalogue.add_bundle(&record, unix_ms, &report)?,
                 }

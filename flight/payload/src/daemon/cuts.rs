@@ -6,6 +6,7 @@
 //!
 //! - no frame is lost: it lies in the spool, whole, or all its bundles are in the store, whole;
 //! - nothing accepted is taken back, and nothing half-made is visible;
+//! - an alert that was sent is known, and its frame has no second one;
 //! - no symbol id that was sent is free to be sent again as new;
 //! - what is left in the spool is taken, once.
 
@@ -34,7 +35,7 @@ use crate::adapters::vault::Vault;
 use crate::camera::FrameFiles;
 use crate::faults::SimDisk;
 use crate::products::{Kind, Rules};
-use crate::store::{BundleRecord, Catalogue, FrameId, StoreError};
+use crate::store::{AlertRecord, BundleRecord, Catalogue, FrameId, StoreError};
 use crate::telemetry::Report;
 use crate::triage::tests::with_plume;
 use crate::triage::{self, Products};
@@ -67,6 +68,8 @@ struct Promises {
     accepted: BTreeSet<String>,
     refused: BTreeSet<String>,
     dropped: BTreeSet<BundleId>,
+    /// Alerts that were sent.
+    alerts: BTreeMap<u32, Vec<u8>>,
     /// For each block, ids below this were sent.
     sent: BTreeMap<(BundleId, u32), u32>,
 }
@@ -80,11 +83,18 @@ struct World {
     key: EpochKey,
 }
 
-struct Nobody;
+/// Sends alerts: what was sent is promised.
+struct Radio<'a>(&'a Mutex<Promises>);
 
-impl Follow for Nobody {
+impl Follow for Radio<'_> {
     fn at(&mut self, _step: Step) -> Result<(), IntakeError> {
         Ok(())
+    }
+
+    fn alert(&mut self, alert: AlertRecord) {
+        let mut promises = self.0.lock().unwrap();
+        let before = promises.alerts.insert(alert.number, alert.sealed.clone());
+        assert!(before.is_none_or(|sealed| sealed == alert.sealed), "number {} twice", alert.number);
     }
 
     fn make_room(&mut self, _bytes: u64, _class: Class) -> Result<(), IntakeError> {
@@ -117,7 +127,7 @@ impl World {
         promises.lock().unwrap().frames.insert(name.to_owned(), (header, data));
     }
 
-    fn take(&self, name: &str) -> Result<Taken, IntakeError> {
+    fn take(&self, name: &str, promises: &Mutex<Promises>) -> Result<Taken, IntakeError> {
         let files =
             FrameFiles { name: name.into(), header: format!("{name}.hdr"), data: format!("{name}.bil") };
         let intake = Intake {
@@ -132,11 +142,11 @@ impl World {
             rules: &Rules { strip_bytes: 2_000, ..Rules::default() },
             examiner: &ByName(Target::ch4()),
         };
-        intake.take(files, 1_000, &mut Nobody)
+        intake.take(files, 1_000, &mut Radio(promises))
     }
 
     fn accept(&self, name: &str, promises: &Mutex<Promises>) -> Vec<BundleRecord> {
-        let Ok(Taken::Accepted { bundles, .. }) = self.take(name) else { panic!("{name}") };
+        let Ok(Taken::Accepted { bundles, .. }) = self.take(name, promises) else { panic!("{name}") };
         promises.lock().unwrap().accepted.insert(name.to_owned());
         bundles
     }
@@ -221,6 +231,15 @@ impl World {
             let marks = self.catalogue.marks(id).unwrap();
             let mark = marks.iter().find(|mark| mark.block == *block);
             assert!(mark.is_some_and(|mark| mark.esi >= *next), "ids below {next} were sent: {mark:?}");
+        }
+        let alerts = self.catalogue.alerts().unwrap();
+        for (number, sealed) in &promises.alerts {
+            let kept = alerts.iter().find(|alert| alert.number == *number);
+            assert!(kept.is_some_and(|alert| alert.sealed == *sealed), "alert {number} was sent");
+        }
+        for (nth, alert) in alerts.iter().enumerate() {
+            let same = |other: &AlertRecord| other.frame_name == alert.frame_name;
+            assert!(!alerts[nth + 1..].iter().any(same), "a second alert of {}", alert.frame_name);
         }
         let events = self.catalogue.events(None, 1_000).unwrap();
         assert!(events.windows(2).all(|pair| pair[1].seq == pair[0].seq + 1), "events without gaps");
@@ -310,16 +329,15 @@ fn day(world: &World, promises: &Mutex<Promises>) {
 fn look_after(cut: &SimDisk, promises: &Promises) {
     let world = World::open(cut).expect("the daemon starts");
     world.check(promises);
-    let mut promises = promises.clone();
-    for name in promises.frames.keys().cloned().collect::<Vec<_>>() {
+    let promises = Mutex::new(promises.clone());
+    let frames: Vec<String> = promises.lock().unwrap().frames.keys().cloned().collect();
+    for name in frames {
         let left = world.names_in(SPOOL);
         if left.contains(&format!("{name}.hdr")) && left.contains(&format!("{name}.bil")) {
-            let taken = world.take(&name);
-            assert!(matches!(taken, Ok(Taken::Accepted { .. })), "{name}: {taken:?}");
-            promises.accepted.insert(name);
+            world.accept(&name, &promises);
         }
     }
-    world.check(&promises);
+    world.check(&promises.into_inner().unwrap());
 }
 
 #[test]

@@ -22,6 +22,8 @@ use crate::telemetry::Report;
 
 /// A frame that could not be taken is tried again after so long, ms.
 const RETRY_MS: u64 = 2_000;
+/// And so long later if there is no room for it: it was looked at, and its alert has gone out, ms.
+const NO_ROOM_RETRY_MS: u64 = 30_000;
 /// The longest sleep: how soon the thread sees that the daemon stops, ms.
 const NAP_MS: u64 = 100;
 /// Most frames that an event names.
@@ -85,11 +87,13 @@ impl Frames {
                 Action::Refuse { name, files, reason } => done |= self.refuse(&name, &files, &reason),
                 Action::Take(files) => {
                     let header = files.header.clone();
-                    if self.take(files) {
+                    match self.take(files) {
                         // There may be something more urgent by now.
-                        return true;
+                        Done::Yes => return true,
+                        Done::Not { again_ms } => {
+                            camera.defer(&header, self.shared.clock.now_ms().saturating_add(again_ms));
+                        }
                     }
-                    camera.defer(&header, self.shared.clock.now_ms().saturating_add(RETRY_MS));
                 }
             }
             if self.shared.stopping() {
@@ -99,13 +103,15 @@ impl Frames {
         done
     }
 
-    /// Takes a frame; `false`: it stays in the spool for now.
-    fn take(&self, files: FrameFiles) -> bool {
+    /// Takes a frame.
+    fn take(&self, files: FrameFiles) -> Done {
         let shared = &self.shared;
         let name = files.name.clone();
         let whole = [files.data.clone().into(), files.header.clone().into()];
         let keys = shared.keys();
-        let Some(key) = keys.newest(shared.config.spacecraft) else { return false };
+        let Some(key) = keys.newest(shared.config.spacecraft) else {
+            return Done::Not { again_ms: RETRY_MS };
+        };
         let downlink = &shared.config.downlink;
         let options =
             SealOptions { symbol_bytes: downlink.symbol_bytes, segment_symbols: downlink.segment_symbols };
@@ -124,32 +130,38 @@ impl Frames {
         let taken = intake.take(files, shared.clock.unix_ms(), &mut Taking { frames: self, name: &name });
         crash::at_work_on(None);
         match taken {
-            Ok(Taken::Accepted { class, bundles, alert }) => {
-                // The alert first. Either end is gone only when the daemon stops.
-                if let Some(alert) = alert {
-                    drop(self.alerts.send(alert));
-                }
+            Ok(Taken::Accepted { class, bundles }) => {
                 for bundle in &bundles {
                     self.line_up(bundle);
                 }
                 drop(self.queue.send(QueueChange::News));
                 shared.count(|c| c.frames_accepted.add(class));
                 tracing::info!("frame {name:?} accepted as {class}");
-                true
+                Done::Yes
             }
             Ok(Taken::Duplicate { id }) => {
                 shared.count(|c| c.frames_duplicate += 1);
                 tracing::warn!("frame {name:?} is frame {id} again");
-                true
+                Done::Yes
             }
-            Err(IntakeError::Malformed(reason)) => self.refuse(&name, &whole, &reason),
-            Err(IntakeError::Later(reason)) => {
-                let text = format!("frame {name:?} stays in the spool: {reason}");
-                shared.throttled(&format!("take {name}"), &Report::error("frame-delayed", text));
-                false
+            Err(IntakeError::Malformed(reason)) => {
+                if self.refuse(&name, &whole, &reason) {
+                    Done::Yes
+                } else {
+                    Done::Not { again_ms: RETRY_MS }
+                }
             }
-            Err(IntakeError::Stopping) => false,
+            Err(IntakeError::NoRoom(reason)) => self.delay(&name, &reason, NO_ROOM_RETRY_MS),
+            Err(IntakeError::Later(reason)) => self.delay(&name, &reason, RETRY_MS),
+            Err(IntakeError::Stopping) => Done::Not { again_ms: RETRY_MS },
         }
+    }
+
+    /// Tells that a frame has to wait.
+    fn delay(&self, name: &str, reason: &str, again_ms: u64) -> Done {
+        let text = format!("frame {name:?} stays in the spool: {reason}");
+        self.shared.throttled(&format!("take {name}"), &Report::error("frame-delayed", text));
+        Done::Not { again_ms }
     }
 
     /// Puts a new bundle into the queue.
@@ -272,6 +284,15 @@ fn eviction_text(dropped: &[View], frames: &[FrameId]) -> String {
     text
 }
 
+/// Whether a frame was dealt with.
+enum Done {
+    Yes,
+    /// It stays in the spool, and is to be looked at again after so long, ms.
+    Not {
+        again_ms: u64,
+    },
+}
+
 /// Follows the taking of a frame.
 struct Taking<'a> {
     frames: &'a Frames,
@@ -283,14 +304,19 @@ impl Follow for Taking<'_> {
         Ok(())
     }
 
+    fn alert(&mut self, alert: AlertRecord) {
+        // The other end is gone only when the daemon stops.
+        drop(self.frames.alerts.send(alert));
+    }
+
     fn make_room(&mut self, bytes: u64, class: Class) -> Result<(), IntakeError> {
         let shared = &self.frames.shared;
         let urgent = matches!(class, Class::Alert | Class::Suspect);
         let mode = shared.disk_mode();
         if !lock(&shared.health).may_store(shared.clock.now_ms(), urgent) {
-            return Err(IntakeError::Later(format!("the disk is {mode}")));
+            return Err(IntakeError::NoRoom(format!("the disk is {mode}")));
         }
         tracing::debug!("frame {:?} of class {class} needs {bytes} bytes", self.name);
-        self.frames.make_room(bytes, class).map_err(IntakeError::Later)
+        self.frames.make_room(bytes, class).map_err(IntakeError::NoRoom)
     }
 }

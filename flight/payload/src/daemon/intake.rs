@@ -1,20 +1,23 @@
 //! Intake: takes one frame from the spool into the store, atomically.
 //!
+//! An alert is made known and sent as soon as the frame was looked at, before it is read as a whole: looked at again
+//! after a kill, the same frame has the same alert.
+//!
 //! The order makes a kill at any moment harmless: products are sealed aside and put in place, then one
-//! transaction makes frame, bundles, alert and event known, then the spool's files go. What a kill
+//! transaction makes frame, bundles and event known, then the spool's files go. What a kill
 //! leaves behind is either unknown to the catalogue, and swept at the next start, or known to be
 //! removed from the spool.
 
 mod sealing;
 
-pub(crate) use sealing::{AnyData, Hashes, Sealer, Source};
+pub(crate) use sealing::{AnyData, Hashes, Sealer, Source, random_id};
 
 use core::fmt;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use passband_proto::ids::Class;
+use passband_proto::ids::{BundleId, Class};
 use passband_spectral::cube::{Cube, ReadAt};
 use passband_spectral::envi;
 use passband_spectral::target::Target;
@@ -60,6 +63,8 @@ pub(crate) struct Detector<'a> {
 /// A point between two steps, where a kill may come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
+    /// The catalogue knows the alert.
+    Alerted,
     /// This many bundles are sealed, aside.
     Sealed(usize),
     /// All bundles are in place.
@@ -75,6 +80,9 @@ pub(crate) trait Follow {
     /// Called between two steps; an error ends the taking as a kill would.
     fn at(&mut self, step: Step) -> Result<(), IntakeError>;
 
+    /// There is an alert to send, or news of one.
+    fn alert(&mut self, alert: AlertRecord);
+
     /// Makes room for `bytes` of sealed bundles of a frame of this class.
     fn make_room(&mut self, bytes: u64, class: Class) -> Result<(), IntakeError>;
 }
@@ -83,7 +91,7 @@ pub(crate) trait Follow {
 #[derive(Debug)]
 pub(crate) enum Taken {
     /// It is in the store.
-    Accepted { class: Class, bundles: Vec<BundleRecord>, alert: Option<AlertRecord> },
+    Accepted { class: Class, bundles: Vec<BundleRecord> },
     /// It was in the store already; the copy is removed.
     Duplicate { id: FrameId },
 }
@@ -95,6 +103,8 @@ pub(crate) enum IntakeError {
     Malformed(String),
     /// It may be another time: it stays in the spool.
     Later(String),
+    /// There is no room for it, and won't be soon: it stays in the spool.
+    NoRoom(String),
     /// The daemon stops.
     Stopping,
 }
@@ -114,6 +124,12 @@ impl Intake<'_> {
         follow: &mut dyn Follow,
     ) -> Result<Taken, IntakeError> {
         let frame = self.spool.open_frame(files).map_err(|e| IntakeError::Later(format!("opening: {e}")))?;
+        let header = parse_header(&frame.header).map_err(IntakeError::Malformed)?;
+        let data: AnyData<'_> = &frame.data;
+        let cube = Cube::new(header, data).map_err(|e| IntakeError::Malformed(e.to_string()))?;
+        let products = self.examiner.examine(&frame.files.name, cube.clone())?;
+        let evidence = random_id()?;
+        let alert = self.alert(&frame, &products, evidence, unix_ms, follow)?;
         let hashes = self.hash(&frame)?;
         let id = FrameId::of(&hashes.header, &hashes.data);
         if let Some(known) = self.catalogue.frame(&id)? {
@@ -124,10 +140,6 @@ impl Intake<'_> {
             self.clear_spool(&id, &frame.identities, follow)?;
             return Ok(Taken::Duplicate { id });
         }
-        let header = parse_header(&frame.header).map_err(IntakeError::Malformed)?;
-        let data: AnyData<'_> = &frame.data;
-        let cube = Cube::new(header, data).map_err(|e| IntakeError::Malformed(e.to_string()))?;
-        let products = self.examiner.examine(&frame.files.name, cube.clone())?;
         let tasking = tasking(&frame.header);
         let report = &products.triage.report;
         let facts = Facts { files: &frame.files, id, tasking: &tasking, report, unix_ms };
@@ -140,16 +152,16 @@ impl Intake<'_> {
         };
         let planned = plan(cube.header(), products.class, report, self.rules);
         let mut sealed = Vec::new();
-        let result = self.sealer.seal_all(&source, &planned, &mut sealed, follow);
+        let result = self.sealer.seal_all(&source, &planned, evidence, &mut sealed, follow);
         let recorded = result.and_then(|bundles| {
             // From here on the catalogue may know them, even if it says that it failed.
             sealed.clear();
-            self.record(&frame, &facts, &products, bundles, follow)
+            self.record(&frame, &source, alert, bundles, follow)
         });
         match recorded {
-            Ok((bundles, alert)) => {
+            Ok(bundles) => {
                 self.clear_after(&frame, &facts, follow)?;
-                Ok(Taken::Accepted { class: products.class, bundles, alert })
+                Ok(Taken::Accepted { class: products.class, bundles })
             }
             Err(IntakeError::Stopping) => Err(IntakeError::Stopping),
             Err(e) => {
@@ -176,39 +188,63 @@ impl Intake<'_> {
         Ok(Hashes { header, data })
     }
 
-    /// Makes the frame, its bundles and its alert known.
+    /// Makes the alert of a frame known and has it sent, if the frame is one; its key.
+    fn alert(
+        &self,
+        frame: &OpenFrame,
+        products: &Products,
+        evidence: BundleId,
+        unix_ms: u64,
+        follow: &mut dyn Follow,
+    ) -> Result<Option<FrameId>, IntakeError> {
+        if products.class != Class::Alert {
+            return Ok(None);
+        }
+        let key = FrameId::of_verdict(&frame.header, &products.record);
+        let (name, report) = (&frame.files.name, &products.triage.report);
+        let mut fault = None;
+        let mut seal = |number| {
+            let sealed = self.sealer.seal_alert(number, unix_ms, name, report, evidence);
+            sealed.unwrap_or_else(|e| {
+                fault = Some(e);
+                None
+            })
+        };
+        let added = self.catalogue.add_alert(key, &mut seal)?;
+        if let Some(fault) = fault {
+            let text = format!("no alert could be made of frame {name:?}: {fault}");
+            self.catalogue.add_event(unix_ms, &Report::error("alert-failed", text))?;
+        }
+        follow.at(Step::Alerted)?;
+        if let Some((record, true)) = added {
+            follow.alert(record);
+        }
+        Ok(Some(key))
+    }
+
+    /// Makes the frame and its bundles known.
     fn record(
         &self,
         frame: &OpenFrame,
-        facts: &Facts<'_>,
-        products: &Products,
+        source: &Source<'_>,
+        alert: Option<FrameId>,
         bundles: Vec<BundleRecord>,
         follow: &mut dyn Follow,
-    ) -> Result<(Vec<BundleRecord>, Option<AlertRecord>), IntakeError> {
-        let evidence = bundles.iter().find(|b| b.kind == crate::products::Kind::Evidence).map(|b| b.id);
-        let name = &frame.files.name;
-        let mut fault = None;
-        let mut seal = |number| match self.sealer.seal_alert(number, facts, evidence) {
-            Ok(sealed) => sealed,
-            Err(e) => {
-                fault = Some(e);
-                None
-            }
-        };
+    ) -> Result<Vec<BundleRecord>, IntakeError> {
+        let (facts, products) = (&source.facts, source.products);
         let new = NewFrame {
             frame: frame_record(frame, facts, products),
             bundles,
+            alert,
             spooled: frame.identities.to_vec(),
             report: accepted(frame, facts, products),
         };
-        let wants_alert = products.class == Class::Alert;
-        let alert = self.catalogue.add_frame(&new, if wants_alert { Some(&mut seal) } else { None })?;
-        if let Some(fault) = fault {
-            let text = format!("no alert could be made of frame {name:?}: {fault}");
-            self.catalogue.add_event(facts.unix_ms, &Report::error("alert-failed", text))?;
+        // The alert knows its evidence now.
+        if let Some(alert) = self.catalogue.add_frame(&new)? {
+            follow.alert(alert);
         }
         follow.at(Step::Committed)?;
-        Ok((new.bundles, alert))
+        Ok(new.bundles)
     }
 
     /// Removes the files of a frame that was accepted, which it is whatever becomes of them: another time then.
@@ -220,7 +256,7 @@ impl Intake<'_> {
     ) -> Result<(), IntakeError> {
         match self.clear_spool(&facts.id, &frame.identities, follow) {
             Err(IntakeError::Stopping) => Err(IntakeError::Stopping),
-            Err(IntakeError::Later(e) | IntakeError::Malformed(e)) => {
+            Err(IntakeError::Later(e) | IntakeError::NoRoom(e) | IntakeError::Malformed(e)) => {
                 let text = format!("frame {:?} was taken, but stays in the spool: {e}", frame.files.name);
                 // Should that fail too, the next attempt tells.
                 let _ = self.catalogue.add_event(facts.unix_ms, &Report::warning("spool-stuck", text));
@@ -334,7 +370,7 @@ impl Read for DataReader<'_> {
 impl fmt::Display for IntakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed(why) | Self::Later(why) => f.write_str(why),
+            Self::Malformed(why) | Self::Later(why) | Self::NoRoom(why) => f.write_str(why),
             Self::Stopping => f.write_str("the daemon stops"),
         }
     }

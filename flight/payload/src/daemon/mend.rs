@@ -7,8 +7,7 @@ use passband_proto::ids::BundleId;
 use passband_proto::keyring::KeyRing;
 use passband_spectral::cube::Cube;
 
-use super::intake::{AnyData, Examine, IntakeError, Sealer, Source};
-use crate::adapters::os::random_12;
+use super::intake::{AnyData, Examine, IntakeError, Sealer, Source, random_id};
 use crate::adapters::sealed::{SealedBundle, SealedFrame};
 use crate::camera::FrameFiles;
 use crate::products::{Facts, Kind, Rules, plan};
@@ -106,8 +105,7 @@ impl Mender<'_> {
     }
 
     fn seal(&self, source: &Source<'_>, planned: &crate::products::Planned) -> Result<BundleRecord, Failed> {
-        let random = |e| Failed::Now(IntakeError::Later(format!("random source: {e}")));
-        let id = BundleId(random_12().map_err(random)?);
+        let id = random_id().map_err(Failed::of)?;
         let sealed = self.sealer.seal_one(source, planned, id, &mut Vec::new());
         let placed = sealed.and_then(|record| {
             self.sealer.vault.publish(&[id])?;
@@ -150,7 +148,7 @@ impl Failed {
     fn of(error: IntakeError) -> Self {
         match error {
             IntakeError::Malformed(why) => Self::For(why),
-            IntakeError::Later(_) | IntakeError::Stopping => Self::Now(error),
+            IntakeError::Later(_) | IntakeError::NoRoom(_) | IntakeError::Stopping => Self::Now(error),
         }
     }
 }

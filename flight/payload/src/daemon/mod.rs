@@ -10,6 +10,8 @@
 //! neither a disk nor an encoding holds up the link; everything else is one small asynchronous loop.
 
 mod adopt;
+mod alert_orders;
+mod alert_radio;
 mod bursts;
 #[cfg(test)]
 mod cuts;
@@ -44,6 +46,7 @@ use passband_spectral::target::{MAX_TARGET_BYTES, Target};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::adopt::adopt;
+use self::alert_radio::AlertRadio;
 use self::bursts::Bursts;
 use self::encoder::Encoder;
 use self::frames::Frames;
@@ -181,9 +184,7 @@ impl Ready {
         follow_crash(&shared, &self.spool);
         let (queue, changes) = mpsc::channel();
         let (alerts, new_alerts) = tokio::sync::mpsc::unbounded_channel();
-        for alert in shared.catalogue.alerts()? {
-            drop(alerts.send(alert));
-        }
+        let alert_radio = AlertRadio::new(Arc::clone(&shared), tokio_socket(self.alert_radio)?)?;
         announce(&shared);
 
         let bursts = Arc::new(Bursts::default());
@@ -209,7 +210,7 @@ impl Ready {
             spawn("scrub", || scrub.run())?,
         ];
         tokio::spawn(slow::watch_disk(Arc::clone(&shared)));
-        tokio::spawn(slow::alert_radio(Arc::clone(&shared), tokio_socket(self.alert_radio)?, new_alerts));
+        tokio::spawn(alert_radio.run(new_alerts));
         if let Some(bus) = self.bus {
             tokio::spawn(slow::bus(Arc::clone(&shared), tokio_socket(bus)?));
         }

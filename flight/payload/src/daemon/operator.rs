@@ -14,6 +14,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::alert_orders;
 use super::encoder::QueueChange;
 use super::line;
 use super::shared::Shared;
@@ -22,7 +23,7 @@ use crate::command::{
 };
 use crate::downlink::Refused;
 use crate::queue::State;
-use crate::store::StoreError;
+use crate::store::{Acknowledger, AlertState, StoreError, Superseder};
 use crate::telemetry::{ByClass, QueueStatus, SCHEMA, Status, StoreStatus, TransmitterStatus};
 
 /// Most connections at once; more wait.
@@ -102,6 +103,15 @@ fn answer(shared: &Shared, queue: &Sender<QueueChange>, line: &[u8]) -> String {
             let events = shared.catalogue.events(since, limit.unwrap_or(DEFAULT_EVENTS));
             document(events.map(|events| EventsAnswer { schema: SCHEMA, events }))
         }
+        Request::Alerts => document(alert_orders::list(shared)),
+        Request::AlertsAck { number } => {
+            let state = AlertState::Acknowledged(Acknowledger::Operator);
+            alert_orders::settle(shared, number, state).and_then(|answer| document(Ok(answer)))
+        }
+        Request::AlertsCancel { number } => {
+            let state = AlertState::Superseded(Superseder::Operator);
+            alert_orders::settle(shared, number, state).and_then(|answer| document(Ok(answer)))
+        }
         Request::PassStart { seconds, rate_bps } => {
             pass(shared, shared.gate(|gate| split(gate.start(shared.clock.now_ms(), seconds, rate_bps))))
         }
@@ -150,7 +160,6 @@ pub(crate) fn status(shared: &Shared) -> Result<Status, StoreError> {
         (counts, tally.total().bytes)
     });
     let (events, last_event_seq) = shared.catalogue.event_counts()?;
-    let through = shared.config.alerts.repeat_s.len();
     let alerts = shared.catalogue.alerts()?;
     Ok(Status {
         schema: SCHEMA,
@@ -169,7 +178,7 @@ pub(crate) fn status(shared: &Shared) -> Result<Status, StoreError> {
             quota_bytes: shared.config.store.quota_bytes,
             free_disk_bytes: shared.disk.free_bytes(&shared.config.paths.state),
         },
-        alerts_pending: alerts.iter().filter(|a| (a.sends as usize) < through).count() as u64,
+        alerts_pending: alerts.iter().filter(|a| a.state == AlertState::Pending).count() as u64,
         events,
         last_event_seq,
     })

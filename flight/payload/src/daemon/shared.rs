@@ -8,6 +8,7 @@ use std::time::Duration;
 use passband_proto::ids::BundleId;
 use passband_proto::keyring::KeyRing;
 use passband_proto::transfer::Progress;
+use tokio::sync::Notify;
 
 use crate::adapters::clock::Clock;
 use crate::adapters::disk::Disk;
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) in_memory: bool,
     pub(crate) vault: Vault,
     pub(crate) boot_count: u64,
+    /// The state of alerts has changed in the catalogue.
+    pub(crate) alerts_changed: Notify,
     stop: AtomicBool,
     gate: Mutex<PassState>,
     gate_moved: Condvar,
@@ -92,6 +95,7 @@ impl Shared {
             in_memory,
             vault,
             boot_count,
+            alerts_changed: Notify::new(),
             stop: AtomicBool::new(false),
             gate: Mutex::new(gate),
             gate_moved: Condvar::new(),
@@ -101,6 +105,24 @@ impl Shared {
             health,
             throttle: Mutex::new(Throttle::new(THROTTLE_MS)),
         }
+    }
+
+    /// With a catalogue in memory and a vault in `folder`.
+    #[cfg(test)]
+    pub(crate) fn for_tests(config: Config, folder: &std::path::Path) -> Self {
+        let disk: Arc<dyn Disk> = Arc::new(crate::adapters::disk::LinuxDisk);
+        Self::new(Opened {
+            keys: KeyRing::default(),
+            clock: Clock::default(),
+            health: Arc::new(Mutex::new(Health::new(1_000))),
+            catalogue: crate::store::tests::memory(),
+            in_memory: false,
+            vault: Vault::open(Arc::clone(&disk), folder).unwrap(),
+            disk,
+            queue: Queue::new(config.queue.clone()).unwrap(),
+            boot_count: 1,
+            config,
+        })
     }
 
     /// The keys, as read last.
@@ -177,6 +199,11 @@ impl Shared {
     /// How the disk does.
     pub(crate) fn disk_mode(&self) -> Mode {
         lock(&self.health).mode()
+    }
+
+    /// Whether the ground reported that a bundle is whole.
+    pub(crate) fn is_known(&self, id: &BundleId) -> bool {
+        self.queue(|queue| queue.get(id)).is_some_and(|view| view.state == queue::State::Known)
     }
 
     /// Keeps an event; if that fails, the engineer's log has it.

@@ -1,93 +1,30 @@
-//! The slow duties, tasks of the daemon's one asynchronous loop: alert radio, bus messages, the end of
-//! passes.
+//! The slow duties, tasks of the daemon's one asynchronous loop: bus messages, what the ground says, the end of
+//! passes. The alert radio has a room of its own.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use passband_proto::bus::{BUS_MESSAGE_BYTES, Transmit};
-use passband_proto::report::{Gate, MAX_REPORT_BYTES};
+use passband_proto::report::{Acknowledgement, Frame, Gate, MAX_REPORT_BYTES};
 use tokio::net::UdpSocket;
-use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::DaemonError;
 use super::encoder::QueueChange;
 use super::shared::{Shared, lock};
 use crate::adapters::disk::write_file;
-use crate::alerts::{Message, Schedule};
-use crate::store::{AlertRecord, StoreError};
+use crate::store::StoreError;
 use crate::telemetry::Report;
 
-/// How often the schedule of alerts is looked at.
-const ALERT_TICK: Duration = Duration::from_millis(200);
-/// The pause after the alert radio refused a message.
-const ALERT_RETRY: Duration = Duration::from_secs(1);
+/// How often the catalogue is looked at.
+const CATALOGUE_TICK: Duration = Duration::from_millis(200);
 /// How often the gate is looked at.
 const GATE_TICK: Duration = Duration::from_millis(20);
 /// How often it is tried whether the disk can be written again, ms.
 const PROBE_MS: u64 = 30_000;
 /// The pause after an error of a socket.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
-
-/// Sends alerts: new ones at once, repeats by schedule.
-pub(crate) async fn alert_radio(
-    shared: Arc<Shared>,
-    socket: UdpSocket,
-    mut new_alerts: UnboundedReceiver<AlertRecord>,
-) {
-    let config = &shared.config.alerts;
-    let mut schedule = Schedule::new(&config.repeat_s, config.per_minute);
-    let mut records = std::collections::BTreeMap::new();
-    loop {
-        match timeout(ALERT_TICK, new_alerts.recv()).await {
-            Ok(Some(alert)) => {
-                schedule.add(alert.number, alert.created_unix_ms, alert.sends, alert.sealed.clone());
-                records.insert(alert.number, alert);
-            }
-            Ok(None) => sleep(ALERT_TICK).await,
-            Err(_) => {}
-        }
-        while let Some(message) = schedule.poll(shared.clock.unix_ms()) {
-            let Some(record) = records.get_mut(&message.number) else { continue };
-            if !send_alert(&shared, &socket, &message, record).await {
-                schedule.add(record.number, record.created_unix_ms, record.sends, record.sealed.clone());
-                sleep(ALERT_RETRY).await;
-            } else if message.last {
-                records.remove(&message.number);
-            }
-        }
-    }
-}
-
-/// Sends a message and notes it; `false`: the network refused it, and it is still to be sent.
-async fn send_alert(
-    shared: &Shared,
-    socket: &UdpSocket,
-    message: &Message,
-    record: &mut AlertRecord,
-) -> bool {
-    let target = shared.config.alerts.target;
-    match socket.send_to(&message.sealed, target).await {
-        Ok(_) => {
-            shared.count(|c| c.alerts_sent += 1);
-            let (number, times) = (message.number, message.sends);
-            let of = shared.config.alerts.repeat_s.len();
-            let text = format!("alert {number} of frame {:?} sent, {times} of {of}", record.frame_name);
-            shared.event(&Report::info("alert-sent", text));
-        }
-        Err(e) => {
-            let text = format!("the alert radio at {target} refused alert {}: {e}", message.number);
-            shared.throttled("alert radio", &Report::error("alert-error", text));
-            return false;
-        }
-    }
-    record.sends = message.sends;
-    if let Err(e) = shared.catalogue.update_alert(record) {
-        shared.store_failed("noting an alert", &e);
-    }
-    true
-}
 
 /// Follows the bus computer's messages.
 pub(crate) async fn bus(shared: Arc<Shared>, socket: UdpSocket) {
@@ -121,7 +58,7 @@ pub(crate) fn report_gate(shared: &Shared) -> Result<Gate, StoreError> {
     Ok(gate)
 }
 
-/// Takes reports of the ground.
+/// Takes reports and acknowledgements of the ground.
 pub(crate) async fn reports(
     shared: Arc<Shared>,
     socket: UdpSocket,
@@ -139,8 +76,9 @@ pub(crate) async fn reports(
                 continue;
             }
         };
-        match gate.open(&shared.keys(), buffer.get(..bytes).unwrap_or_default()) {
-            Ok(report) => drop(queue.send(QueueChange::Heard(Box::new(report)))),
+        match gate.open_any(&shared.keys(), buffer.get(..bytes).unwrap_or_default()) {
+            Ok(Frame::Report(report)) => drop(queue.send(QueueChange::Heard(Box::new(report)))),
+            Ok(Frame::Acknowledgement(said)) => acknowledge(&shared, &said),
             Err(e) => {
                 let text = format!("a report of {bytes} bytes was refused: {e}");
                 shared.throttled("report", &Report::warning("report-refused", text));
@@ -151,6 +89,15 @@ pub(crate) async fn reports(
             (c.reports_taken, c.reports_forged) = (counts.accepted, counts.forged);
             (c.reports_replayed, c.reports_malformed) = (counts.replayed, counts.malformed);
         });
+    }
+}
+
+/// Takes a station's word for the alerts it has.
+fn acknowledge(shared: &Shared, said: &Acknowledgement) {
+    match shared.catalogue.acknowledge_alerts(shared.clock.unix_ms(), said) {
+        Ok(changed) if changed.is_empty() => {}
+        Ok(_) => shared.alerts_changed.notify_one(),
+        Err(e) => shared.store_failed("acknowledging alerts", &e),
     }
 }
 
@@ -180,7 +127,7 @@ pub(crate) async fn watch_catalogue(shared: Arc<Shared>) -> DaemonError {
                 return DaemonError::DiskBack;
             }
         }
-        sleep(ALERT_TICK).await;
+        sleep(CATALOGUE_TICK).await;
     }
 }
 
@@ -191,6 +138,6 @@ pub(crate) async fn watch_disk(shared: Arc<Shared>) {
         for report in news {
             shared.event(&report);
         }
-        sleep(ALERT_TICK).await;
+        sleep(CATALOGUE_TICK).await;
     }
 }

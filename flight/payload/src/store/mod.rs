@@ -11,9 +11,13 @@ pub mod health;
 mod records;
 mod reports;
 
+pub use alerts::{MAX_ALERTS, SealAlert};
 pub use error::StoreError;
 pub use events::{MAX_EVENTS, MAX_EVENTS_READ};
-pub use records::{AlertRecord, BundleRecord, FileIdentity, FrameId, FrameRecord, StandingRecord};
+pub use records::{
+    Acknowledger, AlertRecord, AlertState, BundleRecord, FileIdentity, FrameId, FrameRecord, StandingRecord,
+    Superseder,
+};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,6 +27,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTran
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::products::Kind;
 use crate::telemetry::Report;
 
 /// The format of the catalogue.
@@ -57,14 +62,13 @@ pub struct NewFrame {
     pub frame: FrameRecord,
     /// Its bundles, sealed and in place.
     pub bundles: Vec<BundleRecord>,
+    /// The key of its alert, if it has one.
+    pub alert: Option<FrameId>,
     /// Its files in the spool, which are removed once it is recorded.
     pub spooled: Vec<FileIdentity>,
     /// What to tell the operator.
     pub report: Report,
 }
-
-/// Seals the alert of a frame once its number is known.
-pub type SealAlert<'a> = &'a mut dyn FnMut(u32) -> Option<Vec<u8>>;
 
 impl Catalogue {
     /// Takes an open database, makes the tables it lacks, and checks its format.
@@ -104,12 +108,9 @@ impl Catalogue {
         Ok(found.map(|(_, record)| record))
     }
 
-    /// Records a frame, its bundles, its alert and its event: all or nothing.
-    pub fn add_frame(
-        &self,
-        new: &NewFrame,
-        alert: Option<SealAlert<'_>>,
-    ) -> Result<Option<AlertRecord>, StoreError> {
+    /// Records a frame, its bundles and its event: all or nothing. Gives the frame's alert, made before by
+    /// [`Self::add_alert`], which knows its evidence from here on.
+    pub fn add_frame(&self, new: &NewFrame) -> Result<Option<AlertRecord>, StoreError> {
         self.write(|txn| {
             let frame = &new.frame;
             insert_frame(txn, frame)?;
@@ -120,9 +121,10 @@ impl Catalogue {
             drop(bundles);
             txn.open_table(SPOOLED)?.insert(frame.id.0, encode(&new.spooled).as_slice())?;
             events::insert(txn, frame.accepted_unix_ms, &new.report)?;
-            match alert {
-                Some(seal) => alerts::insert(txn, frame, seal),
-                None => Ok(None),
+            let evidence = new.bundles.iter().find(|bundle| bundle.kind == Kind::Evidence);
+            match (new.alert, evidence) {
+                (Some(key), Some(evidence)) => alerts::link_evidence(txn, key, evidence.id),
+                _ => Ok(None),
             }
         })
     }

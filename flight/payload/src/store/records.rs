@@ -2,6 +2,7 @@
 //!
 //! The order and the types of fields are the format: a change needs a new table name.
 
+use passband_proto::alert::{Alert, Position};
 use passband_proto::bundle::Geometry;
 use passband_proto::ids::{BundleId, Class};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,12 @@ impl FrameId {
         let mut id = [0; 12];
         id.iter_mut().zip(both).for_each(|(to, from)| *to = from);
         Self(id)
+    }
+
+    /// What an alert is known by before the whole frame was read: its header and what the detector says, which the
+    /// same frame gives again.
+    pub fn of_verdict(header: &[u8], record: &[u8]) -> Self {
+        Self::of(&Sha256::digest(header).into(), &Sha256::digest(record).into())
     }
 }
 
@@ -103,20 +110,135 @@ pub struct StandingRecord {
 }
 
 /// An alert, sealed once, and how far its sending has got.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertRecord {
     /// Number, from 1.
     pub number: u32,
-    /// The frame it speaks of.
+    /// The frame it speaks of: each has one alert at most, so a frame that is looked at again has this one.
     pub frame: FrameId,
-    /// That frame's name.
+    /// That frame's name, as the message has it.
     pub frame_name: String,
     /// When it was made, ms since 1970-01-01 UTC.
     pub created_unix_ms: u64,
+    /// Name of the gas.
+    pub gas: String,
+    /// Probability that it is a leak, per mille.
+    pub probability_permille: u16,
+    /// Largest enhancement in the plume, ppm·m.
+    pub peak_ppm_m: f32,
+    /// Where the plume is, if that is known.
+    pub position: Option<Position>,
+    /// The bundle that carries the evidence.
+    pub evidence: Option<BundleId>,
     /// The message, as it goes over the radio.
     pub sealed: Vec<u8>,
+    /// What became of it.
+    pub state: AlertState,
     /// How many times it was sent.
     pub sends: u32,
+    /// Its age when it was sent last, ms, by clocks that nobody sets; 0 before.
+    pub age_ms: u64,
+    /// When that was, or when it was made, by the wall clock, ms since 1970-01-01 UTC.
+    pub noted_unix_ms: u64,
+}
+
+impl AlertRecord {
+    /// The record of an alert that was just sealed and never sent.
+    pub fn new(frame: FrameId, alert: &Alert, sealed: Vec<u8>) -> Self {
+        Self {
+            number: alert.number,
+            frame,
+            frame_name: alert.frame.as_str().to_owned(),
+            created_unix_ms: alert.time_unix_ms,
+            gas: alert.gas.as_str().to_owned(),
+            probability_permille: alert.probability_permille,
+            peak_ppm_m: alert.peak_ppm_m,
+            position: alert.position,
+            evidence: alert.evidence,
+            sealed,
+            state: AlertState::Pending,
+            sends: 0,
+            age_ms: 0,
+            noted_unix_ms: alert.time_unix_ms,
+        }
+    }
+
+    /// How sure and how strong it is, then how new: the greater goes first.
+    pub fn worth(&self) -> (u16, u32, u32) {
+        // The bits of floats that are not negative rise as they do; NaN counts as 0.
+        (self.probability_permille, self.peak_ppm_m.max(0.0).to_bits(), self.number)
+    }
+}
+
+/// What became of an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AlertState {
+    /// It is sent until somebody has heard it.
+    Pending,
+    /// The ground has it.
+    Acknowledged(Acknowledger),
+    /// Something newer stands in its place.
+    Superseded(Superseder),
+    /// It was too old before it could be sent even once.
+    Stale,
+    /// It was sent by the schedule to its end, and nobody acknowledged it.
+    Through,
+}
+
+/// Who says that the ground has an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Acknowledger {
+    /// The station of this number.
+    Station(u16),
+    /// A report that the alert's evidence is whole on the ground.
+    Evidence,
+    /// The operator.
+    Operator,
+}
+
+/// What stands in an alert's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Superseder {
+    /// The alert of this number, of the same site.
+    Alert(u32),
+    /// What the operator knows.
+    Operator,
+}
+
+impl AlertState {
+    /// The name used in every output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Acknowledged(_) => "acknowledged",
+            Self::Superseded(_) => "superseded",
+            Self::Stale => "stale",
+            Self::Through => "through",
+        }
+    }
+
+    /// By whom or what, where that is told.
+    pub fn by(self) -> Option<String> {
+        match self {
+            Self::Pending | Self::Stale | Self::Through => None,
+            Self::Acknowledged(Acknowledger::Station(station)) => Some(format!("station {station}")),
+            Self::Acknowledged(Acknowledger::Evidence) => Some("its evidence".to_owned()),
+            Self::Superseded(Superseder::Alert(number)) => Some(format!("alert {number}")),
+            Self::Acknowledged(Acknowledger::Operator) | Self::Superseded(Superseder::Operator) => {
+                Some("the operator".to_owned())
+            }
+        }
+    }
+
+    /// Whether an alert in this state may come into another: what is pending into any, and what was given up may
+    /// still be acknowledged.
+    pub fn may_become(self, other: Self) -> bool {
+        match self {
+            Self::Pending => other != Self::Pending,
+            Self::Acknowledged(_) => false,
+            Self::Superseded(_) | Self::Stale | Self::Through => matches!(other, Self::Acknowledged(_)),
+        }
+    }
 }
 
 /// What tells a file of the spool from another of the same name.

@@ -18,6 +18,14 @@ pub(super) fn make_tables(txn: &WriteTransaction) -> Result<(), redb::Error> {
     Ok(())
 }
 
+/// Notes that a station has used its numbers up to this one.
+pub(super) fn note_station(txn: &WriteTransaction, station: u16, number: u64) -> Result<(), redb::Error> {
+    let mut stations = txn.open_table(STATIONS)?;
+    let before = stations.get(station)?.map_or(0, |number| number.value());
+    stations.insert(station, before.max(number))?;
+    Ok(())
+}
+
 /// Forgets what was reported of a bundle.
 pub(super) fn forget(txn: &WriteTransaction, id: &BundleId) -> Result<(), redb::Error> {
     txn.open_table(REPORTS)?.retain_in((id.0, 0, 0)..=(id.0, u16::MAX, u32::MAX), |_, _| false)?;
@@ -28,9 +36,7 @@ impl Catalogue {
     /// Notes that a report came, and what it says of the bundles in `news`.
     pub fn note_report(&self, report: &Report, news: &[BundleId]) -> Result<(), StoreError> {
         self.write(|txn| {
-            let mut stations = txn.open_table(STATIONS)?;
-            let before = stations.get(report.station)?.map_or(0, |number| number.value());
-            stations.insert(report.station, before.max(report.number))?;
+            note_station(txn, report.station, report.number)?;
             let mut reports = txn.open_table(REPORTS)?;
             for item in &report.items {
                 let (id, first_block) = match item {

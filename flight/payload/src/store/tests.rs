@@ -1,3 +1,4 @@
+use passband_proto::alert::{Alert, fit};
 use passband_proto::bundle::Geometry;
 use passband_proto::ids::Class;
 use redb::backends::InMemoryBackend;
@@ -30,7 +31,25 @@ pub(crate) fn bundle(id: u8, class: Class, kind: Kind, created_unix_ms: u64) -> 
     }
 }
 
-fn frame(id: u8) -> NewFrame {
+pub(crate) fn alert(number: u32, probability_permille: u16) -> Alert {
+    Alert {
+        number,
+        time_unix_ms: 5,
+        frame: fit("leak"),
+        gas: fit("ch4"),
+        probability_permille,
+        peak_ppm_m: 100.0,
+        mean_ppm_m: 50.0,
+        pixels: 9,
+        line: 1,
+        sample: 2,
+        position: None,
+        plumes: 1,
+        evidence: Some(BundleId([3; 12])),
+    }
+}
+
+pub(super) fn frame(id: u8) -> NewFrame {
     NewFrame {
         frame: FrameRecord {
             id: FrameId([id; 12]),
@@ -43,6 +62,7 @@ fn frame(id: u8) -> NewFrame {
             tasking: String::new(),
         },
         bundles: vec![bundle(id, Class::Alert, Kind::Evidence, 5)],
+        alert: None,
         spooled: vec![FileIdentity { name: format!("frame{id}.hdr"), inode: 7, bytes: 9 }],
         report: Report::info("frame-accepted", "x"),
     }
@@ -51,16 +71,13 @@ fn frame(id: u8) -> NewFrame {
 #[test]
 fn a_frame_is_recorded_with_all_that_belongs_to_it() {
     let catalogue = memory();
-    let mut numbers = Vec::new();
     for id in [1, 2] {
-        let mut seal = |number| {
-            numbers.push(number);
-            Some(vec![7; 9])
-        };
-        let alert = catalogue.add_frame(&frame(id), Some(&mut seal)).unwrap().unwrap();
+        let key = FrameId([id; 12]);
+        catalogue.add_alert(key, &mut |number| Some((alert(number, 990), vec![7; 9]))).unwrap();
+        let alert = catalogue.add_frame(&NewFrame { alert: Some(key), ..frame(id) }).unwrap().unwrap();
         assert_eq!((alert.number, alert.sends, alert.sealed), (u32::from(id), 0, vec![7; 9]));
+        assert_eq!(alert.evidence, Some(BundleId([id; 12])));
     }
-    assert_eq!(numbers, [1, 2]);
     assert_eq!(catalogue.frame(&FrameId([2; 12])).unwrap().unwrap(), frame(2).frame);
     assert_eq!(catalogue.frame(&FrameId([3; 12])).unwrap(), None);
     assert_eq!(catalogue.bundles().unwrap(), [frame(1).bundles, frame(2).bundles].concat());
@@ -71,7 +88,7 @@ fn a_frame_is_recorded_with_all_that_belongs_to_it() {
 #[test]
 fn files_in_the_spool_are_known_until_they_are_gone() {
     let catalogue = memory();
-    catalogue.add_frame(&frame(1), None).unwrap();
+    catalogue.add_frame(&frame(1)).unwrap();
     assert_eq!(catalogue.spooled().unwrap(), [(FrameId([1; 12]), frame(1).spooled)]);
     catalogue.spool_cleared(&FrameId([1; 12])).unwrap();
     assert_eq!(catalogue.spooled().unwrap(), []);
@@ -80,9 +97,9 @@ fn files_in_the_spool_are_known_until_they_are_gone() {
 #[test]
 fn marks_belong_to_a_bundle_and_go_with_it() {
     let catalogue = memory();
-    catalogue.add_frame(&frame(1), None).unwrap();
+    catalogue.add_frame(&frame(1)).unwrap();
     let (one, two) = (BundleId([1; 12]), BundleId([2; 12]));
-    catalogue.add_frame(&frame(2), None).unwrap();
+    catalogue.add_frame(&frame(2)).unwrap();
     let mark = |block, esi| BlockMark { block, esi, sent: esi / 2 };
     catalogue.reserve(&[(one, mark(0, 10)), (two, mark(0, 5)), (one, mark(7, 20))]).unwrap();
     catalogue.reserve(&[(one, mark(0, 30)), (BundleId([9; 12]), mark(0, 1))]).unwrap();
@@ -128,16 +145,6 @@ fn old_events_make_room() {
 }
 
 #[test]
-fn an_alert_keeps_how_often_it_was_sent() {
-    let catalogue = memory();
-    let mut alert = catalogue.add_frame(&frame(1), Some(&mut |_| Some(vec![1]))).unwrap().unwrap();
-    alert.sends = 3;
-    catalogue.update_alert(&alert).unwrap();
-    assert_eq!(catalogue.alerts().unwrap(), [alert]);
-    assert_eq!(catalogue.add_frame(&frame(2), Some(&mut |_| None)).unwrap(), None);
-}
-
-#[test]
 fn boots_are_counted_and_a_newer_format_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("c.redb");
@@ -159,7 +166,7 @@ fn what_was_reported_is_kept_until_the_bundle_goes() {
     use passband_proto::report::{Item, Report as Heard};
 
     let catalogue = memory();
-    catalogue.add_frame(&frame(1), None).unwrap();
+    catalogue.add_frame(&frame(1)).unwrap();
     let one = BundleId([1; 12]);
     let blocks = |first_block| Item::Blocks { id: one, first_block, as_of: 9, missing: vec![3, 0] };
     let heard = |station, number, item| Heard { station, number, link: None, items: vec![item] };

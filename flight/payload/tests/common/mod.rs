@@ -40,7 +40,7 @@ impl Payload {
         bus.connect(("127.0.0.1", bus_port)).unwrap();
         let config = format!(
             "spacecraft = 1\n[paths]\nstate = \"state\"\n[camera]\npoll_ms = 20\nsettle_ms = 200\n\
-             [alerts]\nrepeat_s = [0, 1, 3]\ntarget = \"{}\"\n[bus]\nlisten = \"127.0.0.1:{bus_port}\"\n\
+             [alerts]\nrepeat_s = [0, 1, 3]\nper_minute = 60\ntarget = \"{}\"\n[bus]\nlisten = \"127.0.0.1:{bus_port}\"\n\
              [downlink]\ntarget = \"{}\"\ntransmit = \"{transmit}\"\n{more}\n",
             alerts.local_addr().unwrap(),
             downlink.local_addr().unwrap()

@@ -3,11 +3,12 @@
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use passband_proto::alert::seal_alert;
+use passband_proto::alert::{Alert, seal_alert};
 use passband_proto::bundle::{FileEntry, Manifest, SealError, SealOptions, seal_bundle};
 use passband_proto::ids::{BundleId, Class};
 use passband_proto::keys::EpochKey;
 use passband_spectral::cube::{Cube, ReadAt};
+use passband_spectral::triage::Report;
 
 use super::{DataReader, Follow, IntakeError, Step, read_error};
 use crate::adapters::os::random_12;
@@ -52,11 +53,13 @@ pub(crate) struct Hashes {
 }
 
 impl Sealer<'_> {
-    /// Seals what is planned of a frame and puts it in place; the ids of what was begun stand in `sealed`.
+    /// Seals what is planned of a frame and puts it in place; the ids of what was begun stand in `sealed`. `evidence` is
+    /// the id that was drawn for the evidence.
     pub(super) fn seal_all(
         &self,
         source: &Source<'_>,
         planned: &[Planned],
+        evidence: BundleId,
         sealed: &mut Vec<BundleId>,
         follow: &mut dyn Follow,
     ) -> Result<Vec<BundleRecord>, IntakeError> {
@@ -64,7 +67,7 @@ impl Sealer<'_> {
         let mut records = Vec::new();
         let mut buffer = Vec::new();
         for one in planned {
-            let id = BundleId(random_12().map_err(|e| IntakeError::Later(format!("random source: {e}")))?);
+            let id = if one.kind == Kind::Evidence { evidence } else { random_id()? };
             sealed.push(id);
             records.push(self.seal_one(source, one, id, &mut buffer)?);
             follow.at(Step::Sealed(records.len()))?;
@@ -177,18 +180,20 @@ impl Sealer<'_> {
         })
     }
 
-    /// Seals the alert of a frame; `None` if nothing was detected.
+    /// Makes and seals the alert of a frame; `None` if nothing was detected.
     pub(super) fn seal_alert(
         &self,
         number: u32,
-        facts: &Facts<'_>,
-        evidence: Option<BundleId>,
-    ) -> Result<Option<Vec<u8>>, String> {
-        let alert = triage::alert(number, facts.unix_ms, &facts.files.name, facts.report, evidence);
+        unix_ms: u64,
+        frame: &str,
+        report: &Report,
+        evidence: BundleId,
+    ) -> Result<Option<(Alert, Vec<u8>)>, String> {
+        let alert = triage::alert(number, unix_ms, frame, report, Some(evidence));
         let Some(alert) = alert else { return Ok(None) };
         let nonce = random_12().map_err(|e| format!("random source: {e}"))?;
         let sealed = seal_alert(self.key, nonce, &alert).map_err(|e| e.to_string())?;
-        Ok(Some(sealed.to_vec()))
+        Ok(Some((alert, sealed.to_vec())))
     }
 
     fn seal_error(&self, error: SealError) -> IntakeError {
@@ -203,6 +208,11 @@ impl Sealer<'_> {
             }
         }
     }
+}
+
+/// A fresh id.
+pub(crate) fn random_id() -> Result<BundleId, IntakeError> {
+    random_12().map(BundleId).map_err(|e| IntakeError::Later(format!("random source: {e}")))
 }
 
 /// What the bundles take on disk, bytes, a little more rather than less.

@@ -34,6 +34,8 @@ impl<F: FnMut(Step) -> Result<(), IntakeError>> Follow for Until<F> {
         (self.0)(step)
     }
 
+    fn alert(&mut self, _alert: AlertRecord) {}
+
     fn make_room(&mut self, bytes: u64, class: Class) -> Result<(), IntakeError> {
         assert!(bytes > 48_000 && class == Class::Routine);
         Ok(())

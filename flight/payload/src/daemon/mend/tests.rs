@@ -17,6 +17,7 @@ use crate::adapters::vault::Vault;
 use crate::daemon::intake::{Detector, Follow, Intake, Step, Taken};
 use crate::faults::SimDisk;
 use crate::products::{Make, Rule};
+use crate::store::AlertRecord;
 
 struct Nobody;
 
@@ -24,6 +25,8 @@ impl Follow for Nobody {
     fn at(&mut self, _step: Step) -> Result<(), IntakeError> {
         Ok(())
     }
+
+    fn alert(&mut self, _alert: AlertRecord) {}
 
     fn make_room(&mut self, _bytes: u64, _class: Class) -> Result<(), IntakeError> {
         Ok(())
