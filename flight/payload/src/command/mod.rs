@@ -12,6 +12,7 @@
 
 mod text;
 
+pub(crate) use text::{date, duration, size, wrap};
 pub use text::{events_text, pass_text, queue_text, status_text};
 
 use passband_proto::bus::MAX_ON_FOR_MS;
