@@ -79,7 +79,7 @@ fn classes_are_strict_until_something_is_overdue() {
 #[test]
 fn nothing_starves_behind_a_higher_class_that_never_ends() {
     let low = |n: u32| {
-        let kind = if n % 2 == 0 { Kind::Cube } else { Kind::Log };
+        let kind = if n.is_multiple_of(2) { Kind::Cube } else { Kind::Log };
         Item { class: [Class::Routine, Class::DiscardCandidate][n as usize / 2 % 2], kind, ..item(n) }
     };
     let mut queue = queue((0..40).map(low));
@@ -99,7 +99,7 @@ fn nothing_starves_behind_a_higher_class_that_never_ends() {
         assert!(bytes <= share && share - bytes <= item.bytes + item.bytes / 20, "{bytes} of {served}");
     }
     // Half an hour of deadlines lies between the classes: the longest overdue first.
-    let deadlines = |n: &u32| if n / 2 % 2 == 0 { n + 86_400 } else { n + 604_800 };
+    let deadlines = |n: &u32| if (n / 2).is_multiple_of(2) { n + 86_400 } else { n + 604_800 };
     let let_in = numbers(let_in);
     assert!(let_in.is_sorted_by_key(deadlines) && let_in.len() >= 39, "{let_in:?}");
 }
