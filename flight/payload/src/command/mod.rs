@@ -17,6 +17,7 @@ mod text;
 pub use alerts::{AlertRow, AlertsAnswer, alert_text, alerts_text};
 pub use queue::{ActionAnswer, BundleName, DEFAULT_ROWS, MAX_ROWS, QueueAction, QueueAnswer};
 pub use text::{action_text, events_text, pass_text, queue_text, status_text};
+pub(crate) use text::{date, duration, size, wrap};
 
 use passband_proto::bus::MAX_ON_FOR_MS;
 use serde::{Deserialize, Serialize};

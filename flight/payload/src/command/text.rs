@@ -135,7 +135,7 @@ pub fn events_text(answer: &EventsAnswer, most_lines: Option<usize>) -> String {
 
 /// Writes `text` in lines of at most [`COLUMNS`], all but the first indented, broken at spaces where
 /// there are any; what doesn't fit into `most_lines` is cut.
-fn wrap(text: &str, most_lines: usize, out: &mut String) {
+pub(crate) fn wrap(text: &str, most_lines: usize, out: &mut String) {
     let mut rest: Vec<char> = text.chars().collect();
     for nth in 1.. {
         let indent = if nth == 1 { 0 } else { INDENT };
@@ -196,7 +196,7 @@ pub(super) fn cut(text: &str, most: usize) -> String {
 }
 
 /// Bytes with a decimal unit.
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     let mut unit = 1_u64;
     for name in ["B", "kB", "MB", "GB", "TB", "PB"] {
         if bytes / unit < 1000 || name == "PB" {
@@ -210,7 +210,7 @@ fn size(bytes: u64) -> String {
     format!("{bytes} B")
 }
 
-pub(super) fn duration(seconds: u64) -> String {
+pub(crate) fn duration(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),

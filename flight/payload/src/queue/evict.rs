@@ -72,3 +72,81 @@ impl Queue {
 fn lowest_first() -> impl Iterator<Item = (Class, u8)> {
     Class::ALL.into_iter().rev().flat_map(|class| BANDS.map(|band| (class, band)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{T0, drain, id, item, numbers, queue};
+    use super::*;
+    use crate::queue::Item;
+    use crate::queue::item::Kind;
+
+    const MB: u64 = 1_000_000;
+
+    /// Damaged 0; known 1 (alert) and 2 (routine); presumed 3, 4 (small), 5 (suspect), 6; waiting 10 and up.
+    fn full() -> Queue {
+        let of = |n, class| Item { class, ..item(n) };
+        let mut queue = queue([
+            item(0),
+            of(1, Class::Alert),
+            item(2),
+            item(3),
+            Item { kind: Kind::Log, ..item(4) },
+            of(5, Class::Suspect),
+            item(6),
+        ]);
+        drain(&mut queue, T0);
+        let done = [queue.damaged(&id(0)), queue.known(&id(1)), queue.known(&id(2))];
+        assert!(done.iter().all(Result::is_ok));
+        (3..7).for_each(|n| assert!(queue.presume(&id(n), 1_250, 0.9).is_ok()));
+        for (n, class) in [
+            (10, Class::Routine),
+            (11, Class::DiscardCandidate),
+            (12, Class::Routine),
+            (13, Class::Suspect),
+            (14, Class::Routine),
+            (15, Class::Routine),
+        ] {
+            assert!(queue.insert(&of(n, class)).is_ok());
+        }
+        assert!(queue.promote(&id(14)).is_ok() && queue.hold(&id(15), T0).is_ok());
+        queue
+    }
+
+    /// The victims for a frame of a class when there is no quota left but what the frame needs.
+    fn victims(queue: &Queue, megabytes: u64, class: Class) -> Option<Vec<u32>> {
+        let quota = 100 * MB;
+        queue.victims(megabytes * MB, quota, quota, class).map(numbers)
+    }
+
+    #[test]
+    fn the_least_valuable_goes_first_and_what_is_protected_never() {
+        let mut queue = full();
+        queue.settings.reserve_bytes = 0;
+        assert_eq!(victims(&queue, 0, Class::Alert), Some(vec![]));
+        assert_eq!(victims(&queue, 1, Class::Alert), Some(vec![0]));
+        let order = vec![0, 2, 1, 3, 6, 4, 5, 11, 10, 12];
+        assert_eq!(victims(&queue, 10, Class::Alert), Some(order.clone()));
+        assert_eq!(victims(&queue, 11, Class::Alert), None, "suspect, promoted and held ones stay");
+        assert_eq!(victims(&queue, 10, Class::Routine), Some(order));
+        assert_eq!(victims(&queue, 8, Class::DiscardCandidate).unwrap().last(), Some(&11));
+        assert_eq!(victims(&queue, 9, Class::DiscardCandidate), None, "routine ones are worth more");
+        queue.settings.drop_unsent = None;
+        assert_eq!(victims(&queue, 8, Class::Alert), None);
+        queue.settings.drop_unsent = Some(Class::Suspect);
+        assert_eq!(victims(&queue, 11, Class::Suspect).unwrap().last(), Some(&13));
+    }
+
+    #[test]
+    fn the_reserve_is_for_alert_and_suspect_frames() {
+        let mut queue = full();
+        queue.settings.reserve_bytes = 5 * MB;
+        assert_eq!(victims(&queue, 1, Class::Suspect).map(|v| v.len()), Some(1));
+        assert_eq!(victims(&queue, 1, Class::Routine).map(|v| v.len()), Some(6));
+        queue.settings.reserve_bytes = u64::MAX;
+        let room = |queue: &Queue, used, class| queue.victims(MB, used, 100 * MB, class).map(|v| v.len());
+        assert_eq!(room(&queue, 74 * MB, Class::Routine), Some(0), "a quarter at most");
+        assert_eq!(room(&queue, 75 * MB, Class::Routine), Some(1));
+        assert_eq!(room(&queue, 75 * MB, Class::Alert), Some(0));
+        assert_eq!(queue.victims(u64::MAX, 0, 100 * MB, Class::Alert), None, "larger than all there is");
+    }
+}

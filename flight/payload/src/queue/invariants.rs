@@ -19,7 +19,7 @@ impl Queue {
                 Place::Kept(shelf) => assert!(self.lanes.keeps(shelf, entry.age_key(slot)), "{entry:?}"),
                 Place::OnLink => assert!(self.on_link.contains(&slot), "{entry:?}"),
                 Place::Promoted => {
-                    assert!(self.promoted.contains(&(self.promotion[&slot], slot)), "{entry:?}")
+                    assert!(self.promoted.contains(&(self.promotion[&slot], slot)), "{entry:?}");
                 }
                 Place::Held => assert!(self.held.contains_key(&slot), "{entry:?}"),
             }

@@ -108,7 +108,7 @@ pub struct Standing {
     pub deadline_unix_ms: Option<u64>,
     /// Symbols that were sent of it.
     pub sent_symbols: u32,
-    /// Probability that it is down.
+    /// Probability that it is down; what it lacks to 1 is kept with 8 bits of precision.
     pub presumed: f64,
 }
 

@@ -25,6 +25,7 @@
 
 mod error;
 mod evict;
+mod explain;
 mod filing;
 pub mod item;
 mod lanes;
@@ -42,6 +43,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use passband_proto::ids::BundleId;
 
 pub use error::QueueError;
+pub use explain::{Contact, Cost, Explanation, Forecast, LinkBelief, Moment, NotExpected, Reason};
 pub use item::{Change, Item, Kind, Next, Standing, State, View};
 pub use row::{Row, item_of};
 pub use settings::{Deadlines, Settings, SettingsError, Tasking};
@@ -178,4 +180,4 @@ impl Queue {
 #[cfg(test)]
 mod invariants;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

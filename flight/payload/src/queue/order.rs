@@ -17,7 +17,7 @@ impl Queue {
     /// No standing changes: after a restart it waits again.
     pub fn next(&mut self, now_unix_ms: u64) -> Option<Next> {
         if let Some(&(_, slot)) = self.promoted.first() {
-            self.to_link(slot, Flags::NONE);
+            self.put_on_link(slot, Flags::NONE);
             let entry = self.slab.get(slot)?;
             self.ledger.charge(entry.class, entry.tasking, entry.cost_bytes());
             return Some(Next { id: entry.id, level: 0 });
@@ -30,7 +30,7 @@ impl Queue {
             Turn::Overdue { .. } => Flags::OVERDUE_TURN,
         };
         let slot = head.key.slot();
-        self.to_link(slot, flags);
+        self.put_on_link(slot, flags);
         Some(Next { id: self.slab.get(slot)?.id, level: level(head, turn) })
     }
 
@@ -43,7 +43,7 @@ impl Queue {
         }
         let sure = u8::try_from(RUNGS.len()).unwrap_or(u8::MAX);
         let slot = self.lanes.least_sure(sure)?.slot();
-        self.to_link(slot, Flags::SERVED);
+        self.put_on_link(slot, Flags::SERVED);
         let entry = self.slab.get(slot)?;
         Some(Next { id: entry.id, level: 1 + entry.class as u8 })
     }
@@ -87,7 +87,7 @@ impl Queue {
     }
 
     /// Puts a bundle on the link, and notes how it came there.
-    fn to_link(&mut self, slot: u32, flags: Flags) {
+    fn put_on_link(&mut self, slot: u32, flags: Flags) {
         self.alter(slot, |entry| entry.flags.set(flags.and(Flags::ON_LINK), true));
     }
 }

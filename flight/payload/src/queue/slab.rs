@@ -163,7 +163,8 @@ impl Entry {
 
     /// How many of the [`RUNGS`] its probability of being down has reached.
     pub(super) fn rung(&self) -> u8 {
-        let presumed = self.doubt.presumed();
+        // What was rounded to just below a rung stands on it.
+        let presumed = 1.0 - (1.0 - self.doubt.presumed()) * (1.0 - 1.0 / 256.0);
         RUNGS.iter().fold(0, |rung, at| rung + u8::from(presumed >= *at))
     }
 

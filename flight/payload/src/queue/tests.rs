@@ -44,7 +44,7 @@ pub(super) fn sharing(shares: &[u32]) -> Settings {
 
 pub(super) fn queue(items: impl IntoIterator<Item = Item>) -> Queue {
     let mut queue = Queue::new(sharing(&[])).unwrap();
-    items.into_iter().for_each(|item| drop(queue.insert(&item).unwrap()));
+    items.into_iter().for_each(|item| assert!(queue.insert(&item).unwrap().changed));
     queue
 }
 

@@ -10,9 +10,9 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::config::Config;
-use crate::store::FrameId;
 use crate::products::Kind;
 use crate::queue::item_of;
+use crate::store::FrameId;
 use crate::store::tests::alert;
 
 /// What no test waits for.

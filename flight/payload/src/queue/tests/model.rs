@@ -1,5 +1,7 @@
 //! A naive queue: a list that is looked through each time. What it says is what the queue has to say.
 
+use std::cmp::Reverse;
+
 use passband_proto::ids::{BundleId, Class};
 
 use crate::queue::Item;
@@ -16,6 +18,7 @@ pub(super) enum Turn {
 }
 
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that are true or not, as plainly as can be")]
 pub(super) struct Bundle {
     pub(super) item: Item,
     pub(super) deadline: u64,
@@ -93,20 +96,19 @@ impl Model {
     pub(super) fn insert(&mut self, item: Item) {
         self.insertions += 1;
         let deadline = item.deadline_unix_ms.unwrap_or_else(|| self.deadline(&item));
-        let (nth, item) = (self.insertions, item);
-        let blank = (false, None);
+        let nth = self.insertions;
         let bundle = Bundle {
             item,
             deadline,
             nth,
             sent: 0,
             held: true,
-            damaged: blank.0,
-            known: blank.0,
+            damaged: false,
+            known: false,
             presumed: None,
-            promoted: blank.1,
+            promoted: None,
             on_link: None,
-            served: blank.0,
+            served: false,
         };
         self.bundles.push(bundle);
         let last = self.bundles.len() - 1;
@@ -239,7 +241,6 @@ impl Model {
                     }
                     State::Waiting | State::Held | State::OnLink => return None,
                 };
-                use std::cmp::Reverse;
                 Some(((pile, Reverse(b.item.class), Reverse(b.item.kind.band()), age), b))
             })
             .collect();

@@ -75,7 +75,7 @@ impl Pair {
             class: Class::ALL[x as usize % 4],
             kind: Kind::ALL[x as usize / 4 % 6],
             created_unix_ms: self.now - u64::from(x % 3) * 1000,
-            deadline_unix_ms: (x % 7 == 0).then(|| self.now + u64::from(x % 600_000)),
+            deadline_unix_ms: x.is_multiple_of(7).then(|| self.now + u64::from(x % 600_000)),
             bytes: 1 + u64::from(x % 100_000),
             source_symbols: 1 + x % 50,
             tasking: u16::try_from(x % 3).unwrap(),
@@ -247,7 +247,7 @@ impl Pair {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 6000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_it_says_what_the_model_says(
