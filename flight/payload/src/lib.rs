@@ -11,6 +11,7 @@
 //! | [`store`] | the catalogue: frames, bundles, send marks, alerts, events |
 //! | [`queue`] | the order in which bundles go down |
 //! | [`downlink`] | the gate of the transmitter and the pace of the link |
+//! | [`passes`] | when a station can hear the satellite: contact windows, and passes predicted from the orbit |
 //! | [`alerts`] | what the alert radio sends, and when again |
 //! | [`command`] | what the operator asks, and the answers |
 //! | [`telemetry`] | events, counters, the status document |
@@ -29,6 +30,7 @@ pub mod command;
 pub mod config;
 pub mod daemon;
 pub mod downlink;
+pub mod passes;
 pub mod queue;
 pub mod store;
 pub mod telemetry;

@@ -12,6 +12,8 @@
 
 mod text;
 
+#[cfg(test)]
+pub(crate) use text::date;
 pub use text::{events_text, pass_text, queue_text, status_text};
 
 use passband_proto::bus::MAX_ON_FOR_MS;
