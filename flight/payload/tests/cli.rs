@@ -14,7 +14,8 @@ fn run(args: &[&str]) -> (Option<i32>, String, String) {
 
 #[test]
 fn every_help_has_an_example_and_fits_a_screen() {
-    for command in ["run", "status", "queue", "events", "pass", "triage", "record", "check-config"] {
+    for command in ["run", "status", "queue", "events", "pass", "passes", "triage", "record", "check-config"]
+    {
         let (status, out, err) = run(&[command, "--help"]);
         assert_eq!((status, err.as_str()), (Some(0), ""), "{command}");
         assert!(out.contains("Example:") && out.contains(&format!("passband {command}")), "{out}");
@@ -36,6 +37,8 @@ fn bad_usage_ends_with_2() {
         &["status", "--fast"],
         &["events", "--limit", "0"],
         &["events", "--since", "x"],
+        &["passes", "--count", "0"],
+        &["passes", "3"],
         &["pass"],
         &["pass", "pause"],
         &["pass", "start"],

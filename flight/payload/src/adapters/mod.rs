@@ -9,5 +9,6 @@ pub mod clock;
 pub mod crash;
 pub mod log;
 pub mod os;
+pub mod pass_files;
 pub mod spool;
 pub mod vault;

@@ -8,10 +8,12 @@ use serde::de::DeserializeOwned;
 use super::{Failure, bad_input, help, not_done, print, read_config};
 use crate::adapters::client::ask;
 use crate::command::{
-    MAX_PASS_S, PassAnswer, QueueAnswer, Request, events_text, pass_text, queue_text, status_text,
+    MAX_PASS_S, PassAnswer, PassesAnswer, QueueAnswer, Request, events_text, pass_text, passes_text,
+    queue_text, status_text,
 };
 use crate::config::Config;
 use crate::downlink::{MAX_RATE_BPS, MIN_RATE_BPS};
+use crate::passes::MAX_PASSES;
 use crate::store::MAX_EVENTS_READ;
 use crate::telemetry::Status;
 
@@ -102,6 +104,23 @@ pub(super) fn events(mut parser: lexopt::Parser) -> Result<(), Failure> {
     }
     let most_lines = (since.is_none() && limit.is_none()).then_some(2);
     options.answer(Request::Events { since, limit }, |answer| events_text(answer, most_lines))
+}
+
+pub(super) fn passes(mut parser: lexopt::Parser) -> Result<(), Failure> {
+    let (mut options, mut count) = (Options::default(), None);
+    while let Some(name) = next_long(&mut parser, &mut options)? {
+        match name.as_str() {
+            "count" => count = Some(parser.value()?.parse::<usize>()?),
+            other => return Err(unknown_option(other)),
+        }
+    }
+    if options.help {
+        return print(help::PASSES);
+    }
+    if count.is_some_and(|count| !(1..=MAX_PASSES).contains(&count)) {
+        return Err(bad_input(format!("--count is 1 to {MAX_PASSES}")));
+    }
+    options.answer(Request::Passes { count }, |answer: &PassesAnswer| passes_text(answer))
 }
 
 pub(super) fn pass(mut parser: lexopt::Parser) -> Result<(), Failure> {

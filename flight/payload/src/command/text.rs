@@ -5,11 +5,12 @@ use std::fmt::Write;
 use passband_proto::ids::Class;
 
 use super::EventsAnswer;
+use super::contacts::next_pass;
 use crate::queue::{Row, State};
 use crate::telemetry::{ByClass, Status, TransmitterStatus};
 
 /// Lines of a screen that a list may fill, its head and foot not counted.
-const LIST_LINES: usize = 20;
+pub(super) const LIST_LINES: usize = 20;
 /// Columns of a screen.
 const COLUMNS: usize = 80;
 /// Indent of an event's further lines.
@@ -28,6 +29,7 @@ pub fn status_text(s: &Status) -> String {
     line(String::new());
     line(format!("transmitter  {}", transmitter(&s.transmitter, s.now_unix_ms)));
     line(format!("rate         {} bit/s", s.transmitter.rate_bps));
+    line(format!("next pass    {}", next_pass(s.next_pass.as_ref(), s.now_unix_ms)));
     line(format!(
         "sent         {} datagrams, {} ({} refused)",
         c.datagrams_sent,
@@ -174,7 +176,7 @@ fn class_line(name: &str, counts: &ByClass) -> String {
 }
 
 /// The first `most` characters.
-fn cut(text: &str, most: usize) -> String {
+pub(super) fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }
@@ -196,7 +198,7 @@ fn size(bytes: u64) -> String {
     format!("{bytes} B")
 }
 
-fn duration(seconds: u64) -> String {
+pub(super) fn duration(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),
@@ -280,6 +282,7 @@ mod tests {
             boot_count: big,
             now_unix_ms: 1_800_000_000_000,
             transmitter,
+            next_pass: None,
             counters: Counters { datagrams_sent: big * 1000, frames_accepted: many, ..Counters::default() },
             queue: QueueStatus { unsent: many, sending: many, presumed: many, known: many },
             store: StoreStatus { bytes: u64::MAX, quota_bytes: u64::MAX, free_disk_bytes: None },

@@ -3,11 +3,12 @@
 //! ```text
 //!  spool ─▶ camera ─▶ triage ─▶ store ─▶ queue ─▶ encoder ─▶ radio ─▶ fast link
 //!           └─────── frames thread ────────┘      (threads)    ▲
-//!                                 └─ alert ─▶ alert radio      └─ gate ◀─ bus computer, operator
+//!                                 └─ alert ─▶ alert radio      └─ gate ◀─ bus computer, operator, pass plan
 //! ```
 //!
 //! The frames thread works one frame at a time; the encoder and the radio have a thread each, so that
-//! neither a disk nor an encoding holds up the link; everything else is one small asynchronous loop.
+//! neither a disk nor an encoding holds up the link, and so has the pass plan, which reads files and computes
+//! orbits; everything else is one small asynchronous loop.
 
 mod bursts;
 mod drafts;
@@ -15,6 +16,7 @@ mod encoder;
 mod frames;
 mod intake;
 mod operator;
+mod passes;
 mod radio;
 mod recover;
 mod shared;
@@ -41,6 +43,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::bursts::Bursts;
 use self::encoder::{Encoder, QueueChange};
 use self::frames::Frames;
+use self::passes::Passes;
 use self::radio::Radio;
 use self::recover::recover;
 use self::shared::Shared;
@@ -171,10 +174,12 @@ impl Ready {
         }
         let frames =
             Frames { shared: Arc::clone(&shared), spool: self.spool, target: self.target, queue, alerts };
+        let passes = Passes::new(Arc::clone(&shared));
         let threads = vec![
             spawn("encoder", || encoder.run())?,
             spawn("radio", || radio.run())?,
             spawn("frames", || frames.run())?,
+            spawn("passes", || passes.run())?,
         ];
         tokio::spawn(operator::serve(Arc::clone(&shared), self.operator));
         tokio::spawn(slow::alert_radio(Arc::clone(&shared), tokio_socket(self.alert_radio)?, new_alerts));

@@ -16,7 +16,8 @@ use tokio::time::timeout;
 use super::shared::Shared;
 use crate::adapters::os::free_disk_bytes;
 use crate::command::{
-    DEFAULT_EVENTS, ErrorAnswer, EventsAnswer, MAX_REQUEST_BYTES, PassAnswer, QueueAnswer, Request,
+    DEFAULT_EVENTS, DEFAULT_PASSES, ErrorAnswer, EventsAnswer, MAX_REQUEST_BYTES, PassAnswer, PassesAnswer,
+    QueueAnswer, Request,
 };
 use crate::downlink::Refused;
 use crate::queue;
@@ -97,6 +98,7 @@ fn answer(shared: &Shared, line: &[u8]) -> String {
             let events = shared.catalogue.events(since, limit.unwrap_or(DEFAULT_EVENTS));
             document(events.map(|events| EventsAnswer { schema: SCHEMA, events }))
         }
+        Request::Passes { count } => document(Ok(passes(shared, count.unwrap_or(DEFAULT_PASSES)))),
         Request::PassStart { seconds, rate_bps } => {
             pass(shared, shared.gate(|gate| split(gate.start(shared.clock.now_ms(), seconds, rate_bps))))
         }
@@ -115,6 +117,12 @@ fn split(result: Result<crate::downlink::Change, Refused>) -> (crate::downlink::
 fn pass(shared: &Shared, result: Result<(), Refused>) -> Result<String, String> {
     result.map_err(|refused| refused.to_string())?;
     document(Ok(PassAnswer { schema: SCHEMA, transmitter: transmitter(shared) }))
+}
+
+fn passes(shared: &Shared, count: usize) -> PassesAnswer {
+    let (plan, now_unix_ms) = (shared.pass_plan(), shared.clock.unix_ms());
+    let (status, passes) = (plan.status(now_unix_ms), plan.next(now_unix_ms, count));
+    PassesAnswer { schema: SCHEMA, now_unix_ms, plan: status, passes }
 }
 
 fn document<T: Serialize>(answer: Result<T, StoreError>) -> Result<String, String> {
@@ -148,6 +156,7 @@ fn status(shared: &Shared) -> Result<Status, StoreError> {
         boot_count: shared.boot_count,
         now_unix_ms: shared.clock.unix_ms(),
         transmitter: transmitter(shared),
+        next_pass: shared.next_passes(1).into_iter().next(),
         counters: shared.counters(),
         queue: queue::counts(&rows),
         store: StoreStatus {

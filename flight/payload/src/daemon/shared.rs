@@ -13,6 +13,7 @@ use crate::adapters::clock::Clock;
 use crate::adapters::vault::Vault;
 use crate::config::Config;
 use crate::downlink::{Change, Gate, GateState};
+use crate::passes::{Pass, PassPlan};
 use crate::store::{Catalogue, StoreError};
 use crate::telemetry::{Counters, Report, Severity, Throttle};
 
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     counters: Mutex<Counters>,
     progress: Mutex<BTreeMap<BundleId, Progress>>,
     throttle: Mutex<Throttle>,
+    plan: Mutex<Arc<PassPlan>>,
 }
 
 /// The gate, and how many passes there were.
@@ -77,6 +79,7 @@ impl Shared {
             counters: Mutex::new(Counters::default()),
             progress: Mutex::new(BTreeMap::new()),
             throttle: Mutex::new(Throttle::new(THROTTLE_MS)),
+            plan: Mutex::default(),
         }
     }
 
@@ -88,6 +91,22 @@ impl Shared {
     /// Takes other keys.
     pub(crate) fn set_keys(&self, keys: KeyRing) {
         *lock(&self.keys) = Arc::new(keys);
+    }
+
+    /// The pass plan, as taken last; empty without one.
+    pub(crate) fn pass_plan(&self) -> Arc<PassPlan> {
+        Arc::clone(&lock(&self.plan))
+    }
+
+    /// Takes another pass plan.
+    pub(crate) fn set_pass_plan(&self, plan: Arc<PassPlan>) {
+        *lock(&self.plan) = plan;
+    }
+
+    /// The next passes, at most `count`, one that is on among them. Computed in the caller's time, no lock held: for
+    /// a few passes some milliseconds, where the orbit is predicted.
+    pub(crate) fn next_passes(&self, count: usize) -> Vec<Pass> {
+        self.pass_plan().next(self.clock.unix_ms(), count)
     }
 
     /// Whether the daemon is to stop.

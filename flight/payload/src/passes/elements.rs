@@ -7,7 +7,7 @@
 use core::ops::RangeInclusive;
 
 use super::error::PlanError;
-use super::{omm, tle};
+use super::{omm, predictor, tle};
 
 /// Longest text of elements that is read, bytes.
 pub const MAX_ELEMENTS_BYTES: u64 = 64 * 1024;
@@ -58,7 +58,7 @@ impl Elements {
         }
     }
 
-    /// Checks every range; `line` says where a field, by its name in an OMM, stands.
+    /// Checks every range, and that SGP4 finds an orbit in them; `line` says where a field, by its name in an OMM, stands.
     pub(super) fn checked(self, line: impl Fn(&str) -> Option<usize>) -> Result<Self, PlanError> {
         for (field, value, range) in [
             ("INCLINATION", self.inclination_deg, 0.0..=180.0),
@@ -74,6 +74,7 @@ impl Elements {
                 return Err(PlanError::on(line(field), field, what));
             }
         }
+        predictor::constants(&self)?;
         Ok(self)
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! Handed texts and times; never reads a file or a clock, and never opens the transmitter: that is the gate's.
 
+mod agenda;
 mod calendar;
 mod elements;
 mod error;
@@ -18,6 +19,7 @@ mod windows;
 
 use serde::{Deserialize, Serialize};
 
+pub use agenda::Agenda;
 pub use elements::{Elements, MAX_ELEMENTS_BYTES};
 pub use error::PlanError;
 pub use stations::{MAX_NAME_BYTES, MAX_STATIONS, MAX_STATIONS_BYTES, Station, parse_stations};

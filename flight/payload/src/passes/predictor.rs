@@ -48,19 +48,7 @@ impl Predictor {
     /// # Errors
     /// Elements that describe no orbit.
     pub(super) fn new(elements: &Elements, stations: &[Station], max_age_ms: u64) -> Result<Self, PlanError> {
-        let epoch_years = (elements.epoch_unix_us as f64 / 1e6 - J2000_UNIX_S) / YEAR_S;
-        let orbit = Orbit::from_kozai_elements(
-            &WGS72,
-            elements.inclination_deg.to_radians(),
-            elements.raan_deg.to_radians(),
-            elements.eccentricity,
-            elements.perigee_deg.to_radians(),
-            elements.mean_anomaly_deg.to_radians(),
-            elements.mean_motion_per_day * (core::f64::consts::PI / 720.0),
-        )
-        .map_err(|e| PlanError::whole(e.to_string()))?;
-        let constants = Constants::new(WGS72, iau_epoch_to_sidereal_time, epoch_years, elements.bstar, orbit)
-            .map_err(|e| PlanError::whole(e.to_string()))?;
+        let constants = constants(elements)?;
         let (e, rate) =
             (elements.eccentricity, elements.mean_motion_per_day * core::f64::consts::TAU / 86_400.0);
         let axis_km = libm::cbrt(MU_WGS72 / (rate * rate));
@@ -184,4 +172,25 @@ impl Predictor {
         let place = [x * cosine + y * sine, y * cosine - x * sine, z];
         place.iter().all(|c| c.is_finite()).then_some(place)
     }
+}
+
+/// What SGP4 works out of elements once, with the constants of WGS 72 that element sets are made with (Vallado and
+/// others, Revisiting Spacetrack Report #3, AIAA 2006-6753, section III.D).
+///
+/// # Errors
+/// Elements that describe no orbit.
+pub(super) fn constants(elements: &Elements) -> Result<Constants, PlanError> {
+    let epoch_years = (elements.epoch_unix_us as f64 / 1e6 - J2000_UNIX_S) / YEAR_S;
+    let orbit = Orbit::from_kozai_elements(
+        &WGS72,
+        elements.inclination_deg.to_radians(),
+        elements.raan_deg.to_radians(),
+        elements.eccentricity,
+        elements.perigee_deg.to_radians(),
+        elements.mean_anomaly_deg.to_radians(),
+        elements.mean_motion_per_day * (core::f64::consts::PI / 720.0),
+    )
+    .map_err(|e| PlanError::whole(e.to_string()))?;
+    Constants::new(WGS72, iau_epoch_to_sidereal_time, epoch_years, elements.bstar, orbit)
+        .map_err(|e| PlanError::whole(e.to_string()))
 }
