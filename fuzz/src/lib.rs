@@ -37,6 +37,7 @@ pub const TARGETS: [(&str, Target); 18] = [
     ("envi", envi),
     ("fountain", fountain),
     ("keyring", keyring),
+    ("passes", passes),
     ("record", record),
     ("report", report),
     ("report_body", report_body),
@@ -268,6 +269,23 @@ pub fn config(data: &[u8]) {
     if let Err(e) = passband_flight::config::Config::parse(text, Path::new("passband.toml")) {
         assert!(e.to_string().contains("passband.toml"), "{e}");
     }
+}
+
+/// Any text as each file of the pass plan; what is read of it gives sound passes.
+pub fn passes(data: &[u8]) {
+    use passband_flight::passes::{Elements, PassPlan, parse_stations, parse_windows};
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let windows = parse_windows(text).unwrap_or_default();
+    let mut stations = parse_stations(text).unwrap_or_default();
+    let elements = Elements::parse(text).ok();
+    if stations.is_empty() {
+        stations = parse_stations("[[station]]\nname = 's'\nlatitude_deg = 70\nlongitude_deg = 0\n").expect("a list");
+    }
+    let now = elements.as_ref().map_or(0, |e| e.epoch_unix_us / 1000);
+    let plan = PassPlan::new(windows, elements.as_ref(), &stations, 1).expect("elements that were checked");
+    let passes = plan.next(now, 3);
+    assert!(passes.iter().all(|pass| pass.aos_unix_ms < pass.los_unix_ms && pass.los_unix_ms > now));
+    assert!(passes.is_sorted_by_key(|pass| pass.aos_unix_ms));
 }
 
 /// An ENVI header that parses is written again to one that says the same.

@@ -43,6 +43,8 @@ pub struct Config {
     pub bus: Bus,
     /// Reports of the ground.
     pub reports: Reports,
+    /// The pass plan.
+    pub passes: Passes,
     /// The store of sealed bundles.
     pub store: Store,
     /// The engineer's log.
@@ -62,6 +64,7 @@ impl Default for Config {
             alerts: Alerts::default(),
             bus: Bus::default(),
             reports: Reports::default(),
+            passes: Passes::default(),
             store: Store::default(),
             log: Log::default(),
         }
@@ -140,6 +143,8 @@ pub enum TransmitMode {
     Always,
     /// Only `passband pass`.
     Manual,
+    /// The pass plan, and `passband pass`.
+    Plan,
 }
 
 impl TransmitMode {
@@ -149,6 +154,7 @@ impl TransmitMode {
             Self::Bus => "bus",
             Self::Always => "always",
             Self::Manual => "manual",
+            Self::Plan => "plan",
         }
     }
 }
@@ -161,7 +167,7 @@ pub struct Downlink {
     pub target: SocketAddr,
     /// Rate of UDP payload, 1,000 to 10,000,000,000 bit/s; default 40,000,000.
     pub rate_bps: u64,
-    /// Who opens the transmitter: `bus`, `always`, `manual`; default `bus`.
+    /// Who opens the transmitter: `bus`, `always`, `manual`, `plan`; default `bus`.
     pub transmit: TransmitMode,
     /// Symbol size of new bundles, 64 to 8,896 bytes; default 1,408 (a datagram of 1,472).
     pub symbol_bytes: u16,
@@ -235,6 +241,26 @@ impl Default for Bus {
 pub struct Reports {
     /// Where their frames arrive, IP address and port; default none: no reports are taken.
     pub listen: Option<SocketAddr>,
+}
+
+/// `[passes]`: when stations can hear the satellite. Each file is taken again when it changes.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Passes {
+    /// Contact windows; default none.
+    pub windows: Option<PathBuf>,
+    /// Elements of the orbit, to predict passes from; default none. Needs `stations`.
+    pub elements: Option<PathBuf>,
+    /// The stations whose passes are predicted; default none. Needs `elements`.
+    pub stations: Option<PathBuf>,
+    /// Passes predicted from elements older than this are marked stale, 1 to 365 days; default 14.
+    pub max_age_days: u32,
+}
+
+impl Default for Passes {
+    fn default() -> Self {
+        Self { windows: None, elements: None, stations: None, max_age_days: 14 }
+    }
 }
 
 /// `[store]`: sealed bundles on disk.
@@ -318,8 +344,25 @@ impl Config {
         self.queue.check().map_err(|e| Fault { section: "queue", field: e.field, what: e.what })?;
         within(("alerts", "per_minute"), self.alerts.per_minute, 1..=600)?;
         within(("alerts", "same_site_m"), self.alerts.same_site_m, 0..=100_000)?;
+        within(("passes", "max_age_days"), self.passes.max_age_days, 1..=365)?;
         check_params("triage.params", &self.triage.params)?;
+        self.check_passes()?;
         self.check_repeats()
+    }
+
+    fn check_passes(&self) -> Result<(), Fault> {
+        let Passes { windows, elements, stations, .. } = &self.passes;
+        let fault = |section, field, what: &str| Err(Fault { section, field, what: what.to_owned() });
+        match (elements, stations) {
+            (Some(_), None) => fault("passes", "elements", "needs stations beside it"),
+            (None, Some(_)) => fault("passes", "stations", "needs elements beside it"),
+            (None, None) if windows.is_none() && self.downlink.transmit == TransmitMode::Plan => fault(
+                "downlink",
+                "transmit",
+                "\"plan\" needs [passes] with windows, or with elements and stations",
+            ),
+            _ => Ok(()),
+        }
     }
 
     fn check_repeats(&self) -> Result<(), Fault> {
@@ -341,7 +384,9 @@ impl Config {
         for (path, default) in [(spool, "spool"), (socket, "passband.sock"), (keys, "keys.txt")] {
             *path = if path.as_os_str().is_empty() { state.join(default) } else { folder.join(&path) };
         }
-        for path in [&mut self.triage.target, &mut self.triage.calibration].into_iter().flatten() {
+        let Passes { windows, elements, stations, .. } = &mut self.passes;
+        let Triage { target, calibration, .. } = &mut self.triage;
+        for path in [target, calibration, windows, elements, stations].into_iter().flatten() {
             *path = folder.join(&path);
         }
     }
@@ -484,6 +529,25 @@ mod tests {
     }
 
     #[test]
+    fn the_files_of_the_pass_plan_go_together() {
+        let config =
+            parse("[passes]\nwindows = 'w.toml'\nelements = '/o/omm.json'\nstations = 's.toml'").unwrap();
+        assert_eq!(config.passes.windows.as_deref(), Some(Path::new("/etc/pb/w.toml")));
+        assert_eq!(config.passes.elements.as_deref(), Some(Path::new("/o/omm.json")));
+        assert_eq!(config.passes.max_age_days, 14);
+        let message = |text: &str| parse(text).unwrap_err().to_string();
+        assert_eq!(
+            message("[passes]\nelements = 'omm.json'"),
+            "/etc/pb/c.toml:2: passes.elements: needs stations beside it"
+        );
+        assert_eq!(
+            message("[downlink]\ntransmit = \"plan\""),
+            "/etc/pb/c.toml:2: downlink.transmit: \"plan\" needs [passes] with windows, or with elements and stations"
+        );
+        assert!(parse("[downlink]\ntransmit = \"plan\"\n[passes]\nwindows = \"w\"").is_ok());
+    }
+
+    #[test]
     fn the_shipped_example_is_accepted_and_says_the_defaults() {
         let text = include_str!("../passband.example.toml");
         let config = Config::parse(text, Path::new("/x/c.toml")).unwrap();
@@ -497,6 +561,7 @@ mod tests {
             "stale_s",
             "same_site_m",
             "quota_bytes",
+            "max_age_days",
         ] {
             assert!(text.contains(field), "{field}");
         }
@@ -535,6 +600,7 @@ mod tests {
             ("[alerts]\nrepeat_s = [60, 90]\nstale_s = 60", "alerts.stale_s"),
             ("[alerts]\nsame_site_m = 100001", "alerts.same_site_m"),
             ("[store]\nquota_bytes = 5", "store.quota_bytes"),
+            ("[passes]\nmax_age_days = 0", "passes.max_age_days"),
             ("[triage.params]\nthreads = 65", "triage.params.threads"),
             ("[triage]\nparams.clip_sigma = nan", "triage.params.clip_sigma"),
             ("triage . params.score_shares = [1, 1, -1, 1]", "triage.params.score_shares"),

@@ -12,6 +12,7 @@
 //! | [`store`] | the catalogue: frames, bundles, send marks, alerts, events |
 //! | [`queue`] | the order in which bundles go down |
 //! | [`downlink`] | the gate of the transmitter and the pace of the link |
+//! | [`passes`] | when a station can hear the satellite: contact windows, and passes predicted from the orbit |
 //! | [`alerts`] | what the alert radio sends, and when again |
 //! | [`command`] | what the operator asks, and the answers |
 //! | [`telemetry`] | events, counters, the status document |
@@ -32,6 +33,7 @@ pub mod daemon;
 pub mod downlink;
 #[cfg(any(test, feature = "faults"))]
 pub mod faults;
+pub mod passes;
 pub mod products;
 pub mod queue;
 pub mod store;

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use passband_proto::ids::Class;
 use serde::{Deserialize, Serialize};
 
+use crate::passes::Pass;
+
 /// Version of every JSON document that `passband` writes.
 pub const SCHEMA: u32 = 1;
 /// Longest text of an event, bytes; a longer one is cut.
@@ -250,7 +252,7 @@ pub struct Counters {
 /// The transmitter as `status` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransmitterStatus {
-    /// Who opens it: "bus", "always" or "manual".
+    /// Who opens it: "bus", "always", "manual" or "plan".
     pub mode: String,
     /// Whether it may be used now.
     pub open: bool,
@@ -322,7 +324,7 @@ impl BySeverity {
 }
 
 /// The answer to `passband status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -338,6 +340,8 @@ pub struct Status {
     pub now_unix_ms: u64,
     /// The fast link's transmitter.
     pub transmitter: TransmitterStatus,
+    /// The pass that is on by the plan, or else the next; none if none is planned.
+    pub next_pass: Option<Pass>,
     /// What was done since the start.
     pub counters: Counters,
     /// Bundles by state and class.

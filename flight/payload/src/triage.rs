@@ -7,11 +7,12 @@
 
 use core::fmt;
 
-use passband_proto::alert::{Alert, fit};
+use passband_proto::alert::{Alert, Position, fit};
 use passband_proto::bundle::MAX_PREVIEW_BYTES;
 use passband_proto::ids::{BundleId, Class};
 use passband_spectral::Class as SpectralClass;
 use passband_spectral::cube::{Cube, ReadAt};
+use passband_spectral::geo;
 use passband_spectral::quicklook::{QuicklookParams, quicklook_png};
 use passband_spectral::target::Target;
 use passband_spectral::triage::{Params, Record, RecordError, Report, Sink, Triage, TriageError, triage};
@@ -133,10 +134,23 @@ pub fn alert(
         pixels: best.pixels,
         line: whole_u32(line),
         sample: whole_u32(sample),
-        position: None,
+        position: best.position.map(position),
         plumes: u16::try_from(report.detections.len()).unwrap_or(u16::MAX),
         evidence,
     })
+}
+
+/// A place as an alert says it, to the nearest 10⁻⁷ degrees (1 cm).
+fn position(place: geo::Position) -> Position {
+    Position { lat_e7: e7(place.latitude_deg), lon_e7: e7(place.longitude_deg) }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "at most 180 degrees; a float's cast saturates, NaN gives 0"
+)]
+fn e7(degrees: f64) -> i32 {
+    (degrees * 1e7).round() as i32
 }
 
 /// The quicklook, made smaller until it fits into a bundle's head.
@@ -228,6 +242,7 @@ pub(crate) mod tests {
             pixels: 12,
             bbox: BoundingBox { line0: 30, line1: 33, sample0: 2, sample1: 6 },
             centroid: [31.2, f32::NAN],
+            position: None,
             snr: 9.0,
             spectral_match: 0.8,
             contrast: 0.0,
@@ -256,6 +271,12 @@ pub(crate) mod tests {
         let alert = alert(3, 9, "f1", &report, Some(BundleId([1; 12]))).unwrap();
         assert_eq!((alert.number, alert.probability_permille, alert.line, alert.sample), (3, 987, 31, 0));
         assert_eq!((alert.gas.as_str(), alert.frame.as_str(), alert.plumes), ("ch4", "f1", 1));
+        assert_eq!(alert.position, None, "the frame doesn't say where it is");
+        let mut placed = report.clone();
+        placed.detections[0].position =
+            Some(geo::Position { latitude_deg: -52.964_070_84, longitude_deg: -179.999_999_99 });
+        let position = super::alert(3, 9, "f1", &placed, None).unwrap().position;
+        assert_eq!(position, Some(Position { lat_e7: -529_640_708, lon_e7: -1_800_000_000 }));
         assert!(super::alert(1, 1, "f", &Report { detections: vec![], ..report }, None).is_none());
     }
 

@@ -14,7 +14,8 @@ fn run(args: &[&str]) -> (Option<i32>, String, String) {
 
 #[test]
 fn every_help_has_an_example_and_fits_a_screen() {
-    for command in ["run", "status", "queue", "events", "alerts", "pass", "triage", "record", "check-config"]
+    for command in
+        ["run", "status", "queue", "events", "alerts", "pass", "passes", "triage", "record", "check-config"]
     {
         let (status, out, err) = run(&[command, "--help"]);
         assert_eq!((status, err.as_str()), (Some(0), ""), "{command}");
@@ -43,6 +44,8 @@ fn bad_usage_ends_with_2() {
         &["alerts", "lose", "1"],
         &["alerts", "--since", "1"],
         &["queue", "1"],
+        &["passes", "--count", "0"],
+        &["passes", "3"],
         &["pass"],
         &["pass", "pause"],
         &["pass", "start"],

@@ -344,6 +344,71 @@ fn the_link_is_paced() {
 }
 
 #[test]
+fn the_pass_plan_opens_and_closes_the_transmitter() {
+    let plan = "\n[passes]\nwindows = \"windows.toml\"\nelements = \"omm.txt\"\nstations = \"stations.toml\"";
+    let mut payload = Payload::new("plan", &format!("{SMALL}{plan}"));
+    let put = |p: &Payload, name: &str, text: &str| fs::write(p.dir.path().join(name), text).unwrap();
+    put(&payload, "windows.toml", "[[window]]\nstation = 'a'\naos = 'soon'\n");
+    put(&payload, "stations.toml", "[[station]]\nname = 'Pole'\nlatitude_deg = 90\nlongitude_deg = 0\n");
+    payload.start();
+    payload.wait_for_event("pass-plan-unusable");
+    let events = String::from_utf8(payload.ask(&["events", "--limit", "9"]).stdout).unwrap();
+    assert!(
+        events.contains("windows.toml: line 3: aos: ") && events.contains("omm.txt: No such file"),
+        "{events}"
+    );
+    let checked = payload.ask(&["check-config", &payload.config().display().to_string()]);
+    assert!(!checked.status.success());
+    assert_eq!(payload.json(&["status"])["next_pass"], serde_json::Value::Null);
+
+    let now_s = payload.json(&["status"])["now_unix_ms"].as_u64().unwrap() / 1000;
+    let window = |station: &str, aos_s: u64, los_s: u64| {
+        format!("[[window]]\nstation = '{station}'\naos = {aos_s}\nlos = {los_s}\nrate_bps = 8_000_000\n")
+    };
+    put(
+        &payload,
+        "windows.toml",
+        &(window("Later", now_s + 86_400, now_s + 86_800) + &window("Now", now_s - 60, now_s + 3)),
+    );
+    payload.wait_for_event("pass-opened");
+    let status = payload.json(&["status"]);
+    assert_eq!(
+        (&status["transmitter"]["mode"], &status["transmitter"]["open"]),
+        (&"plan".into(), &true.into())
+    );
+    assert_eq!(
+        (&status["transmitter"]["rate_bps"], &status["next_pass"]["station"]),
+        (&8_000_000.into(), &"Now".into())
+    );
+    let screen = String::from_utf8(payload.ask(&["status"]).stdout).unwrap();
+    assert!(screen.contains("next pass    now over Now, "), "{screen}");
+    payload.wait_for_event("pass-closed");
+    let closed_ms = payload.json(&["status"])["now_unix_ms"].as_u64().unwrap();
+    assert!(closed_ms >= (now_s + 3) * 1000 && payload.json(&["status"])["transmitter"]["open"] == false);
+
+    let date = screen.lines().next().unwrap().rsplit(' ').next().unwrap().to_owned();
+    let omm = format!(
+        "OBJECT_NAME = SAT\nEPOCH = {date}\nMEAN_MOTION = 15.19\nECCENTRICITY = 0.001\nINCLINATION = 97.43\n\
+         RA_OF_ASC_NODE = 30\nARG_OF_PERICENTER = 75\nMEAN_ANOMALY = 285\nBSTAR = 0\n"
+    );
+    put(&payload, "omm.txt", &omm);
+    let passes = payload.wait_until("passes are predicted", |p| {
+        let answer = p.json(&["passes", "--count", "40"]);
+        (answer["plan"]["satellite"] == "SAT").then_some(answer)
+    });
+    let of =
+        |source: &str| passes["passes"].as_array().unwrap().iter().filter(|p| p["source"] == source).count();
+    assert_eq!((of("window"), of("predicted"), &passes["plan"]["stale"]), (1, 39, &false.into()));
+    let table = String::from_utf8(payload.ask(&["passes"]).stdout).unwrap();
+    assert!(table.contains(" predicted  Pole") && table.contains("1 stations; SAT, "), "{table}");
+    assert_eq!(
+        payload.json(&["pass", "start", "--seconds", "1"])["transmitter"]["open"],
+        true,
+        "by hand as well"
+    );
+}
+
+#[test]
 fn the_command_socket_bears_nonsense() {
     let mut payload = Payload::new("manual", SMALL);
     payload.start();

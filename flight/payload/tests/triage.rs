@@ -177,6 +177,28 @@ fn another_gas_is_found_with_its_target_file_and_only_with_it() {
 }
 
 #[test]
+fn a_frame_that_says_where_it_is_places_its_plumes() {
+    let bench = Bench::new();
+    let (header, data) = plume_frame(7);
+    bench.put("bare", &(header.clone(), data.clone()));
+    let bare = bench.look("bare", &[]);
+    assert!(bare["detections"][0].get("position").is_none(), "{bare:#}");
+    let place = "map info = {UTM, 1, 1, 600000, 4100000, 8, 8, 11, North, WGS-84, units=Meters}\n";
+    bench.put("placed", &([header, place.into()].concat(), data));
+    let placed = bench.look("placed", &[]);
+    let plume = &placed["detections"][0];
+    // Line 40, sample 30: 244 m east and 324 m south of the corner. PROJ 9.5.1: 37.037 947 N, 115.872 820 W.
+    let [latitude, longitude] =
+        ["latitude_deg", "longitude_deg"].map(|k| plume["position"][k].as_f64().unwrap());
+    assert!((latitude - 37.037_947).abs() < 4e-4 && (longitude + 115.872_820).abs() < 4e-4, "{plume:#}");
+    let chip = fs::read_to_string(bench.at("out/placed.chip.hdr")).unwrap();
+    assert!(
+        chip.contains("map info = {UTM, ") && chip.contains(", 600000, 4100000, 8, 8, 11, North, WGS-84"),
+        "{chip}"
+    );
+}
+
+#[test]
 fn carbon_dioxide_is_found_with_the_target_file_that_is_handed_out() {
     let bench = Bench::new();
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../spectral/targets/co2.csv");

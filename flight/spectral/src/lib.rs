@@ -17,6 +17,7 @@
 mod class;
 pub mod cube;
 pub mod envi;
+pub mod geo;
 mod numeric;
 pub mod quicklook;
 pub mod target;

@@ -57,6 +57,11 @@ fn main() {
         fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap_or_default()
     };
     put("config", "example", &read("flight/payload/passband.example.toml"));
+    put("passes", "windows", b"[[window]]\nstation = 'a'\naos = \"2026-12-01T10:00:00Z\"\nlos = 1796119680\nrate_bps = 5000\n[[window]]\nstation = 'b'\naos = 2026-12-01T10:05:00+01:00\nlos = 2026-12-01T10:15:00+01:00\n");
+    put("passes", "stations", b"[[station]]\nname = 'Svalbard'\nlatitude_deg = 78.2\nlongitude_deg = 15.4\naltitude_m = 440\nmin_elevation_deg = 5\n");
+    put("passes", "tle", b"ISS (ZARYA)\n1 25544U 98067A   20194.88612269 -.00002218  00000-0 -31515-4 0  9992\n2 25544  51.6461 221.2784 0001413  89.1723 280.4612 15.49507896236008\n");
+    put("passes", "json", b"[{\"EPOCH\":\"2020-07-12T21:16:01.000416\",\"MEAN_MOTION\":15.495,\"ECCENTRICITY\":0.0001,\"INCLINATION\":51.6,\"RA_OF_ASC_NODE\":221,\"ARG_OF_PERICENTER\":\"89.1\",\"MEAN_ANOMALY\":280,\"BSTAR\":-3.15e-5}]");
+    put("passes", "kvn", b"TIME_SYSTEM = UTC\nEPOCH = 2020-194T21:16:01\nMEAN_MOTION = 15.495 [rev/day]\nECCENTRICITY = 0.0001\nINCLINATION = 51.6\nRA_OF_ASC_NODE = 221\nARG_OF_PERICENTER = 89\nMEAN_ANOMALY = 280\nBSTAR = 0\n");
     put("envi", "cube", b"ENVI\nsamples = 8\nlines = 4\nbands = 3\nheader offset = 0\ndata type = 12\ninterleave = bil\nbyte order = 0\nwavelength units = Nanometers\nwavelength = {2100, 2200.5, 2300}\nfwhm = {5, 5, 5}\n");
     let target = read("flight/spectral/targets/ch4.csv");
     let text = String::from_utf8_lossy(&target);

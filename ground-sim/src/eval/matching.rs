@@ -240,6 +240,7 @@ mod tests {
             pixels: u32::try_from(pixels).unwrap(),
             bbox,
             centroid: [0.0, 0.0],
+            position: None,
             snr: 5.0,
             spectral_match: 0.5,
             contrast: -0.1,

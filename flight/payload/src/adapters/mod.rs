@@ -11,6 +11,7 @@ pub mod crash;
 pub mod disk;
 pub mod log;
 pub mod os;
+pub mod pass_files;
 pub mod sealed;
 pub mod spool;
 pub mod vault;

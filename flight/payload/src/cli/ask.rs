@@ -8,11 +8,12 @@ use serde::de::DeserializeOwned;
 use super::{Failure, bad_input, help, not_done, print, read_config};
 use crate::adapters::client::ask;
 use crate::command::{
-    AlertsAnswer, MAX_PASS_S, PassAnswer, Request, alert_text, alerts_text, events_text, pass_text,
-    status_text,
+    AlertsAnswer, MAX_PASS_S, PassAnswer, PassesAnswer, Request, alert_text, alerts_text, events_text,
+    pass_text, passes_text, status_text,
 };
 use crate::config::Config;
 use crate::downlink::{MAX_RATE_BPS, MIN_RATE_BPS};
+use crate::passes::MAX_PASSES;
 use crate::store::MAX_EVENTS_READ;
 use crate::telemetry::Status;
 
@@ -122,6 +123,23 @@ pub(super) fn alerts(mut parser: lexopt::Parser) -> Result<(), Failure> {
 
 fn alert_number(word: &str) -> Result<u32, Failure> {
     word.parse().map_err(|_| bad_input(format!("{word:?} is no number of an alert")))
+}
+
+pub(super) fn passes(mut parser: lexopt::Parser) -> Result<(), Failure> {
+    let (mut options, mut count) = (Options::default(), None);
+    while let Some(name) = next_long(&mut parser, &mut options)? {
+        match name.as_str() {
+            "count" => count = Some(parser.value()?.parse::<usize>()?),
+            other => return Err(unknown_option(other)),
+        }
+    }
+    if options.help {
+        return print(help::PASSES);
+    }
+    if count.is_some_and(|count| !(1..=MAX_PASSES).contains(&count)) {
+        return Err(bad_input(format!("--count is 1 to {MAX_PASSES}")));
+    }
+    options.answer(Request::Passes { count }, |answer: &PassesAnswer| passes_text(answer))
 }
 
 pub(super) fn pass(mut parser: lexopt::Parser) -> Result<(), Failure> {

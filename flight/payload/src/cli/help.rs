@@ -5,7 +5,7 @@ passband - payload flight software: triage frames on board, send them without ac
 
 Usage:
   passband run --config FILE                    run the daemon
-  passband status|queue|events [--json]         ask the daemon
+  passband status|queue|events|passes [--json]  ask the daemon
   passband queue promote|hold|drop|... ID       change what goes down when
   passband alerts [ack N|cancel N]              show alerts; send one no more
   passband pass start --seconds N [--rate BPS]  open the transmitter by hand
@@ -43,7 +43,8 @@ passband status - how the payload is
 
 Usage: passband status [--json] [--socket PATH | --config FILE]
 
-Shows the transmitter, what was sent, frames and bundles by class, the store and counts of events.
+Shows the transmitter, the next pass, what was sent, frames and bundles by class, the store and counts of
+events.
 
 Options:
   --json          one JSON document, \"schema\": 1
@@ -127,8 +128,10 @@ Usage:
   passband pass start --seconds N [--rate BPS] [--json] [--socket PATH | --config FILE]
   passband pass stop [--json] [--socket PATH | --config FILE]
 
-What the bus computer does otherwise. Where it does (transmit = \"bus\"), its next message overrides
-what was done by hand.
+What the bus computer or the pass plan does otherwise. Where the bus computer does (transmit = \"bus\"),
+its next message overrides what was done by hand. Where the plan does (transmit = \"plan\"), a pass that
+was stopped stays closed until its LOS, and one that was started ends at the LOS of a planned one at the
+earliest.
 
 Options:
   --seconds N     open for N seconds from now, 1 to 900
@@ -139,6 +142,26 @@ Options:
 
 Example:
   passband pass start --seconds 420 --rate 200000000
+";
+
+pub(super) const PASSES: &str = "\
+passband passes - when stations can hear the satellite next
+
+Usage: passband passes [--count N] [--json] [--socket PATH | --config FILE]
+
+One pass a line: AOS, length, greatest elevation, rate of the station in Mbit/s if it has one, where it comes
+from, station. A pass is a contact window of the ground, or predicted up to 7 days ahead from orbital elements
+and a list of stations: see [passes] in passband.example.toml. A * marks predictions from elements that are
+too old.
+
+Options:
+  --count N       at most N, 1 to 100; default 10
+  --json          one JSON document, \"schema\": 1
+  --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
+  --config FILE   take the socket from the daemon's configuration
+
+Example:
+  passband passes --count 3
 ";
 
 pub(super) const TRIAGE: &str = "\
@@ -186,7 +209,8 @@ passband check-config - check a configuration file
 
 Usage: passband check-config FILE
 
-Reads the file as `passband run` does, every range checked, and the target gas and the calibration it names.
+Reads the file as `passband run` does, every range checked, and what it names: the target gas, the calibration
+and the files of the pass plan.
 An error names the file, the line and the field.
 
 Example:

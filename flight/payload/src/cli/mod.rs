@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use lexopt::prelude::*;
 
-use crate::adapters::{log, os::read_text};
+use crate::adapters::{log, os::read_text, pass_files::check_passes};
 use crate::config::{Config, MAX_CONFIG_BYTES};
 use crate::daemon;
 
@@ -73,6 +73,7 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
         "events" => ask::events(parser),
         "alerts" => ask::alerts(parser),
         "pass" => ask::pass(parser),
+        "passes" => ask::passes(parser),
         "triage" => frame::triage(parser),
         "record" => verdict::record(parser),
         "check-config" => check_config(parser),
@@ -109,6 +110,7 @@ fn check_config(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let config = read_config(&file)?;
     daemon::target_for(&config).map_err(bad_input)?;
     daemon::calibration_for(&config).map_err(bad_input)?;
+    check_passes(&config.passes).map_err(bad_input)?;
     print(&format!("{}: good\n", file.display()))
 }
 

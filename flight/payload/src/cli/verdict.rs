@@ -77,8 +77,11 @@ pub(super) fn summary(name: &str, products: &Products, out: &Path) -> String {
 
 fn plume(d: &Detection) -> String {
     let [line, sample] = d.centroid;
+    let ground = d
+        .position
+        .map_or_else(String::new, |at| format!(" (lat {:.5}, lon {:.5})", at.latitude_deg, at.longitude_deg));
     let place = format!(
-        "  plume {}: {} pixels at line {line:.0}, sample {sample:.0}; probability {:.2}",
+        "  plume {}: {} pixels at line {line:.0}, sample {sample:.0}{ground}; probability {:.2}",
         d.label, d.pixels, d.probability
     );
     let estimate = |e: Option<Estimate>| e.map(|e| [e.value, e.sigma].map(f64::from));

@@ -11,10 +11,12 @@
 //! Here are only the shapes, and their text form for people; nothing here opens a socket.
 
 mod alerts;
+mod contacts;
 mod queue;
 mod text;
 
 pub use alerts::{AlertRow, AlertsAnswer, alert_text, alerts_text};
+pub use contacts::passes_text;
 pub use queue::{ActionAnswer, BundleName, DEFAULT_ROWS, MAX_ROWS, QueueAction, QueueAnswer};
 pub use text::{action_text, events_text, pass_text, queue_text, status_text};
 pub(crate) use text::{date, duration, size, wrap};
@@ -22,6 +24,7 @@ pub(crate) use text::{date, duration, size, wrap};
 use passband_proto::bus::MAX_ON_FOR_MS;
 use serde::{Deserialize, Serialize};
 
+use crate::passes::{MAX_PASSES, Pass, PlanStatus};
 use crate::store::MAX_EVENTS_READ;
 use crate::telemetry::{Event, SCHEMA, TransmitterStatus};
 
@@ -31,6 +34,8 @@ pub const MAX_REQUEST_BYTES: usize = 4096;
 pub const MAX_ANSWER_BYTES: u64 = 256 << 20;
 /// Events in an answer unless the request says how many.
 pub const DEFAULT_EVENTS: usize = 11;
+/// Passes in an answer unless the request says how many.
+pub const DEFAULT_PASSES: usize = 10;
 /// Longest pass that can be opened by hand, s.
 pub const MAX_PASS_S: u64 = MAX_ON_FOR_MS as u64 / 1000;
 
@@ -85,6 +90,12 @@ pub enum Request {
         /// Its number.
         number: u32,
     },
+    /// Which passes come next?
+    Passes {
+        /// At most so many.
+        #[serde(default)]
+        count: Option<usize>,
+    },
     /// Open the transmitter.
     PassStart {
         /// For so long, s.
@@ -124,6 +135,11 @@ impl Request {
         {
             return Err(format!("bad request: limit is 1 to {MAX_ROWS}"));
         }
+        if let Request::Passes { count: Some(count) } = envelope.request
+            && !(1..=MAX_PASSES).contains(&count)
+        {
+            return Err(format!("bad request: count is 1 to {MAX_PASSES}"));
+        }
         Ok(envelope.request)
     }
 }
@@ -135,6 +151,19 @@ pub struct EventsAnswer {
     pub schema: u32,
     /// The events, rising.
     pub events: Vec<Event>,
+}
+
+/// The answer to [`Request::Passes`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PassesAnswer {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The clock on board, ms since 1970-01-01 UTC.
+    pub now_unix_ms: u64,
+    /// What the plan is made of.
+    pub plan: PlanStatus,
+    /// The passes that aren't over, by their AOS.
+    pub passes: Vec<Pass>,
 }
 
 /// The answer to [`Request::PassStart`] and [`Request::PassStop`].
@@ -182,6 +211,8 @@ mod tests {
             assert_eq!(request.clone().line().unwrap(), line);
             assert_eq!(Request::parse(line.as_bytes()), Ok(request));
         }
+        let passes = br#"{"schema":1,"command":"passes","count":3}"#;
+        assert_eq!(Request::parse(passes), Ok(Request::Passes { count: Some(3) }));
         let short = br#"{"schema":1,"command":"events"}"#;
         assert_eq!(Request::parse(short), Ok(Request::Events { since: None, limit: None }));
     }
@@ -194,6 +225,7 @@ mod tests {
             (b"{\"schema\":2,\"command\":\"status\"}", "schema 2"),
             (b"{\"schema\":1,\"command\":\"reboot\"}", "unknown variant `reboot`"),
             (b"{\"schema\":1,\"command\":\"events\",\"limit\":0}", "limit is 1 to 1000"),
+            (b"{\"schema\":1,\"command\":\"passes\",\"count\":101}", "count is 1 to 100"),
             (b"{\"schema\":1,\"command\":\"pass-start\",\"seconds\":-1}", "invalid value"),
             (b"\xff\xff", "bad request"),
         ] {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use passband_proto::ids::Class;
 
+use super::contacts::next_pass;
 use super::{ActionAnswer, EventsAnswer, QueueAnswer};
 use crate::telemetry::{ByClass, Status, TransmitterStatus};
 
@@ -27,6 +28,7 @@ pub fn status_text(s: &Status) -> String {
     line(String::new());
     line(format!("transmitter  {}", transmitter(&s.transmitter, s.now_unix_ms)));
     line(format!("rate         {} bit/s", s.transmitter.rate_bps));
+    line(format!("next pass    {}", next_pass(s.next_pass.as_ref(), s.now_unix_ms)));
     line(format!(
         "sent         {} datagrams, {} ({} refused)",
         c.datagrams_sent,
@@ -294,6 +296,7 @@ mod tests {
             boot_count: big,
             now_unix_ms: 1_800_000_000_000,
             transmitter,
+            next_pass: None,
             counters: Counters { datagrams_sent: big * 1000, frames_accepted: many, ..Counters::default() },
             queue: QueueStatus {
                 waiting: many,

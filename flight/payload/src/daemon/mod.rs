@@ -3,11 +3,12 @@
 //! ```text
 //!  spool ─▶ camera ─▶ triage ─▶ store ─▶ queue ─▶ encoder ─▶ radio ─▶ fast link
 //!           └─────── frames thread ────────┘      (threads)    ▲
-//!                                 └─ alert ─▶ alert radio      └─ gate ◀─ bus computer, operator
+//!                                 └─ alert ─▶ alert radio      └─ gate ◀─ bus computer, operator, pass plan
 //! ```
 //!
 //! The frames thread works one frame at a time; the encoder and the radio have a thread each, so that
-//! neither a disk nor an encoding holds up the link; everything else is one small asynchronous loop.
+//! neither a disk nor an encoding holds up the link, and so has the pass plan, which reads files and computes
+//! orbits; everything else is one small asynchronous loop.
 
 mod adopt;
 mod alert_orders;
@@ -21,6 +22,7 @@ mod intake;
 mod line;
 mod mend;
 mod operator;
+mod passes;
 mod radio;
 mod recover;
 mod scrub;
@@ -50,6 +52,7 @@ use self::alert_radio::AlertRadio;
 use self::bursts::Bursts;
 use self::encoder::Encoder;
 use self::frames::Frames;
+use self::passes::Passes;
 use self::radio::Radio;
 use self::recover::{line_up, recover};
 use self::scrub::Scrub;
@@ -203,11 +206,13 @@ impl Ready {
         let scrub = Scrub { shared: Arc::clone(&shared), target: self.target.clone(), queue: queue.clone() };
         let frames =
             Frames { shared: Arc::clone(&shared), spool: self.spool, target: self.target, queue, alerts };
+        let passes = Passes::new(Arc::clone(&shared));
         let threads = vec![
             spawn("encoder", || encoder.run())?,
             spawn("radio", || radio.run())?,
             spawn("frames", || frames.run())?,
             spawn("scrub", || scrub.run())?,
+            spawn("passes", || passes.run())?,
         ];
         tokio::spawn(slow::watch_disk(Arc::clone(&shared)));
         tokio::spawn(alert_radio.run(new_alerts));

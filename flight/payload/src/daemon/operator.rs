@@ -19,7 +19,8 @@ use super::encoder::QueueChange;
 use super::line;
 use super::shared::Shared;
 use crate::command::{
-    DEFAULT_EVENTS, DEFAULT_ROWS, ErrorAnswer, EventsAnswer, MAX_REQUEST_BYTES, PassAnswer, Request,
+    DEFAULT_EVENTS, DEFAULT_PASSES, DEFAULT_ROWS, ErrorAnswer, EventsAnswer, MAX_REQUEST_BYTES, PassAnswer,
+    PassesAnswer, Request,
 };
 use crate::downlink::Refused;
 use crate::queue::State;
@@ -112,6 +113,7 @@ fn answer(shared: &Shared, queue: &Sender<QueueChange>, line: &[u8]) -> String {
             let state = AlertState::Superseded(Superseder::Operator);
             alert_orders::settle(shared, number, state).and_then(|answer| document(Ok(answer)))
         }
+        Request::Passes { count } => document(Ok(passes(shared, count.unwrap_or(DEFAULT_PASSES)))),
         Request::PassStart { seconds, rate_bps } => {
             pass(shared, shared.gate(|gate| split(gate.start(shared.clock.now_ms(), seconds, rate_bps))))
         }
@@ -130,6 +132,12 @@ fn split(result: Result<crate::downlink::Change, Refused>) -> (crate::downlink::
 fn pass(shared: &Shared, result: Result<(), Refused>) -> Result<String, String> {
     result.map_err(|refused| refused.to_string())?;
     document(Ok(PassAnswer { schema: SCHEMA, transmitter: transmitter(shared) }))
+}
+
+fn passes(shared: &Shared, count: usize) -> PassesAnswer {
+    let (plan, now_unix_ms) = (shared.pass_plan(), shared.clock.unix_ms());
+    let (status, passes) = (plan.status(now_unix_ms), plan.next(now_unix_ms, count));
+    PassesAnswer { schema: SCHEMA, now_unix_ms, plan: status, passes }
 }
 
 fn document<T: Serialize>(answer: Result<T, StoreError>) -> Result<String, String> {
@@ -169,6 +177,7 @@ pub(crate) fn status(shared: &Shared) -> Result<Status, StoreError> {
         boot_count: shared.boot_count,
         now_unix_ms: shared.clock.unix_ms(),
         transmitter: transmitter(shared),
+        next_pass: shared.next_passes(1).into_iter().next(),
         counters: shared.counters(),
         queue,
         store: StoreStatus {

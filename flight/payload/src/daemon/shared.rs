@@ -15,6 +15,7 @@ use crate::adapters::disk::Disk;
 use crate::adapters::vault::Vault;
 use crate::config::Config;
 use crate::downlink::{Change, Gate, GateState};
+use crate::passes::{Pass, PassPlan};
 use crate::queue::{self, Queue};
 use crate::store::health::{Health, Mode};
 use crate::store::{Catalogue, StandingRecord, StoreError};
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     progress: Mutex<BTreeMap<BundleId, Progress>>,
     pub(crate) health: Arc<Mutex<Health>>,
     throttle: Mutex<Throttle>,
+    plan: Mutex<Arc<PassPlan>>,
 }
 
 /// What a start has opened.
@@ -104,6 +106,7 @@ impl Shared {
             progress: Mutex::new(BTreeMap::new()),
             health,
             throttle: Mutex::new(Throttle::new(THROTTLE_MS)),
+            plan: Mutex::default(),
         }
     }
 
@@ -133,6 +136,22 @@ impl Shared {
     /// Takes other keys.
     pub(crate) fn set_keys(&self, keys: KeyRing) {
         *lock(&self.keys) = Arc::new(keys);
+    }
+
+    /// The pass plan, as taken last; empty without one.
+    pub(crate) fn pass_plan(&self) -> Arc<PassPlan> {
+        Arc::clone(&lock(&self.plan))
+    }
+
+    /// Takes another pass plan.
+    pub(crate) fn set_pass_plan(&self, plan: Arc<PassPlan>) {
+        *lock(&self.plan) = plan;
+    }
+
+    /// The next passes, at most `count`, one that is on among them. Computed in the caller's time, no lock held: for
+    /// a few passes some milliseconds, where the orbit is predicted.
+    pub(crate) fn next_passes(&self, count: usize) -> Vec<Pass> {
+        self.pass_plan().next(self.clock.unix_ms(), count)
     }
 
     /// Whether the daemon is to stop.

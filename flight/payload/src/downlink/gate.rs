@@ -1,6 +1,6 @@
 //! The gate of the transmitter: whether the fast link may be used, until when and at what rate.
 //!
-//! Opened by the bus computer's messages, which it repeats while they hold, or by the operator, or
+//! Opened by the bus computer's messages, which it repeats while they hold, by the pass plan, by the operator, or
 //! always. Handed times of a steady clock, ms; it never reads one, and never sends anything.
 
 use passband_proto::bus::{MAX_ON_FOR_MS, Transmit};
@@ -18,6 +18,10 @@ pub struct Gate {
     mode: TransmitMode,
     configured_rate_bps: u64,
     open: Option<Open>,
+    /// The LOS of the planned pass that is on, ms.
+    planned_until_ms: Option<u64>,
+    /// Until when the plan has no say, ms: the operator ended its pass.
+    held_until_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +30,16 @@ struct Open {
     /// `None`: for ever.
     until_ms: Option<u64>,
     rate_bps: u64,
+    by_hand: bool,
+}
+
+/// A planned pass that is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Planned {
+    /// How long until its LOS, ms.
+    pub left_ms: u64,
+    /// Its rate, bit/s of UDP payload; none: the configured one.
+    pub rate_bps: Option<u64>,
 }
 
 /// The gate at one time.
@@ -77,9 +91,9 @@ impl core::fmt::Display for Refused {
 impl Gate {
     /// A closed gate; open from `now_ms` on if it always is.
     pub fn new(mode: TransmitMode, rate_bps: u64, now_ms: u64) -> Self {
-        let open = Open { since_ms: now_ms, until_ms: None, rate_bps };
+        let open = Open { since_ms: now_ms, until_ms: None, rate_bps, by_hand: false };
         let open = (mode == TransmitMode::Always).then_some(open);
-        Self { mode, configured_rate_bps: rate_bps, open }
+        Self { mode, configured_rate_bps: rate_bps, open, planned_until_ms: None, held_until_ms: None }
     }
 
     /// Who opens it.
@@ -101,13 +115,37 @@ impl Gate {
             0 => self.configured_rate_bps,
             kbps => u64::from(kbps).saturating_mul(1000).clamp(MIN_RATE_BPS, MAX_RATE_BPS),
         };
-        self.set(now_ms, message.on_for_ms, rate_bps)
+        self.set(now_ms, u64::from(message.on_for_ms), rate_bps, false)
+    }
+
+    /// What the pass plan says of now: the pass that is on, if there is one. To be told again and again, as a plan may
+    /// change. Only counts where the plan opens the transmitter; what the operator opened keeps its rate and is closed
+    /// at LOS at the earliest, and a pass that the operator closed stays closed until its LOS.
+    pub fn on_plan(&mut self, now_ms: u64, pass: Option<Planned>) -> Change {
+        if self.mode != TransmitMode::Plan {
+            return Change::None;
+        }
+        self.planned_until_ms = pass.map(|pass| now_ms.saturating_add(pass.left_ms));
+        let held = self.held_until_ms.is_some_and(|until| now_ms < until);
+        let hand = self.open.filter(|open| open.by_hand && open.until_ms.is_some_and(|until| now_ms < until));
+        match (pass, hand) {
+            (Some(_), _) if held => self.poll(now_ms),
+            (Some(pass), Some(hand)) => {
+                let left_ms = hand.until_ms.map_or(0, |until| until.saturating_sub(now_ms));
+                self.set(now_ms, left_ms.max(pass.left_ms), hand.rate_bps, true)
+            }
+            (Some(pass), None) => {
+                self.set(now_ms, pass.left_ms, pass.rate_bps.unwrap_or(self.configured_rate_bps), false)
+            }
+            (None, Some(_)) => self.poll(now_ms),
+            (None, None) => self.set(now_ms, 0, self.configured_rate_bps, false),
+        }
     }
 
     /// The operator opens it for `seconds`.
     pub fn start(&mut self, now_ms: u64, seconds: u64, rate_bps: Option<u64>) -> Result<Change, Refused> {
-        let on_for_ms = seconds.saturating_mul(1000);
-        let on_for_ms = u32::try_from(on_for_ms).ok().filter(|ms| (1..=MAX_ON_FOR_MS).contains(ms));
+        let on_for_ms =
+            Some(seconds.saturating_mul(1000)).filter(|ms| (1..=u64::from(MAX_ON_FOR_MS)).contains(ms));
         let on_for_ms = on_for_ms.ok_or(Refused::Seconds)?;
         let rate_bps = rate_bps.unwrap_or(self.configured_rate_bps);
         if !(MIN_RATE_BPS..=MAX_RATE_BPS).contains(&rate_bps) {
@@ -115,15 +153,22 @@ impl Gate {
         }
         match self.mode {
             TransmitMode::Always => Err(Refused::Always),
-            TransmitMode::Bus | TransmitMode::Manual => Ok(self.set(now_ms, on_for_ms, rate_bps)),
+            TransmitMode::Bus | TransmitMode::Manual | TransmitMode::Plan => {
+                self.held_until_ms = None;
+                Ok(self.set(now_ms, on_for_ms, rate_bps, true))
+            }
         }
     }
 
-    /// The operator closes it. Where the bus computer opens it, its next message does so again.
+    /// The operator closes it. Where the bus computer opens it, its next message does so again; where the plan does,
+    /// its next pass.
     pub fn stop(&mut self, now_ms: u64) -> Result<Change, Refused> {
         match self.mode {
             TransmitMode::Always => Err(Refused::Always),
-            TransmitMode::Bus | TransmitMode::Manual => Ok(self.set(now_ms, 0, self.configured_rate_bps)),
+            TransmitMode::Bus | TransmitMode::Manual | TransmitMode::Plan => {
+                self.held_until_ms = self.planned_until_ms;
+                Ok(self.set(now_ms, 0, self.configured_rate_bps, true))
+            }
         }
     }
 
@@ -149,7 +194,7 @@ impl Gate {
         })
     }
 
-    fn set(&mut self, now_ms: u64, on_for_ms: u32, rate_bps: u64) -> Change {
+    fn set(&mut self, now_ms: u64, on_for_ms: u64, rate_bps: u64, by_hand: bool) -> Change {
         let overdue = self.poll(now_ms);
         let before = self.open;
         if on_for_ms == 0 {
@@ -158,8 +203,8 @@ impl Gate {
                 .map_or(overdue, |open| Change::Closed { open_ms: now_ms.saturating_sub(open.since_ms) });
         }
         let since_ms = before.map_or(now_ms, |open| open.since_ms);
-        let until_ms = Some(now_ms.saturating_add(u64::from(on_for_ms)));
-        self.open = Some(Open { since_ms, until_ms, rate_bps });
+        let until_ms = Some(now_ms.saturating_add(on_for_ms));
+        self.open = Some(Open { since_ms, until_ms, rate_bps, by_hand });
         if before.is_none() { Change::Opened } else { Change::None }
     }
 }
@@ -201,6 +246,57 @@ mod tests {
         assert_eq!(gate.state(1).map(|s| (s.left_ms, s.rate_bps)), Some((Some(9_999), 9_000)));
         assert_eq!(gate.stop(500), Ok(Change::Closed { open_ms: 500 }));
         assert_eq!(gate.stop(501), Ok(Change::None));
+    }
+
+    fn pass(left_ms: u64, rate_bps: Option<u64>) -> Planned {
+        Planned { left_ms, rate_bps }
+    }
+
+    #[test]
+    fn the_plan_opens_at_aos_and_closes_at_los() {
+        let mut gate = Gate::new(TransmitMode::Plan, RATE, 0);
+        assert_eq!(gate.on_bus(0, bus(1_000, 0)), Change::None, "the bus has no say");
+        assert_eq!(
+            (gate.on_plan(0, None), gate.on_plan(100, Some(pass(900, Some(5_000))))),
+            (Change::None, Change::Opened)
+        );
+        assert_eq!(gate.on_plan(150, Some(pass(850, Some(5_000)))), Change::None);
+        assert_eq!(gate.state(500).map(|s| (s.left_ms, s.rate_bps)), Some((Some(500), 5_000)));
+        assert_eq!(gate.on_plan(1_000, None), Change::Closed { open_ms: 900 });
+        assert_eq!(gate.on_plan(2_000, Some(pass(1_000, None))), Change::Opened);
+        assert_eq!(gate.state(2_000).map(|s| s.rate_bps), Some(RATE));
+        assert_eq!(gate.on_plan(2_400, None), Change::Closed { open_ms: 400 }, "another plan without it");
+        let mut other = Gate::new(TransmitMode::Manual, RATE, 0);
+        assert_eq!(other.on_plan(0, Some(pass(1_000, None))), Change::None, "only where it opens the gate");
+    }
+
+    #[test]
+    fn the_operator_goes_before_the_plan() {
+        let mut gate = Gate::new(TransmitMode::Plan, RATE, 0);
+        assert_eq!(gate.start(0, 1, Some(9_000)), Ok(Change::Opened));
+        assert_eq!(gate.on_plan(100, None), Change::None, "opened by hand, it stays open");
+        assert_eq!(gate.on_plan(200, Some(pass(5_000, Some(5_000)))), Change::None);
+        assert_eq!(
+            gate.state(200).map(|s| (s.left_ms, s.rate_bps)),
+            Some((Some(5_000), 9_000)),
+            "and longer"
+        );
+        assert_eq!(gate.stop(1_000), Ok(Change::Closed { open_ms: 1_000 }));
+        assert_eq!(
+            gate.on_plan(1_100, Some(pass(4_100, None))),
+            Change::None,
+            "closed by hand, it stays closed"
+        );
+        assert_eq!(gate.on_plan(5_199, Some(pass(1, None))), Change::None);
+        assert_eq!(
+            gate.on_plan(5_200, Some(pass(400, None))),
+            Change::Opened,
+            "the next pass follows at once"
+        );
+        assert_eq!(gate.stop(5_300), Ok(Change::Closed { open_ms: 100 }));
+        assert_eq!(gate.start(5_400, 2, None), Ok(Change::Opened), "by hand again");
+        assert_eq!(gate.on_plan(7_399, None), Change::None);
+        assert_eq!(gate.on_plan(7_400, None), Change::Closed { open_ms: 2_000 });
     }
 
     #[test]

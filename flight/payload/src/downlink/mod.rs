@@ -6,5 +6,5 @@
 mod gate;
 mod pacer;
 
-pub use gate::{Change, Gate, GateState, MAX_RATE_BPS, MIN_RATE_BPS, Refused};
+pub use gate::{Change, Gate, GateState, MAX_RATE_BPS, MIN_RATE_BPS, Planned, Refused};
 pub use pacer::{CATCH_UP_NS, PIECE_NS, Pacer};

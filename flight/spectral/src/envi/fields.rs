@@ -1,5 +1,6 @@
 //! From entries to a [`Header`]: what each field means and which values are refused.
 
+use super::geometry::geometry;
 use super::lex::{Entries, Entry, short};
 use super::lists::{self, Lists};
 use super::{ByteOrder, DataType, EnviError, Header, Interleave, MAX_BANDS, MAX_DATA_BYTES, MAX_SIDE};
@@ -39,6 +40,7 @@ pub(super) fn header(entries: &Entries) -> Result<Header, EnviError> {
         data_units: text(entries, "data units"),
         sun_elevation_deg: number(entries, "sun elevation", |v| (-90.0..=90.0).contains(&v), &mut notes),
         pixel_size_m: pixel_size(entries, &mut notes),
+        geometry: geometry(entries, &mut notes),
         wind_m_s: number(entries, "wind speed", |v| (0.0..=200.0).contains(&v), &mut notes),
         band_names: names(entries, bands),
         default_bands,

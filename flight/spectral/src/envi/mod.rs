@@ -7,6 +7,7 @@
 
 mod cut;
 mod fields;
+mod geometry;
 mod lex;
 mod lists;
 mod write;
@@ -14,6 +15,8 @@ mod write;
 use core::fmt;
 
 pub use cut::cut_header;
+
+use crate::geo::Geometry;
 
 /// Longest header text that is parsed, bytes.
 pub const MAX_HEADER_BYTES: usize = 1 << 20;
@@ -61,6 +64,8 @@ pub struct Header {
     pub sun_elevation_deg: Option<f64>,
     /// Side of a pixel on the ground, m.
     pub pixel_size_m: Option<f64>,
+    /// Where its pixels are on the ground (`map info` or `geo points`).
+    pub geometry: Option<Geometry>,
     /// Wind over the scene, m/s (a field of our own, `wind speed`).
     pub wind_m_s: Option<f64>,
     /// Names of the bands.
@@ -99,6 +104,7 @@ impl Header {
             data_units: None,
             sun_elevation_deg: None,
             pixel_size_m: None,
+            geometry: None,
             wind_m_s: None,
             band_names: None,
             default_bands: None,

@@ -3,6 +3,7 @@
 use core::fmt::{Display, Write};
 
 use super::{ByteOrder, Header};
+use crate::geo::{Geometry, TiePoint};
 
 /// The text of the header.
 pub(super) fn text(header: &Header) -> String {
@@ -32,6 +33,15 @@ pub(super) fn text(header: &Header) -> String {
     }
     if let Some(value) = header.pixel_size_m {
         field(&mut out, "pixel size", &format_args!("{{{value}, {value}, units=Meters}}"));
+    }
+    match &header.geometry {
+        Some(Geometry::Map(map)) => field(&mut out, "map info", &format_args!("{{{map}}}")),
+        Some(Geometry::Ties(ties)) => {
+            let place = |p: &TiePoint| (p.position.latitude_deg, p.position.longitude_deg);
+            let values = ties.points().iter().flat_map(|p| [p.x, p.y, place(p).0, place(p).1]);
+            list(&mut out, "geo points", values);
+        }
+        None => {}
     }
     if let Some(value) = header.wind_m_s {
         field(&mut out, "wind speed", &value);

@@ -63,6 +63,7 @@ pub(super) fn of<R: ReadAt>(
     header.data_ignore_value = Some(f64::from(Chip::NO_DATA));
     header.data_units = Some("ppm m".to_owned());
     header.pixel_size_m = cube.header().pixel_size_m;
+    header.geometry = cube.header().geometry.as_ref().map(|geometry| geometry.shifted(line, sample));
     header.default_bands = Some([1, 2, 3]);
     header.description = Some(format!(
         "{gas} enhancement in ppm m, red, green and blue, from line {line}, sample {sample}, counted from 0"

@@ -172,6 +172,7 @@ fn detection(label: u16, judged: &Judged) -> Detection {
         pixels: pixels(candidate),
         bbox,
         centroid,
+        position: None,
         snr: candidate.peak_score,
         spectral_match: judged.features.spectral_match,
         contrast: judged.contrast,

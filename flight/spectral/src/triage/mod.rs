@@ -89,7 +89,11 @@ pub fn triage<R: ReadAt + Sync>(
     }
     let outcome = search.finish()?;
     let (found, rejections) = judge::sorted(outcome.judged, params);
-    let (detections, judged): (Vec<Detection>, Vec<Judged>) = found.into_iter().unzip();
+    let (mut detections, judged): (Vec<Detection>, Vec<Judged>) = found.into_iter().unzip();
+    for detection in &mut detections {
+        let [line, sample] = detection.centroid.map(f64::from);
+        detection.position = header.geometry.as_ref().and_then(|geometry| geometry.position(line, sample));
+    }
     let searched = outcome.searched.map(|()| target.name());
     let (class, probability, reason) =
         judge::verdict(&detections, &rejections, &outcome.quality, searched, params);

@@ -225,6 +225,7 @@ mod tests {
             pixels: u32::MAX,
             bbox: BoundingBox { line0: 3, line1: u32::MAX, sample0: 2, sample1: 70_000 },
             centroid: [4e9, 1e6],
+            position: None,
             snr: 9.0,
             spectral_match: 0.8,
             contrast: 0.0,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::params::Features;
 use crate::Class;
 use crate::envi::Header;
+use crate::geo::Position;
 
 /// The result for one frame. The maps behind it, `lines × samples` pixels each, go to the caller's
 /// [`Sink`](super::Sink) while they are made; what is kept here is bounded whatever the frame's size.
@@ -153,6 +154,9 @@ pub struct Detection {
     pub bbox: BoundingBox,
     /// Its centre, weighted with the enhancement: line and sample, from 0.
     pub centroid: [f32; 2],
+    /// Where that is on the ground; `None`, and not written: the header does not say where its pixels are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
     /// Its greatest score ([`MapLines::score`](super::MapLines)), in standard deviations of the frame.
     pub snr: f32,
     /// Share of the in/out ratio spectrum's shape that the gas explains beyond a smooth curve (partial R², 0 to 1).
