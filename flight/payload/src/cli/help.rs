@@ -59,6 +59,7 @@ pub(super) const QUEUE: &str = "\
 passband queue - what goes down, in order, and what to do about it
 
 Usage: passband queue [--limit N]                     list it
+       passband queue explain ID                      why it is where it is, and when it will be down
        passband queue promote|demote|hold|release|drop ID
        passband queue retask ID [--tasking NAME] [--class CLASS]
        ... [--json] [--socket PATH | --config FILE]
@@ -75,7 +76,7 @@ Options:
   --config FILE   take the socket from the daemon's configuration
 
 Example:
-  passband queue promote 3fa1
+  passband queue explain 3fa1
 ";
 
 pub(super) const EVENTS: &str = "\

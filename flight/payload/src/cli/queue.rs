@@ -8,6 +8,7 @@ use super::{Failure, bad_input, help, print};
 use crate::command::{
     ActionAnswer, BundleName, MAX_ROWS, QueueAction, QueueAnswer, Request, action_text, queue_text,
 };
+use crate::queue::Explanation;
 
 pub(super) fn queue(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let (mut options, mut words, mut limit) = (Options::default(), Vec::new(), None);
@@ -38,6 +39,10 @@ pub(super) fn queue(mut parser: lexopt::Parser) -> Result<(), Failure> {
     }
     let action = match words.as_slice() {
         [] => return options.answer(Request::Queue { limit }, |answer: &QueueAnswer| queue_text(answer)),
+        ["explain", id] => {
+            let request = Request::QueueExplain { id: BundleName((*id).to_owned()) };
+            return options.answer(request, Explanation::to_text);
+        }
         ["promote", _] => QueueAction::Promote,
         ["demote", _] => QueueAction::Demote,
         ["hold", _] => QueueAction::Hold,

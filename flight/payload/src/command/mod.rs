@@ -61,6 +61,11 @@ pub enum Request {
         #[serde(default)]
         limit: Option<usize>,
     },
+    /// Why is a bundle where it is, and when will it be down?
+    QueueExplain {
+        /// Which.
+        id: BundleName,
+    },
     /// Do something to a bundle of the queue.
     QueueAct {
         /// Which.

@@ -43,7 +43,7 @@ pub(crate) fn adopt(
                         };
                         catalogue.add_frame(&new)?;
                     }
-                    None => catalogue.add_bundle(&record, unix_ms, &report)?,
+                    None => catalogue.add_note(&record, None, unix_ms, &report)?,
                 }
                 catalogue.reserve(&marks)?;
                 taken += 1;

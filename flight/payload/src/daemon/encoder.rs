@@ -198,6 +198,7 @@ impl Encoder {
     fn hear(&mut self, report: &report::Report) {
         let guests = self.invite(report);
         let effect = self.sender.hear(report);
+        self.shared.set_expected_loss(self.sender.expected_loss());
         if effect.contradictory > 0 {
             self.shared.count(|c| c.reports_odd += effect.contradictory as u64);
         }

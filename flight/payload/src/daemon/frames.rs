@@ -12,10 +12,12 @@ use passband_spectral::target::Target;
 
 use super::encoder::QueueChange;
 use super::intake::{Detector, Follow, Intake, IntakeError, Sealer, Step, Taken};
+use super::notes::make_notes;
 use super::shared::{Shared, lock};
 use crate::adapters::crash;
 use crate::adapters::spool::Spool;
 use crate::camera::{Action, Camera, FrameFiles, Limits};
+use crate::config::Downlink;
 use crate::queue::{State, View, item_of};
 use crate::store::{AlertRecord, BundleRecord, FrameId, StoreError};
 use crate::telemetry::Report;
@@ -26,6 +28,10 @@ const RETRY_MS: u64 = 2_000;
 const NO_ROOM_RETRY_MS: u64 = 30_000;
 /// The longest sleep: how soon the thread sees that the daemon stops, ms.
 const NAP_MS: u64 = 100;
+/// The first notes are made so long after a start, ms: frames that waited come first.
+const FIRST_NOTES_MS: u64 = 30_000;
+/// Room asked for notes, bytes.
+const NOTES_ROOM_BYTES: u64 = 4 << 20;
 /// Most frames that an event names.
 const MAX_NAMED: usize = 8;
 /// Disk space that is left to others, and to the catalogue, bytes.
@@ -52,7 +58,13 @@ impl Frames {
             max_frame_bytes: config.max_frame_bytes,
         };
         let mut camera = Camera::new(limits);
+        let mut notes_ms = self.shared.clock.now_ms().saturating_add(FIRST_NOTES_MS);
         while !self.shared.stopping() {
+            if self.shared.clock.now_ms() >= notes_ms {
+                let again_ms = self.shared.config.products.notes_s.saturating_mul(1_000);
+                notes_ms = self.shared.clock.now_ms().saturating_add(again_ms);
+                self.make_notes();
+            }
             if !self.look(&mut camera) {
                 self.sleep(config.poll_ms);
             }
@@ -113,8 +125,7 @@ impl Frames {
             return Done::Not { again_ms: RETRY_MS };
         };
         let downlink = &shared.config.downlink;
-        let options =
-            SealOptions { symbol_bytes: downlink.symbol_bytes, segment_symbols: downlink.segment_symbols };
+        let options = seal_options(downlink);
         let intake = Intake {
             spool: &self.spool,
             catalogue: &shared.catalogue,
@@ -162,6 +173,27 @@ impl Frames {
         let text = format!("frame {name:?} stays in the spool: {reason}");
         self.shared.throttled(&format!("take {name}"), &Report::error("frame-delayed", text));
         Done::Not { again_ms }
+    }
+
+    /// Makes the bundles about the payload itself.
+    fn make_notes(&self) {
+        let shared = &self.shared;
+        let keys = shared.keys();
+        let Some(key) = keys.newest(shared.config.spacecraft) else { return };
+        if !lock(&shared.health).may_store(shared.clock.now_ms(), false) {
+            return;
+        }
+        let made = self.make_room(NOTES_ROOM_BYTES, Class::Routine).and_then(|()| make_notes(shared, key));
+        match made {
+            Ok(made) => {
+                made.iter().for_each(|bundle| self.line_up(bundle));
+                drop(self.queue.send(QueueChange::News));
+            }
+            Err(e) => {
+                let text = format!("housekeeping or log was not made: {e}");
+                shared.throttled("notes", &Report::error("notes-failed", text));
+            }
+        }
     }
 
     /// Puts a new bundle into the queue.
@@ -282,6 +314,11 @@ fn eviction_text(dropped: &[View], frames: &[FrameId]) -> String {
         }
     }
     text
+}
+
+/// How bundles are cut.
+pub(super) fn seal_options(downlink: &Downlink) -> SealOptions {
+    SealOptions { symbol_bytes: downlink.symbol_bytes, segment_symbols: downlink.segment_symbols }
 }
 
 /// Whether a frame was dealt with.

@@ -7,9 +7,13 @@ use passband_proto::ids::BundleId;
 use super::encoder::QueueChange;
 use super::shared::Shared;
 use crate::command::{ActionAnswer, BundleName, QueueAction, QueueAnswer};
-use crate::queue::{Change, Queue, QueueError, Row, State, View};
+use crate::passes::Pass;
+use crate::queue::{Change, Contact, Explanation, LinkBelief, Queue, QueueError, Row, State, View};
 use crate::store::StoreError;
 use crate::telemetry::{Report, SCHEMA};
+
+/// Passes that are looked at to tell when a bundle will be down.
+const MAX_CONTACTS: usize = 100;
 
 /// The first bundles: what is on the link, what waits, in the order in which they go, then the others.
 pub(crate) fn answer(shared: &Shared, limit: usize) -> Result<QueueAnswer, StoreError> {
@@ -43,6 +47,26 @@ fn first(queue: &Queue, now_unix_ms: u64, limit: usize) -> Vec<View> {
         out.extend(others.into_iter().take(limit - out.len()));
     }
     out
+}
+
+/// Why a bundle is where it is, and when it will be down, by the pass plan and the loss that is believed in.
+///
+/// # Errors
+/// There is no such bundle, in words.
+pub(crate) fn explain(shared: &Shared, name: &BundleName) -> Result<Explanation, String> {
+    let rate_bps = shared.config.downlink.rate_bps;
+    let contact = |pass: Pass| Contact {
+        aos_unix_ms: pass.aos_unix_ms,
+        los_unix_ms: pass.los_unix_ms,
+        rate_bps: pass.rate_bps.unwrap_or(rate_bps),
+    };
+    let passes: Vec<Contact> = shared.next_passes(MAX_CONTACTS).into_iter().map(contact).collect();
+    let link = LinkBelief::expecting(shared.expected_loss());
+    let now_unix_ms = shared.clock.unix_ms();
+    shared.queue(|queue| {
+        let id = name.find(queue.iter().map(|view| view.item.id))?;
+        queue.explain(&id, now_unix_ms, &passes, &link).map_err(|e| e.to_string())
+    })
 }
 
 /// Does something to a bundle.

@@ -21,6 +21,7 @@ mod frames;
 mod intake;
 mod line;
 mod mend;
+mod notes;
 mod operator;
 mod passes;
 mod radio;

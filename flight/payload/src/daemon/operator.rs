@@ -97,6 +97,9 @@ fn answer(shared: &Shared, queue: &Sender<QueueChange>, line: &[u8]) -> String {
     let result = Request::parse(line).and_then(|request| match request {
         Request::Status => document(status(shared)),
         Request::Queue { limit } => document(line::answer(shared, limit.unwrap_or(DEFAULT_ROWS))),
+        Request::QueueExplain { id } => {
+            line::explain(shared, &id).and_then(|explanation| document(Ok(explanation)))
+        }
         Request::QueueAct { id, action } => {
             line::act(shared, queue, &id, &action).and_then(|answer| document(Ok(answer)))
         }

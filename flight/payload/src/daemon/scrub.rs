@@ -6,11 +6,11 @@ use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Duration;
 
-use passband_proto::bundle::SealOptions;
 use passband_proto::ids::BundleId;
 use passband_spectral::target::Target;
 
 use super::encoder::QueueChange;
+use super::frames::seal_options;
 use super::intake::{Detector, IntakeError, Sealer};
 use super::mend::{Mended, Mender};
 use super::shared::{Shared, lock};
@@ -98,9 +98,7 @@ impl Scrub {
         }
         let keys = shared.keys();
         let Some(key) = keys.newest(shared.config.spacecraft) else { return };
-        let downlink = &shared.config.downlink;
-        let options =
-            SealOptions { symbol_bytes: downlink.symbol_bytes, segment_symbols: downlink.segment_symbols };
+        let options = seal_options(&shared.config.downlink);
         let mender = Mender {
             catalogue: &shared.catalogue,
             sealer: Sealer { vault: &shared.vault, key, options, stop: shared.stop_flag() },

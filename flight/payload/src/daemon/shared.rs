@@ -1,7 +1,7 @@
 //! What the daemon's threads share.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     gate_moved: Condvar,
     counters: Mutex<Counters>,
     queue: Mutex<Queue>,
+    /// The bits of [`Shared::expected_loss`].
+    loss: AtomicU64,
     /// How far the sender is with what it has.
     progress: Mutex<BTreeMap<BundleId, Progress>>,
     pub(crate) health: Arc<Mutex<Health>>,
@@ -86,6 +88,7 @@ impl Shared {
     pub(crate) fn new(opened: Opened) -> Self {
         let Opened { config, keys, clock, health, disk, catalogue, in_memory, vault, queue, boot_count } =
             opened;
+        let config_loss = config.downlink.expected_loss;
         let gate = Gate::new(config.downlink.transmit, config.downlink.rate_bps, clock.now_ms());
         let gate = PassState { gate, opened: 0, closed: 0, at_open: Counters::default() };
         Self {
@@ -103,6 +106,7 @@ impl Shared {
             gate_moved: Condvar::new(),
             counters: Mutex::new(Counters::default()),
             queue: Mutex::new(queue),
+            loss: AtomicU64::new(config_loss.to_bits()),
             progress: Mutex::new(BTreeMap::new()),
             health,
             throttle: Mutex::new(Throttle::new(THROTTLE_MS)),
@@ -213,6 +217,16 @@ impl Shared {
             changes.into_iter().filter(|change| change.changed).map(record).collect()
         });
         if records.is_empty() { Ok(()) } else { self.catalogue.set_standings(&records) }
+    }
+
+    /// The share of datagrams that the sender believes to be lost.
+    pub(crate) fn expected_loss(&self) -> f64 {
+        f64::from_bits(self.loss.load(Ordering::Relaxed))
+    }
+
+    /// Notes that share.
+    pub(crate) fn set_expected_loss(&self, loss: f64) {
+        self.loss.store(loss.to_bits(), Ordering::Relaxed);
     }
 
     /// How the disk does.

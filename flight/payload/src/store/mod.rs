@@ -169,12 +169,28 @@ impl Catalogue {
         found.map(|record| decode(record.value(), "bundles")).transpose()
     }
 
-    /// A bundle that is about the payload itself, made known.
-    pub fn add_bundle(&self, bundle: &BundleRecord, unix_ms: u64, report: &Report) -> Result<(), StoreError> {
+    /// A note made known; `logged_seq` is the number of the last event that stands in a log by now.
+    pub fn add_note(
+        &self,
+        bundle: &BundleRecord,
+        logged_seq: Option<u64>,
+        unix_ms: u64,
+        report: &Report,
+    ) -> Result<(), StoreError> {
         self.write(|txn| {
             txn.open_table(BUNDLES)?.insert(bundle.id.0, encode(bundle).as_slice())?;
+            if let Some(seq) = logged_seq {
+                txn.open_table(META)?.insert("logged_seq", seq)?;
+            }
             events::insert(txn, unix_ms, report)
         })
+    }
+
+    /// Number of the last event that stands in a log; 0: none.
+    pub fn logged_seq(&self) -> Result<u64, StoreError> {
+        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
+        let meta = txn.open_table(META).map_err(StoreError::catalogue)?;
+        Ok(meta.get("logged_seq").map_err(StoreError::catalogue)?.map_or(0, |seq| seq.value()))
     }
 
     /// How bundles stand in the queue: those that don't stand as new.

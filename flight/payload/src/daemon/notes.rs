@@ -1,0 +1,107 @@
+//! Notes of the payload itself, made into bundles now and then: how it is, and what happened.
+
+use passband_proto::bundle::seal_bundle;
+use passband_proto::ids::Class;
+use passband_proto::keys::EpochKey;
+
+use super::frames::seal_options;
+use super::intake::random_id;
+use super::operator::status;
+use super::shared::Shared;
+use crate::products::{Draft, Kind, notes_draft};
+use crate::store::{BundleRecord, MAX_EVENTS_READ};
+use crate::telemetry::{Event, Report};
+use crate::triage::ProductFile;
+
+/// Most events of one log.
+const MAX_EVENTS: usize = 5_000;
+
+/// Makes the housekeeping and the log that are due, by the configuration; those that were made.
+///
+/// # Errors
+/// What kept one from being made, in words.
+pub(super) fn make_notes(shared: &Shared, key: &EpochKey) -> Result<Vec<BundleRecord>, String> {
+    let rules = &shared.config.products;
+    let mut made = Vec::new();
+    if let Some(class) = rules.housekeeping.0 {
+        made.push(housekeeping(shared, key, class)?);
+    }
+    if let Some(class) = rules.log.0 {
+        made.extend(log(shared, key, class)?);
+    }
+    Ok(made)
+}
+
+/// How the payload is, as `passband status --json` says it.
+fn housekeeping(shared: &Shared, key: &EpochKey, class: Class) -> Result<BundleRecord, String> {
+    let unix_ms = shared.clock.unix_ms();
+    let mut bytes =
+        serde_json::to_vec(&status(shared).map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
+    bytes.push(b'\n');
+    let file = ProductFile { name: format!("housekeeping-{unix_ms}.json"), bytes };
+    seal(shared, key, notes_draft(Kind::Housekeeping, class, unix_ms, file), None)
+}
+
+/// The events since the last log, one a line as `passband events --json` says them; none if there are none.
+fn log(shared: &Shared, key: &EpochKey, class: Class) -> Result<Option<BundleRecord>, String> {
+    let catalogue = &shared.catalogue;
+    let since = catalogue.logged_seq().map_err(|e| e.to_string())?;
+    let mut events: Vec<Event> = Vec::new();
+    while events.len() < MAX_EVENTS {
+        let from = events.last().map_or(since, |event| event.seq);
+        let more = catalogue.events(Some(from), MAX_EVENTS_READ).map_err(|e| e.to_string())?;
+        if more.is_empty() {
+            break;
+        }
+        events.extend(more);
+    }
+    let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(None) };
+    let name = format!("events-{}-{}.jsonl", first.seq, last.seq);
+    let mut bytes = Vec::new();
+    for event in &events {
+        serde_json::to_writer(&mut bytes, event).map_err(|e| e.to_string())?;
+        bytes.push(b'\n');
+    }
+    let draft = notes_draft(Kind::Log, class, shared.clock.unix_ms(), ProductFile { name, bytes });
+    seal(shared, key, draft, Some(last.seq)).map(Some)
+}
+
+/// Seals a note, puts it in place and makes it known; and up to which event the log goes with it.
+fn seal(
+    shared: &Shared,
+    key: &EpochKey,
+    draft: Draft,
+    logged_seq: Option<u64>,
+) -> Result<BundleRecord, String> {
+    let id = random_id().map_err(|e| e.to_string())?;
+    let manifest = &draft.manifest;
+    let mut file = shared.vault.create(&id).map_err(|e| e.to_string())?;
+    let options = seal_options(&shared.config.downlink);
+    let sealed = seal_bundle(key, id, manifest, &[], &mut draft.content(), &mut file, &options);
+    let placed = sealed.map_err(|e| e.to_string()).and_then(|geometry| {
+        let sha256 = file.finish().map_err(|e| format!("syncing a bundle: {e}"))?;
+        shared.vault.publish(&[id]).map_err(|e| e.to_string())?;
+        Ok((geometry, sha256))
+    });
+    let (geometry, sha256) = placed.inspect_err(|_| drop(shared.vault.remove(&id)))?;
+    let kind = if logged_seq.is_some() { Kind::Log } else { Kind::Housekeeping };
+    let record = BundleRecord {
+        id,
+        frame: None,
+        frame_name: String::new(),
+        kind,
+        name: manifest.name.clone(),
+        class: manifest.class,
+        tasking: String::new(),
+        created_unix_ms: manifest.created_unix_ms,
+        spacecraft: key.spacecraft(),
+        epoch: key.epoch(),
+        geometry,
+        sha256,
+    };
+    let report =
+        Report::info("notes-made", format!("{} ({} bytes) is to go down", record.name, record.bytes()));
+    let unix_ms = shared.clock.unix_ms();
+    shared.catalogue.add_note(&record, logged_seq, unix_ms, &report).map_err(|e| e.to_string())?;
+    Ok(record)
+}
