@@ -3,8 +3,8 @@
 
 use passband_proto::ids::{BundleId, Class};
 
+use super::entry::{Doubt, Entry, Flags, Place};
 use super::item::{Item, MAX_UNIX_MS, Standing, State, View};
-use super::slab::{Doubt, Entry, Flags, Place};
 use super::{MAX_ENTRIES, Queue, QueueError};
 
 impl Queue {
@@ -75,14 +75,12 @@ impl Queue {
         change(entry);
         let after = *entry;
         self.put_in(slot, &after);
-        if before.account() != after.account() {
-            // First in, then out: whoever has something else waiting isn't taken to have been idle.
-            if let Some((class, tasking)) = after.account() {
-                self.ledger.enter(class, tasking);
-            }
-            if let Some((class, tasking)) = before.account() {
-                self.ledger.leave(class, tasking);
-            }
+        // First in, then out: whoever has the same still, or something else waiting, isn't taken to have been idle.
+        if let Some((class, tasking)) = after.account() {
+            self.ledger.enter(class, tasking);
+        }
+        if let Some((class, tasking)) = before.account() {
+            self.ledger.leave(class, tasking);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Queue;
-use super::slab::{Flags, Place};
+use super::entry::{Flags, Place};
 use super::tally::Tally;
 
 impl Queue {

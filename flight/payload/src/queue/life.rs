@@ -4,8 +4,8 @@
 
 use passband_proto::ids::BundleId;
 
+use super::entry::{Doubt, Entry, Flags};
 use super::item::{Change, State};
-use super::slab::{Doubt, Entry, Flags};
 use super::{Queue, QueueError};
 
 /// What is true only while the sender has a bundle.

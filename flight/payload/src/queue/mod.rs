@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `item` | what goes in and out: [`Item`], [`Standing`], [`Change`] |
 //! | `settings` | deadlines, taskings and their shares |
-//! | `slab`, `lanes` | where entries are, and in which order |
+//! | `entry`, `slab`, `lanes` | what is known of each bundle, where it is, and in which order |
 //! | `ledger` | who was served how much, and so whose turn it is |
 //! | `filing` | puts each entry into the one place where it belongs |
 //! | `order` | [`Queue::next`], [`Queue::upcoming`] |
@@ -23,6 +23,7 @@
 //! [`Standing`]s that the catalogue keeps: what an operation changes of those it returns. How much each
 //! tasking was served is not kept: fairness begins anew.
 
+mod entry;
 mod error;
 mod evict;
 mod explain;

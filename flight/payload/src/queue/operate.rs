@@ -2,8 +2,8 @@
 
 use passband_proto::ids::{BundleId, Class};
 
+use super::entry::{Entry, Flags};
 use super::item::{Change, State};
-use super::slab::{Entry, Flags};
 use super::{Queue, QueueError};
 
 impl Queue {

@@ -4,10 +4,11 @@
 use passband_proto::ids::BundleId;
 
 use super::Queue;
+use super::entry::{Flags, RUNGS};
 use super::item::Next;
 use super::lanes::{Head, SlotKey};
 use super::ledger::{Ledger, Turn};
-use super::slab::{Flags, RUNGS, Slab};
+use super::slab::Slab;
 
 impl Queue {
     /// Hands the bundle whose turn it is to the sender: it is on the link from now on, until
@@ -109,7 +110,6 @@ impl<P: Iterator<Item = u32>, K: Iterator<Item = SlotKey>> Iterator for Upcoming
     fn next(&mut self) -> Option<(u32, u8)> {
         if let Some(slot) = self.promoted.next() {
             let entry = self.slab.get(slot)?;
-            self.ledger.enter(entry.class, entry.tasking);
             self.ledger.charge(entry.class, entry.tasking, entry.cost_bytes());
             return Some((slot, 0));
         }
@@ -128,7 +128,7 @@ impl<P: Iterator<Item = u32>, K: Iterator<Item = SlotKey>> Iterator for Upcoming
 }
 
 fn cost(slab: &Slab, key: SlotKey) -> u64 {
-    slab.get(key.slot()).map_or(0, super::slab::Entry::cost_bytes)
+    slab.get(key.slot()).map_or(0, super::entry::Entry::cost_bytes)
 }
 
 /// Where in the sender's order something stands whose turn it is.

@@ -1,4 +1,4 @@
-use passband_proto::transfer::belief::Group;
+use passband_proto::transfer::belief::{Group, LossBelief};
 
 use super::super::tests::{T0, drain, id, item, numbers, queue, sharing};
 use super::*;

@@ -25,6 +25,7 @@ impl Pair {
     fn new() -> Self {
         let mut settings = sharing(&[2, 5]);
         settings.overdue_share = 0.25;
+        settings.reserve_bytes = 50_000;
         settings.deadline_s.routine = 500;
         settings.deadline_s.discard_candidate = 900;
         let queue = Queue::new(settings.clone()).unwrap();
@@ -50,7 +51,7 @@ impl Pair {
             }
             10 => self.now += u64::from(x % 1_000_000),
             11 => {
-                let over = u64::from(x);
+                let over = u64::from(x % 400_000);
                 let victims = self.queue.victims(over, 1 << 40, 1 << 40, class);
                 let low = class >= Class::Routine;
                 let over = over + if low { self.model.settings.reserve_bytes } else { 0 };
