@@ -1,5 +1,6 @@
 //! The thread that takes frames: camera → triage → store.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -24,8 +25,8 @@ use crate::telemetry::Report;
 
 /// A frame that could not be taken is tried again after so long, ms.
 const RETRY_MS: u64 = 2_000;
-/// And so long later if there is no room for it: it was looked at, and its alert has gone out, ms.
-const NO_ROOM_RETRY_MS: u64 = 30_000;
+/// Most frames of which it is remembered what room they need.
+const MAX_REMEMBERED: usize = 10_000;
 /// The longest sleep: how soon the thread sees that the daemon stops, ms.
 const NAP_MS: u64 = 100;
 /// The first notes are made so long after a start, ms: frames that waited come first.
@@ -46,6 +47,16 @@ pub(crate) struct Frames {
     pub(crate) queue: Sender<QueueChange>,
     /// To the alert radio.
     pub(crate) alerts: tokio::sync::mpsc::UnboundedSender<AlertRecord>,
+    /// Frames that were looked at and have to wait, by their headers: the room they need. They are not looked at
+    /// again before there is as much.
+    pub(crate) waiting: RefCell<BTreeMap<String, Need>>,
+}
+
+/// The room that a frame needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Need {
+    bytes: u64,
+    class: Class,
 }
 
 impl Frames {
@@ -99,13 +110,11 @@ impl Frames {
                 Action::Refuse { name, files, reason } => done |= self.refuse(&name, &files, &reason),
                 Action::Take(files) => {
                     let header = files.header.clone();
-                    match self.take(files) {
+                    if self.take(files) {
                         // There may be something more urgent by now.
-                        Done::Yes => return true,
-                        Done::Not { again_ms } => {
-                            camera.defer(&header, self.shared.clock.now_ms().saturating_add(again_ms));
-                        }
+                        return true;
                     }
+                    camera.defer(&header, self.shared.clock.now_ms().saturating_add(RETRY_MS));
                 }
             }
             if self.shared.stopping() {
@@ -115,14 +124,21 @@ impl Frames {
         done
     }
 
-    /// Takes a frame.
-    fn take(&self, files: FrameFiles) -> Done {
+    /// Takes a frame; `false`: it stays in the spool for now.
+    fn take(&self, files: FrameFiles) -> bool {
         let shared = &self.shared;
         let name = files.name.clone();
+        let waits = self.waiting.borrow().get(&files.header).copied();
+        if let Some(need) = waits
+            && let Err(reason) = self.find_room(need)
+        {
+            return self.delay(&name, &reason);
+        }
+        let header = files.header.clone();
         let whole = [files.data.clone().into(), files.header.clone().into()];
         let keys = shared.keys();
         let Some(key) = keys.newest(shared.config.spacecraft) else {
-            return Done::Not { again_ms: RETRY_MS };
+            return false;
         };
         let downlink = &shared.config.downlink;
         let options = seal_options(downlink);
@@ -138,8 +154,12 @@ impl Frames {
             },
         };
         crash::at_work_on(Some(&files.header));
-        let taken = intake.take(files, shared.clock.unix_ms(), &mut Taking { frames: self, name: &name });
+        let mut taking = Taking { frames: self, header: &header };
+        let taken = intake.take(files, shared.clock.unix_ms(), &mut taking);
         crash::at_work_on(None);
+        if !matches!(taken, Err(IntakeError::NoRoom(_))) {
+            self.waiting.borrow_mut().remove(&header);
+        }
         match taken {
             Ok(Taken::Accepted { class, bundles }) => {
                 for bundle in &bundles {
@@ -148,31 +168,25 @@ impl Frames {
                 drop(self.queue.send(QueueChange::News));
                 shared.count(|c| c.frames_accepted.add(class));
                 tracing::info!("frame {name:?} accepted as {class}");
-                Done::Yes
+                true
             }
             Ok(Taken::Duplicate { id }) => {
                 shared.count(|c| c.frames_duplicate += 1);
                 tracing::warn!("frame {name:?} is frame {id} again");
-                Done::Yes
+                true
             }
-            Err(IntakeError::Malformed(reason)) => {
-                if self.refuse(&name, &whole, &reason) {
-                    Done::Yes
-                } else {
-                    Done::Not { again_ms: RETRY_MS }
-                }
-            }
-            Err(IntakeError::NoRoom(reason)) => self.delay(&name, &reason, NO_ROOM_RETRY_MS),
-            Err(IntakeError::Later(reason)) => self.delay(&name, &reason, RETRY_MS),
-            Err(IntakeError::Stopping) => Done::Not { again_ms: RETRY_MS },
+            Err(IntakeError::Malformed(reason)) => self.refuse(&name, &whole, &reason),
+            Err(IntakeError::NoRoom(reason)) => self.delay(&name, &reason),
+            Err(IntakeError::Later(reason)) => self.delay(&name, &reason),
+            Err(IntakeError::Stopping) => false,
         }
     }
 
     /// Tells that a frame has to wait.
-    fn delay(&self, name: &str, reason: &str, again_ms: u64) -> Done {
+    fn delay(&self, name: &str, reason: &str) -> bool {
         let text = format!("frame {name:?} stays in the spool: {reason}");
         self.shared.throttled(&format!("take {name}"), &Report::error("frame-delayed", text));
-        Done::Not { again_ms }
+        false
     }
 
     /// Makes the bundles about the payload itself.
@@ -180,10 +194,8 @@ impl Frames {
         let shared = &self.shared;
         let keys = shared.keys();
         let Some(key) = keys.newest(shared.config.spacecraft) else { return };
-        if !lock(&shared.health).may_store(shared.clock.now_ms(), false) {
-            return;
-        }
-        let made = self.make_room(NOTES_ROOM_BYTES, Class::Routine).and_then(|()| make_notes(shared, key));
+        let need = Need { bytes: NOTES_ROOM_BYTES, class: Class::Routine };
+        let made = self.make_room(need).and_then(|()| make_notes(shared, key));
         match made {
             Ok(made) => {
                 made.iter().for_each(|bundle| self.line_up(bundle));
@@ -229,21 +241,31 @@ impl Frames {
         }
     }
 
-    /// Drops bundles until `need` bytes of a frame of this class fit into the quota; else why they can't be made to.
-    fn make_room(&self, need: u64, class: Class) -> Result<(), String> {
+    /// Drops bundles until a frame fits into the quota; else why it can't be stored now.
+    fn make_room(&self, need: Need) -> Result<(), String> {
+        let victims = self.find_room(need)?;
+        self.drop_bundles(&victims).map_err(|e| format!("dropping bundles for room: {e}"))
+    }
+
+    /// What would have to be dropped so that a frame fits into the quota; else why it can't be stored now.
+    fn find_room(&self, need: Need) -> Result<Vec<BundleId>, String> {
         let shared = &self.shared;
+        let Need { bytes, class } = need;
+        let urgent = matches!(class, Class::Alert | Class::Suspect);
+        if !lock(&shared.health).may_store(shared.clock.now_ms(), urgent) {
+            return Err(format!("the disk is {}", shared.disk_mode()));
+        }
         let used = shared.queue(|queue| queue.tally().total().bytes);
         let room_bytes = self.room_bytes(used);
-        let victims = shared.queue(|queue| queue.victims(need, used, room_bytes, class));
-        let Some(victims) = victims else {
+        let victims = shared.queue(|queue| queue.victims(bytes, used, room_bytes, class));
+        victims.ok_or_else(|| {
             let text = format!(
-                "it needs {need} bytes, the store may take {room_bytes} and has {used}, and dropping what may be \
-                 dropped is not enough"
+                "it needs {bytes} bytes as {class}, the store may take {room_bytes} and has {used}, and dropping what \
+                 may be dropped is not enough"
             );
             shared.throttled("store-full", &Report::error("store-full", text.clone()));
-            return Err(text);
-        };
-        self.drop_bundles(&victims).map_err(|e| format!("dropping bundles for room: {e}"))
+            text
+        })
     }
 
     /// What the store may take in all: its quota, or what the disk has room for if that is less.
@@ -321,19 +343,10 @@ pub(super) fn seal_options(downlink: &Downlink) -> SealOptions {
     SealOptions { symbol_bytes: downlink.symbol_bytes, segment_symbols: downlink.segment_symbols }
 }
 
-/// Whether a frame was dealt with.
-enum Done {
-    Yes,
-    /// It stays in the spool, and is to be looked at again after so long, ms.
-    Not {
-        again_ms: u64,
-    },
-}
-
 /// Follows the taking of a frame.
 struct Taking<'a> {
     frames: &'a Frames,
-    name: &'a str,
+    header: &'a str,
 }
 
 impl Follow for Taking<'_> {
@@ -347,13 +360,13 @@ impl Follow for Taking<'_> {
     }
 
     fn make_room(&mut self, bytes: u64, class: Class) -> Result<(), IntakeError> {
-        let shared = &self.frames.shared;
-        let urgent = matches!(class, Class::Alert | Class::Suspect);
-        let mode = shared.disk_mode();
-        if !lock(&shared.health).may_store(shared.clock.now_ms(), urgent) {
-            return Err(IntakeError::NoRoom(format!("the disk is {mode}")));
-        }
-        tracing::debug!("frame {:?} of class {class} needs {bytes} bytes", self.name);
-        self.frames.make_room(bytes, class).map_err(IntakeError::NoRoom)
+        let need = Need { bytes, class };
+        self.frames.make_room(need).map_err(|reason| {
+            let mut waiting = self.frames.waiting.borrow_mut();
+            if waiting.len() < MAX_REMEMBERED {
+                waiting.insert(self.header.to_owned(), need);
+            }
+            IntakeError::NoRoom(reason)
+        })
     }
 }

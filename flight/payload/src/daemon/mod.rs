@@ -31,6 +31,7 @@ mod shared;
 mod slow;
 
 use core::fmt;
+use std::cell::RefCell;
 use std::fs::DirBuilder;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -205,8 +206,14 @@ impl Ready {
         }
         tokio::spawn(operator::serve(Arc::clone(&shared), queue.clone(), self.operator));
         let scrub = Scrub { shared: Arc::clone(&shared), target: self.target.clone(), queue: queue.clone() };
-        let frames =
-            Frames { shared: Arc::clone(&shared), spool: self.spool, target: self.target, queue, alerts };
+        let frames = Frames {
+            shared: Arc::clone(&shared),
+            spool: self.spool,
+            target: self.target,
+            queue,
+            alerts,
+            waiting: RefCell::default(),
+        };
         let passes = Passes::new(Arc::clone(&shared));
         let threads = vec![
             spawn("encoder", || encoder.run())?,
