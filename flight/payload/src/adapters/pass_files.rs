@@ -41,6 +41,11 @@ impl PassFiles {
         }
     }
 
+    /// Whether there are any.
+    pub fn are_configured(&self) -> bool {
+        self.windows.path.is_some() || self.elements.path.is_some() || self.stations.path.is_some()
+    }
+
     /// Reads the files that are new or have changed since they were looked at last.
     pub fn take(&mut self) -> Taken {
         let mut taken = Taken::default();

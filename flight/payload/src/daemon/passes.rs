@@ -17,6 +17,8 @@ use crate::telemetry::Report;
 const TICK: Duration = Duration::from_millis(50);
 /// How often the files are looked at, ms.
 const LOOK_MS: u64 = 1_000;
+/// The pause where nothing is opened by the plan: how soon the thread sees that the daemon stops.
+const NAP: Duration = Duration::from_millis(400);
 
 /// The thread that keeps the plan.
 pub(crate) struct Passes {
@@ -37,19 +39,20 @@ impl Passes {
         passes
     }
 
-    /// Runs until the daemon stops.
+    /// Runs until the daemon stops, or not at all without files.
     pub(crate) fn run(mut self) {
-        while !self.shared.stopping() {
+        let opens = self.shared.config.downlink.transmit == TransmitMode::Plan;
+        while !self.shared.stopping() && self.files.are_configured() {
             let now_ms = self.shared.clock.now_ms();
             if now_ms.saturating_sub(self.looked_ms) >= LOOK_MS {
                 self.looked_ms = now_ms;
                 self.take_files();
                 self.tell_if_stale();
             }
-            if self.shared.config.downlink.transmit == TransmitMode::Plan {
+            if opens {
                 self.work_gate();
             }
-            thread::sleep(TICK);
+            thread::sleep(if opens { TICK } else { NAP });
         }
     }
 
