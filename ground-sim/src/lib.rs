@@ -8,6 +8,7 @@
 //! | [`station`] | datagrams in, products out; live sockets |
 //! | [`batch`] | many datagrams in one system call |
 //! | [`capture`] | datagrams out of pcap and pcapng, and captures of what was received |
+//! | [`catalogue`] | what came down, to list and search; frames in one place; GeoJSON and STAC |
 //! | [`emulator`] | the link emulator: loss, bursts, corruption, duplication, reordering, passes |
 //! | [`scene`] | synthetic frames with known plumes |
 //! | [`eval`] | the detector judged on frames with truth, and its calibration |
@@ -29,6 +30,7 @@ macro_rules! say {
 pub mod batch;
 pub mod bench;
 pub mod capture;
+pub mod catalogue;
 pub mod commands;
 mod cores;
 pub mod demo;

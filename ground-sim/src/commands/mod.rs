@@ -5,6 +5,7 @@ pub mod dissector;
 pub mod eval;
 pub mod keys;
 pub mod open;
+pub mod products;
 pub mod receive;
 pub mod recover;
 pub mod report;

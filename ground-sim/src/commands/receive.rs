@@ -15,6 +15,7 @@ use passband_proto::keyring::KeyRing;
 use super::report::send as send_reports;
 use super::{optional_keys, print_json, stop_on_signals};
 use crate::capture::CaptureWriter;
+use crate::catalogue::Keeper;
 use crate::reporter::Reporter;
 use crate::station::live::{Incoming, Listener, Radio};
 use crate::station::{AlertBook, AlertReport, BundleReport, RawReport, Station};
@@ -32,7 +33,7 @@ const PASS_GAP: Duration = Duration::from_mins(10);
 ///
 /// Symbols are spooled to a store on disk, so a station that is stopped or killed goes on where it was
 /// when it is started again with the same store. Each bundle is opened and written out as it comes in: what
-/// isn't whole yet is in OUT/partial. Runs until it is interrupted (Ctrl-C), or as --for, --idle or --bundles say.
+/// isn't whole yet is in OUT/partial. What is whole goes into the catalogue, see `products`. Runs until it is interrupted (Ctrl-C), or as --for, --idle or --bundles say.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  passband-ground receive --keys keys.txt --listen 0.0.0.0:47000 --alerts 0.0.0.0:47001 \\\n      --out products --capture pass-0412.pcap\n\nExit status: 0 every bundle heard of is whole (without keys: put together), 1 some are not,\n2 bad usage or input."
@@ -100,6 +101,7 @@ pub fn run(args: &ReceiveArgs) -> Result<ExitCode> {
         reporter: args.reports.map(|_| Reporter::open(args.station, &store)).transpose()?,
         keys,
         capture: args.capture.as_deref().map(CaptureWriter::create).transpose()?,
+        keeper: Keeper::start_or_say(&args.out, || {}),
         screen: Screen::new(args.json),
         new_alerts,
         reports_sent: 0,
@@ -157,6 +159,7 @@ struct Reception {
     keys: KeyRing,
     reporter: Option<Reporter>,
     capture: Option<CaptureWriter>,
+    keeper: Option<Keeper>,
     screen: Screen,
     new_alerts: Vec<AlertReport>,
     reports_sent: usize,
@@ -206,6 +209,12 @@ impl Reception {
     fn say_finished(&mut self) {
         for bundle in self.station.take_finished() {
             self.screen.say(&describe_bundle(&bundle));
+            if let (Some(keeper), Some(output)) = (&self.keeper, &bundle.output) {
+                keeper.add(output);
+            }
+        }
+        for fault in self.keeper.iter().flat_map(Keeper::take_faults) {
+            self.screen.fault(&fault);
         }
     }
 
@@ -215,6 +224,8 @@ impl Reception {
         self.tell(args);
         self.screen.clear();
         let spooled = self.station.assemble()?;
+        let faults = self.keeper.take().map(Keeper::finish).unwrap_or_default();
+        faults.iter().for_each(|fault| self.screen.fault(fault));
         let bundles = self.station.report();
         let enough = args.bundles.is_none_or(|n| self.station.complete() >= n);
         let refused = self.station.counters().rejected.values().sum::<u64>() > 0;
@@ -346,6 +357,11 @@ impl Screen {
         if !self.quiet {
             self.bars.suspend(|| say!("{line}"));
         }
+    }
+
+    /// Says what went wrong beside reception.
+    fn fault(&self, what: &str) {
+        self.bars.suspend(|| eprintln!("passband-ground receive: {what}"));
     }
 
     fn show(&mut self, bundles: &[BundleReport]) {
