@@ -15,6 +15,7 @@
 //! | [`sealing`] | plain files as bundles |
 //! | [`reporter`] | reports to the satellite |
 //! | [`watch`] | captures that are still growing |
+//! | [`webhook`] | alerts told to a chat |
 //! | [`demo`] | the launch story on one machine, with a report |
 //! | [`mod@bench`] | every target measured beside its peers |
 //! | [`commands`] | the subcommands of `passband-ground` |
@@ -41,3 +42,4 @@ pub mod scene;
 pub mod sealing;
 pub mod station;
 pub mod watch;
+pub mod webhook;

@@ -183,4 +183,4 @@ fn product_folders(out: &Path) -> Result<Vec<PathBuf>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::entry::{Product, is_id, read_bounded};
 use super::frame;
 use super::journal::Journal;
+use crate::station::hex;
 
 /// Mean radius of the Earth, km (IUGG, R1 of GRS 80: H. Moritz, "Geodetic Reference System 1980").
 const EARTH_RADIUS_KM: f64 = 6371.0088;
@@ -94,7 +95,7 @@ pub fn rows(out: &Path) -> Result<Vec<Row>> {
     fs::metadata(out).with_context(|| format!("reading {}", out.display()))?;
     let products = Journal::new(out).read()?;
     let mut rows = partials(out, &products);
-    rows.extend(alerts(out));
+    rows.extend(alerts(out, &products));
     let (strips, others): (Vec<_>, Vec<_>) = products.into_values().partition(Product::is_strip);
     rows.extend(cubes(out, strips));
     rows.extend(others.into_iter().filter(|product| out.join(&product.folder).is_dir()).map(Row::of));
@@ -233,8 +234,8 @@ fn partials(out: &Path, whole: &BTreeMap<String, Product>) -> Vec<Row> {
     entries.filter_map(|entry| row(entry.path())).collect()
 }
 
-/// Alerts that came over the alert radio.
-fn alerts(out: &Path) -> Vec<Row> {
+/// Alerts that came over the alert radio; those whose evidence is here know their frame's id.
+fn alerts(out: &Path, whole: &BTreeMap<String, Product>) -> Vec<Row> {
     let entries = fs::read_dir(out.join("alerts")).into_iter().flatten().flatten();
     let row = |path: std::path::PathBuf| {
         let id = path.file_name()?.to_str()?.strip_prefix("alert-")?.strip_suffix(".json")?.to_owned();
@@ -243,15 +244,16 @@ fn alerts(out: &Path) -> Vec<Row> {
         let number = |name: &str| said.get(name).and_then(Value::as_f64);
         let degrees = |name: &str| Some(said.get("position")?.get(name)?.as_f64()? / 1e7);
         let word = |name: &str| said.get(name).and_then(Value::as_str).map(str::to_owned);
+        let evidence = evidence_id(&said).and_then(|id| whole.get(&id));
         Some(Row {
             product: "alert".to_owned(),
             class: Class::Alert,
             name: format!("alert {id}"),
             created_unix_ms: said.get("time_unix_ms").and_then(Value::as_u64)?,
-            frame: word("frame"),
-            frame_id: None,
-            tasking: None,
-            reason: None,
+            frame: evidence.and_then(|product| product.frame.clone()).or_else(|| word("frame")),
+            frame_id: evidence.and_then(|product| product.frame_id.clone()),
+            tasking: evidence.and_then(|product| product.tasking.clone()),
+            reason: evidence.and_then(|product| product.reason.clone()),
             gas: word("gas").map(|gas| gas.to_uppercase()),
             probability: number("probability_permille").map(|p| p / 1000.0),
             detections: said.get("plumes").and_then(Value::as_u64),
@@ -269,6 +271,13 @@ fn alerts(out: &Path) -> Vec<Row> {
         })
     };
     entries.filter_map(|entry| row(entry.path())).collect()
+}
+
+/// The id of the bundle with an alert's evidence.
+pub(crate) fn evidence_id(alert: &Value) -> Option<String> {
+    let bytes: Option<Vec<u8>> =
+        alert.get("evidence")?.as_array()?.iter().map(|b| b.as_u64()?.try_into().ok()).collect();
+    bytes.filter(|bytes| bytes.len() == 12).map(|bytes| hex(&bytes))
 }
 
 /// Gives the products of a frame the positions of plumes that one of them knows.

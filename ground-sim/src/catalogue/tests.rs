@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::station::sha256_hex;
 
 /// A product that came of no frame.
-pub(super) fn product(n: u64) -> Product {
+pub(crate) fn product(n: u64) -> Product {
     Product {
         schema: 1,
         id: format!("{n:024x}"),

@@ -46,7 +46,6 @@ pub fn parse(text: &str) -> Result<u64, String> {
 }
 
 /// The time that HTTP writes, such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7: IMF-fixdate).
-#[cfg(test)]
 pub(crate) fn parse_http(text: &str) -> Option<u64> {
     const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
     let words: Vec<_> = text.split_once(", ")?.1.split(' ').collect();

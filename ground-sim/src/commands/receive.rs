@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use crate::catalogue::Keeper;
 use crate::reporter::Reporter;
 use crate::station::live::{Incoming, Listener, Radio};
 use crate::station::{AlertBook, AlertReport, BundleReport, RawReport, Station};
+use crate::webhook::{Limits, Target, Waker, Webhook};
 
 /// How often what is in memory goes to the store: what a kill -9 may cost.
 const FLUSH_EVERY: Duration = Duration::from_millis(50);
@@ -26,6 +27,8 @@ const FLUSH_EVERY: Duration = Duration::from_millis(50);
 const BUSY: Duration = Duration::from_millis(3);
 /// How often the screen is brought up to date.
 const SHOW_EVERY: Duration = Duration::from_millis(500);
+/// How long the webhook is waited for at the end.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 /// After such a silence another pass begins.
 const PASS_GAP: Duration = Duration::from_mins(10);
 
@@ -66,6 +69,8 @@ pub struct ReceiveArgs {
     /// Also write what comes in to this capture file (pcap); it must not exist.
     #[arg(long, value_name = "FILE")]
     capture: Option<PathBuf>,
+    #[command(flatten)]
+    webhook: WebhookArgs,
     /// Stop after this many seconds.
     #[arg(long = "for", value_name = "SECONDS")]
     for_s: Option<f64>,
@@ -78,6 +83,30 @@ pub struct ReceiveArgs {
     /// Print JSON at the end.
     #[arg(long)]
     json: bool,
+}
+
+/// Where alerts are told.
+#[derive(Debug, Args)]
+struct WebhookArgs {
+    /// Tell each alert to this webhook at once, and its picture when it is down: an http or https address of
+    /// Slack, Mattermost, Discord or anything that takes JSON. What could not be told is told later (OUT/webhook).
+    #[arg(long = "webhook", value_name = "URL")]
+    url: Option<String>,
+    /// In whose name.
+    #[arg(long = "webhook-name", value_name = "NAME", default_value = "Robin", requires = "url")]
+    name: String,
+    /// A header of each request, such as 'Authorization: Bearer …'. May be given several times.
+    #[arg(long = "webhook-header", value_name = "K: V", requires = "url")]
+    headers: Vec<String>,
+}
+
+impl WebhookArgs {
+    /// The webhook, if one is asked for.
+    fn start(&self, out: &Path) -> Result<Option<Webhook>> {
+        let Some(url) = &self.url else { return Ok(None) };
+        let target = Target::new(url, &self.name, &self.headers)?;
+        Webhook::start(out, &target, Limits::default()).map(Some)
+    }
 }
 
 /// Runs `passband-ground receive`.
@@ -94,6 +123,9 @@ pub fn run(args: &ReceiveArgs) -> Result<ExitCode> {
     let keys = optional_keys(args.keys.as_deref())?;
     let store = args.store.clone().unwrap_or_else(|| args.out.join("store"));
     let station = Station::open(keys.clone(), &store, &args.out)?;
+    // Before the alerts: what is in OUT by now is not told.
+    let webhook = args.webhook.start(&args.out)?;
+    let waker = webhook.as_ref().map(Webhook::waker);
     let (alerts, new_alerts) = AlertBook::open(keys.clone(), &args.out.join("alerts"), &store)?;
     let mut reception = Reception {
         station,
@@ -101,7 +133,8 @@ pub fn run(args: &ReceiveArgs) -> Result<ExitCode> {
         reporter: args.reports.map(|_| Reporter::open(args.station, &store)).transpose()?,
         keys,
         capture: args.capture.as_deref().map(CaptureWriter::create).transpose()?,
-        keeper: Keeper::start_or_say(&args.out, || {}),
+        keeper: Keeper::start_or_say(&args.out, move || waker.iter().for_each(Waker::wake)),
+        webhook,
         screen: Screen::new(args.json),
         new_alerts,
         reports_sent: 0,
@@ -160,6 +193,7 @@ struct Reception {
     reporter: Option<Reporter>,
     capture: Option<CaptureWriter>,
     keeper: Option<Keeper>,
+    webhook: Option<Webhook>,
     screen: Screen,
     new_alerts: Vec<AlertReport>,
     reports_sent: usize,
@@ -178,6 +212,7 @@ impl Reception {
                 if let Some(alert) = self.alerts.push(incoming.bytes)? {
                     self.screen.say(&describe_alert(&alert));
                     self.new_alerts.push(alert);
+                    self.webhook.iter().for_each(|webhook| webhook.waker().wake());
                 }
             }
         }
@@ -213,7 +248,8 @@ impl Reception {
                 keeper.add(output);
             }
         }
-        for fault in self.keeper.iter().flat_map(Keeper::take_faults) {
+        let faults = self.keeper.iter().flat_map(Keeper::take_faults);
+        for fault in faults.chain(self.webhook.iter().flat_map(Webhook::take_news)) {
             self.screen.fault(&fault);
         }
     }
@@ -224,7 +260,8 @@ impl Reception {
         self.tell(args);
         self.screen.clear();
         let spooled = self.station.assemble()?;
-        let faults = self.keeper.take().map(Keeper::finish).unwrap_or_default();
+        let mut faults = self.keeper.take().map(Keeper::finish).unwrap_or_default();
+        faults.extend(self.webhook.take().map(|webhook| webhook.finish(LAST_WORDS)).unwrap_or_default());
         faults.iter().for_each(|fault| self.screen.fault(fault));
         let bundles = self.station.report();
         let enough = args.bundles.is_none_or(|n| self.station.complete() >= n);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use passband_proto::alert::{Alert, MAX_ALERT_BYTES, open_alert, sender};
 use passband_proto::keyring::KeyRing;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::products::write_aside;
 
@@ -19,7 +19,7 @@ use super::products::write_aside;
 const SPOOL_LIMIT_BYTES: usize = 4 << 20;
 
 /// An alert as it is reported.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AlertReport {
     /// The spacecraft that raised it.
     pub spacecraft: u16,
