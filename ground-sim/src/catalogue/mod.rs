@@ -18,8 +18,10 @@ mod geojson;
 mod item;
 pub mod journal;
 mod keeper;
+mod layout;
 mod place;
 pub mod query;
+mod rows;
 mod strips;
 pub mod time;
 

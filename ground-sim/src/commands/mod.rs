@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod dissector;
 pub mod eval;
+mod hook;
 pub mod keys;
 pub mod open;
 pub mod products;
@@ -10,6 +11,7 @@ pub mod receive;
 pub mod recover;
 pub mod report;
 pub mod scene;
+mod screen;
 pub mod send;
 
 use std::fs;

@@ -1,25 +1,25 @@
 //! `passband-ground receive`.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use passband_proto::keyring::KeyRing;
 
+use super::hook::WebhookArgs;
 use super::report::send as send_reports;
+use super::screen::Screen;
 use super::{optional_keys, print_json, stop_on_signals};
 use crate::capture::CaptureWriter;
 use crate::catalogue::Keeper;
 use crate::reporter::Reporter;
 use crate::station::live::{Incoming, Listener, Radio};
 use crate::station::{AlertBook, AlertReport, BundleReport, RawReport, Station};
-use crate::webhook::{Limits, Target, Waker, Webhook};
+use crate::webhook::{Waker, Webhook};
 
 /// How often what is in memory goes to the store: what a kill -9 may cost.
 const FLUSH_EVERY: Duration = Duration::from_millis(50);
@@ -83,30 +83,6 @@ pub struct ReceiveArgs {
     /// Print JSON at the end.
     #[arg(long)]
     json: bool,
-}
-
-/// Where alerts are told.
-#[derive(Debug, Args)]
-struct WebhookArgs {
-    /// Tell each alert to this webhook at once, and its picture when it is down: an http or https address of
-    /// Slack, Mattermost, Discord or anything that takes JSON. What could not be told is told later (OUT/webhook).
-    #[arg(long = "webhook", value_name = "URL")]
-    url: Option<String>,
-    /// In whose name.
-    #[arg(long = "webhook-name", value_name = "NAME", default_value = "Robin", requires = "url")]
-    name: String,
-    /// A header of each request, such as 'Authorization: Bearer …'. May be given several times.
-    #[arg(long = "webhook-header", value_name = "K: V", requires = "url")]
-    headers: Vec<String>,
-}
-
-impl WebhookArgs {
-    /// The webhook, if one is asked for.
-    fn start(&self, out: &Path) -> Result<Option<Webhook>> {
-        let Some(url) = &self.url else { return Ok(None) };
-        let target = Target::new(url, &self.name, &self.headers)?;
-        Webhook::start(out, &target, Limits::default()).map(Some)
-    }
 }
 
 /// Runs `passband-ground receive`.
@@ -371,64 +347,5 @@ pub fn print_summary(bundles: &[BundleReport], counters: &crate::station::Counte
     );
     if let Some(loss) = counters.link_loss() {
         say!("link: {} of {} datagrams heard, {:.1} % lost", loss.heard, loss.sent, loss.loss * 100.0);
-    }
-}
-
-/// Progress bars, one a bundle that is not whole.
-struct Screen {
-    bars: MultiProgress,
-    shown: BTreeMap<String, ProgressBar>,
-    quiet: bool,
-}
-
-impl Screen {
-    fn new(quiet: bool) -> Self {
-        let bars = MultiProgress::new();
-        if quiet {
-            bars.set_draw_target(indicatif::ProgressDrawTarget::hidden());
-        }
-        Self { bars, shown: BTreeMap::new(), quiet }
-    }
-
-    fn say(&self, line: &str) {
-        if !self.quiet {
-            self.bars.suspend(|| say!("{line}"));
-        }
-    }
-
-    /// Says what went wrong beside reception.
-    fn fault(&self, what: &str) {
-        self.bars.suspend(|| eprintln!("passband-ground receive: {what}"));
-    }
-
-    fn show(&mut self, bundles: &[BundleReport]) {
-        const MOST_BARS: usize = 12;
-        for bundle in bundles {
-            if bundle.complete {
-                if let Some(bar) = self.shown.remove(&bundle.id) {
-                    bar.finish_and_clear();
-                }
-                continue;
-            }
-            if !self.shown.contains_key(&bundle.id) {
-                if self.shown.len() >= MOST_BARS {
-                    continue;
-                }
-                let bar = self.bars.add(ProgressBar::new(bundle.symbols_needed));
-                if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}") {
-                    bar.set_style(style);
-                }
-                self.shown.insert(bundle.id.clone(), bar);
-            }
-            if let Some(bar) = self.shown.get(&bundle.id) {
-                bar.set_length(bundle.symbols_needed);
-                bar.set_position(bundle.symbols_received.min(bundle.symbols_needed));
-                bar.set_message(bundle.name.clone().unwrap_or_else(|| bundle.id.clone()));
-            }
-        }
-    }
-
-    fn clear(&self) {
-        let _ = self.bars.clear();
     }
 }
