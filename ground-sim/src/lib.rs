@@ -8,12 +8,14 @@
 //! | [`station`] | datagrams in, products out; live sockets |
 //! | [`batch`] | many datagrams in one system call |
 //! | [`capture`] | datagrams out of pcap and pcapng, and captures of what was received |
+//! | [`catalogue`] | what came down, to list and search; frames in one place; GeoJSON and STAC |
 //! | [`emulator`] | the link emulator: loss, bursts, corruption, duplication, reordering, passes |
 //! | [`scene`] | synthetic frames with known plumes |
 //! | [`eval`] | the detector judged on frames with truth, and its calibration |
 //! | [`sealing`] | plain files as bundles |
 //! | [`reporter`] | reports to the satellite |
 //! | [`watch`] | captures that are still growing |
+//! | [`webhook`] | alerts told to a chat |
 //! | [`demo`] | the launch story on one machine, with a report |
 //! | [`mod@bench`] | every target measured beside its peers |
 //! | [`commands`] | the subcommands of `passband-ground` |
@@ -29,6 +31,7 @@ macro_rules! say {
 pub mod batch;
 pub mod bench;
 pub mod capture;
+pub mod catalogue;
 pub mod commands;
 mod cores;
 pub mod demo;
@@ -39,3 +42,4 @@ pub mod scene;
 pub mod sealing;
 pub mod station;
 pub mod watch;
+pub mod webhook;

@@ -4,7 +4,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use passband_ground::commands::{bench, dissector, eval, keys, open, receive, recover, report, scene, send};
+use passband_ground::commands::{
+    bench, dissector, eval, keys, open, products, receive, recover, report, scene, send,
+};
 use passband_ground::{demo, emulator};
 
 /// The ground side of Passband: receives what the satellite sends, recovers it from captures, and
@@ -26,6 +28,7 @@ enum Command {
     Report(report::ReportArgs),
     Dissector(dissector::DissectorArgs),
     Open(open::OpenArgs),
+    Products(products::ProductsArgs),
     Send(send::SendArgs),
     Link(emulator::LinkArgs),
     Scene(Box<scene::SceneArgs>),
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Report(args) => report::run(&args),
         Command::Dissector(args) => dissector::run(&args),
         Command::Open(args) => open::run(&args),
+        Command::Products(args) => products::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Link(args) => emulator::run(args),
         Command::Scene(args) => scene::run(&args),

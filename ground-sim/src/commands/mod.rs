@@ -3,12 +3,15 @@
 pub mod bench;
 pub mod dissector;
 pub mod eval;
+mod hook;
 pub mod keys;
 pub mod open;
+pub mod products;
 pub mod receive;
 pub mod recover;
 pub mod report;
 pub mod scene;
+mod screen;
 pub mod send;
 
 use std::fs;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{print_json, read_keys};
+use crate::catalogue::Catalogue;
 use crate::station::open_sealed_file;
 
 /// Open sealed bundles (.pbb): check their seals and write their files out.
@@ -40,10 +41,14 @@ pub fn run(args: &OpenArgs) -> Result<ExitCode> {
     let keys = read_keys(&args.keys)?;
     let mut all = true;
     let mut list = Vec::new();
+    let mut catalogue = Catalogue::new(&args.out);
     for path in &args.bundles {
         match open_sealed_file(path, &keys, &args.out) {
             Ok(opened) => {
                 let m = &opened.manifest;
+                if let Err(e) = catalogue.add(&opened.output) {
+                    eprintln!("passband-ground open: not in the catalogue: {e:#}");
+                }
                 if !args.json {
                     say!(
                         "{}: {} ({}, {}) → {}",
@@ -66,6 +71,9 @@ pub fn run(args: &OpenArgs) -> Result<ExitCode> {
                 list.push(serde_json::json!({ "bundle": path, "error": format!("{e:#}") }));
             }
         }
+    }
+    if let Err(e) = catalogue.close() {
+        eprintln!("passband-ground open: {e:#}");
     }
     if args.json {
         print_json(&serde_json::json!({ "schema": 1, "bundles": list }))?;

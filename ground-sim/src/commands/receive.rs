@@ -1,6 +1,5 @@
 //! `passband-ground receive`.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,15 +8,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use passband_proto::keyring::KeyRing;
 
+use super::hook::WebhookArgs;
 use super::report::send as send_reports;
+use super::screen::Screen;
 use super::{optional_keys, print_json, stop_on_signals};
 use crate::capture::CaptureWriter;
+use crate::catalogue::Keeper;
 use crate::reporter::Reporter;
 use crate::station::live::{Incoming, Listener, Radio};
 use crate::station::{AlertBook, AlertReport, BundleReport, RawReport, Station};
+use crate::webhook::{Waker, Webhook};
 
 /// How often what is in memory goes to the store: what a kill -9 may cost.
 const FLUSH_EVERY: Duration = Duration::from_millis(50);
@@ -25,6 +27,8 @@ const FLUSH_EVERY: Duration = Duration::from_millis(50);
 const BUSY: Duration = Duration::from_millis(3);
 /// How often the screen is brought up to date.
 const SHOW_EVERY: Duration = Duration::from_millis(500);
+/// How long the webhook is waited for at the end.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 /// After such a silence another pass begins.
 const PASS_GAP: Duration = Duration::from_mins(10);
 
@@ -32,7 +36,7 @@ const PASS_GAP: Duration = Duration::from_mins(10);
 ///
 /// Symbols are spooled to a store on disk, so a station that is stopped or killed goes on where it was
 /// when it is started again with the same store. Each bundle is opened and written out as it comes in: what
-/// isn't whole yet is in OUT/partial. Runs until it is interrupted (Ctrl-C), or as --for, --idle or --bundles say.
+/// isn't whole yet is in OUT/partial. What is whole goes into the catalogue, see `products`. Runs until it is interrupted (Ctrl-C), or as --for, --idle or --bundles say.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  passband-ground receive --keys keys.txt --listen 0.0.0.0:47000 --alerts 0.0.0.0:47001 \\\n      --out products --capture pass-0412.pcap\n\nExit status: 0 every bundle heard of is whole (without keys: put together), 1 some are not,\n2 bad usage or input."
@@ -66,6 +70,8 @@ pub struct ReceiveArgs {
     /// Also write what comes in to this capture file (pcap); it must not exist.
     #[arg(long, value_name = "FILE")]
     capture: Option<PathBuf>,
+    #[command(flatten)]
+    webhook: WebhookArgs,
     /// Stop after this many seconds.
     #[arg(long = "for", value_name = "SECONDS")]
     for_s: Option<f64>,
@@ -94,6 +100,9 @@ pub fn run(args: &ReceiveArgs) -> Result<ExitCode> {
     let keys = optional_keys(args.keys.as_deref())?;
     let store = args.store.clone().unwrap_or_else(|| args.out.join("store"));
     let station = Station::open(keys.clone(), &store, &args.out)?;
+    // Before the alerts: what is in OUT by now is not told.
+    let webhook = args.webhook.start(&args.out)?;
+    let waker = webhook.as_ref().map(Webhook::waker);
     let (alerts, new_alerts) = AlertBook::open(keys.clone(), &args.out.join("alerts"), &store)?;
     let mut reception = Reception {
         station,
@@ -101,6 +110,8 @@ pub fn run(args: &ReceiveArgs) -> Result<ExitCode> {
         reporter: args.reports.map(|_| Reporter::open(args.station, &store)).transpose()?,
         keys,
         capture: args.capture.as_deref().map(CaptureWriter::create).transpose()?,
+        keeper: Keeper::start_or_say(&args.out, move || waker.iter().for_each(Waker::wake)),
+        webhook,
         screen: Screen::new(args.json),
         new_alerts,
         reports_sent: 0,
@@ -158,6 +169,8 @@ struct Reception {
     keys: KeyRing,
     reporter: Option<Reporter>,
     capture: Option<CaptureWriter>,
+    keeper: Option<Keeper>,
+    webhook: Option<Webhook>,
     screen: Screen,
     new_alerts: Vec<AlertReport>,
     reports_sent: usize,
@@ -176,6 +189,7 @@ impl Reception {
                 if let Some(alert) = self.alerts.push(incoming.bytes)? {
                     self.screen.say(&describe_alert(&alert));
                     self.new_alerts.push(alert);
+                    self.webhook.iter().for_each(|webhook| webhook.waker().wake());
                 }
             }
         }
@@ -211,6 +225,13 @@ impl Reception {
     fn say_finished(&mut self) {
         for bundle in self.station.take_finished() {
             self.screen.say(&describe_bundle(&bundle));
+            if let (Some(keeper), Some(output)) = (&self.keeper, &bundle.output) {
+                keeper.add(output);
+            }
+        }
+        let faults = self.keeper.iter().flat_map(Keeper::take_faults);
+        for fault in faults.chain(self.webhook.iter().flat_map(Webhook::take_news)) {
+            self.screen.fault(&fault);
         }
     }
 
@@ -220,6 +241,9 @@ impl Reception {
         self.tell(args);
         self.screen.clear();
         let spooled = self.station.assemble()?;
+        let mut faults = self.keeper.take().map(Keeper::finish).unwrap_or_default();
+        faults.extend(self.webhook.take().map(|webhook| webhook.finish(LAST_WORDS)).unwrap_or_default());
+        faults.iter().for_each(|fault| self.screen.fault(fault));
         let bundles = self.station.report();
         let enough = args.bundles.is_none_or(|n| self.station.complete() >= n);
         let refused = self.station.counters().rejected.values().sum::<u64>() > 0;
@@ -328,59 +352,5 @@ pub fn print_summary(bundles: &[BundleReport], counters: &crate::station::Counte
     );
     if let Some(loss) = counters.link_loss() {
         say!("link: {} of {} datagrams heard, {:.1} % lost", loss.heard, loss.sent, loss.loss * 100.0);
-    }
-}
-
-/// Progress bars, one a bundle that is not whole.
-struct Screen {
-    bars: MultiProgress,
-    shown: BTreeMap<String, ProgressBar>,
-    quiet: bool,
-}
-
-impl Screen {
-    fn new(quiet: bool) -> Self {
-        let bars = MultiProgress::new();
-        if quiet {
-            bars.set_draw_target(indicatif::ProgressDrawTarget::hidden());
-        }
-        Self { bars, shown: BTreeMap::new(), quiet }
-    }
-
-    fn say(&self, line: &str) {
-        if !self.quiet {
-            self.bars.suspend(|| say!("{line}"));
-        }
-    }
-
-    fn show(&mut self, bundles: &[BundleReport]) {
-        const MOST_BARS: usize = 12;
-        for bundle in bundles {
-            if bundle.complete {
-                if let Some(bar) = self.shown.remove(&bundle.id) {
-                    bar.finish_and_clear();
-                }
-                continue;
-            }
-            if !self.shown.contains_key(&bundle.id) {
-                if self.shown.len() >= MOST_BARS {
-                    continue;
-                }
-                let bar = self.bars.add(ProgressBar::new(bundle.symbols_needed));
-                if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}") {
-                    bar.set_style(style);
-                }
-                self.shown.insert(bundle.id.clone(), bar);
-            }
-            if let Some(bar) = self.shown.get(&bundle.id) {
-                bar.set_length(bundle.symbols_needed);
-                bar.set_position(bundle.symbols_received.min(bundle.symbols_needed));
-                bar.set_message(bundle.name.clone().unwrap_or_else(|| bundle.id.clone()));
-            }
-        }
-    }
-
-    fn clear(&self) {
-        let _ = self.bars.clear();
     }
 }

@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::receive::{all_there, describe_alert, print_raw, print_summary};
 use super::{optional_keys, print_json, report, stop_on_signals};
 use crate::capture::{CaptureReader, CaptureStats};
+use crate::catalogue::Keeper;
 use crate::station::{
     AlertBook, AlertReport, BundleReport, Counters, LinkLoss, RawReport, Station, is_store,
 };
@@ -176,6 +177,7 @@ struct Recoverer {
     alerts: AlertBook,
     new_alerts: Vec<AlertReport>,
     reports: Vec<CaptureReport>,
+    keeper: Option<Keeper>,
 }
 
 impl Recoverer {
@@ -183,7 +185,8 @@ impl Recoverer {
         let mut station = Station::open(keys.clone(), store, out)?;
         station.remake_products();
         let (alerts, new_alerts) = AlertBook::open(keys.clone(), &out.join("alerts"), store)?;
-        Ok(Self { station, alerts, new_alerts, reports: Vec::new() })
+        let keeper = Keeper::start_or_say(out, || {});
+        Ok(Self { station, alerts, new_alerts, reports: Vec::new(), keeper })
     }
 
     fn captures(&mut self, captures: &[PathBuf], quiet: bool) -> Result<()> {
@@ -252,7 +255,7 @@ impl Recoverer {
             if last_flush.elapsed() >= Duration::from_millis(250) {
                 last_flush = Instant::now();
                 self.station.flush()?;
-                for bundle in self.station.take_finished() {
+                for bundle in self.take_finished() {
                     if !args.json {
                         bar.suspend(|| say!("{}", super::receive::describe_bundle(&bundle)));
                     }
@@ -296,8 +299,20 @@ impl Recoverer {
         Ok(())
     }
 
+    /// The bundles that became whole since the last call; the catalogue is told of them.
+    fn take_finished(&mut self) -> Vec<BundleReport> {
+        let finished = self.station.take_finished();
+        if let Some(keeper) = &self.keeper {
+            finished.iter().filter_map(|bundle| bundle.output.as_ref()).for_each(|output| keeper.add(output));
+        }
+        finished
+    }
+
     fn finish(mut self) -> Result<Recovery> {
         self.station.settle()?;
+        self.take_finished();
+        let faults = self.keeper.take().map(Keeper::finish).unwrap_or_default();
+        faults.iter().for_each(|fault| eprintln!("passband-ground recover: {fault}"));
         let counters = self.station.counters().clone();
         Ok(Recovery {
             captures: self.reports,

@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use passband_proto::alert::{Alert, MAX_ALERT_BYTES, open_alert, sender};
 use passband_proto::keyring::KeyRing;
 use passband_proto::report::AlertMark;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::products::write_aside;
 
@@ -26,7 +26,7 @@ const SPOOL_LIMIT_BYTES: usize = 4 << 20;
 type Key = (u16, u16, AlertMark);
 
 /// An alert as it is reported.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AlertReport {
     /// The spacecraft that raised it.
     pub spacecraft: u16,

@@ -32,8 +32,8 @@ mod workshop;
 pub use alerts::{AlertBook, AlertReport};
 pub use counters::{Counters, LinkLoss};
 pub use folder::is_store;
-pub(crate) use products::hex;
 pub use products::{FileReport, OpenedBundle, open_sealed_file, sha256_file, sha256_hex};
+pub(crate) use products::{hex, write_aside};
 pub use raw::{RawReport, raw_spools};
 pub use report::BundleReport;
 

@@ -236,7 +236,7 @@ impl Part<'_> {
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// Writes a file aside and renames it: it is there whole or not at all.
-pub(super) fn write_aside(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_aside(path: &Path, bytes: &[u8]) -> Result<()> {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("file");
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let tmp = path.with_file_name(format!(".{name}.{number}.tmp"));

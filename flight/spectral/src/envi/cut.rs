@@ -4,15 +4,17 @@
 use core::fmt::Write;
 
 use super::lex::{self, Entry};
+use super::write::write_geometry;
 use super::{EnviError, Header};
 use crate::cube::Cut;
 
 /// What the cut-out has of its own, or doesn't have.
-const REPLACED: [&str; 5] = ["samples", "lines", "header offset", "x start", "y start"];
+const REPLACED: [&str; 7] =
+    ["samples", "lines", "header offset", "x start", "y start", "map info", "geo points"];
 
-/// The header of `cut`, made of the text of the whole cube's header. The position on the ground moves with the cut:
-/// the reference pixel of `map info` and of each of `geo points`; `x start` and `y start` tell where in the whole
-/// image the first pixel is, from 1.
+/// The header of `cut`, made of the text of the whole cube's header. Where the pixels are on the ground moves with the
+/// cut; what is said of that in a way that can't be read is left out, so that nothing wrong is said. `x start` and
+/// `y start` tell where in the whole image the first pixel is, from 1.
 ///
 /// # Errors
 /// The text can't be read as a header.
@@ -38,56 +40,19 @@ pub fn cut_header(text: &str, cut: &Cut) -> Result<String, EnviError> {
     for (nth, entry) in entries.entries.iter().enumerate() {
         let again = entries.entries.iter().skip(nth.saturating_add(1)).any(|later| later.name == entry.name);
         if !again && !REPLACED.contains(&entry.name.as_str()) {
-            write_entry(&mut out, entry, (x, y));
+            write_entry(&mut out, entry);
         }
+    }
+    if let Some(geometry) = &whole.geometry {
+        write_geometry(&mut out, &geometry.shifted(cut.lines.start, cut.samples.start));
     }
     Ok(out)
 }
 
-fn write_entry(out: &mut String, entry: &Entry, (x, y): (f64, f64)) {
-    let moved = match entry.name.as_str() {
-        // {projection, x, y of the reference pixel, …}
-        "map info" => moved(&entry.value, (x, y), |at| match at {
-            1 => Axis::X,
-            2 => Axis::Y,
-            _ => Axis::Neither,
-        }),
-        // {x, y, latitude, longitude, x, y, …}
-        "geo points" => moved(&entry.value, (x, y), |at| match at % 4 {
-            0 => Axis::X,
-            1 => Axis::Y,
-            _ => Axis::Neither,
-        }),
-        _ => None,
-    };
-    let value = moved.as_deref().unwrap_or(&entry.value);
-    let _ = if entry.braced {
-        writeln!(out, "{} = {{{value}}}", entry.name)
-    } else {
-        writeln!(out, "{} = {value}", entry.name)
-    };
-}
-
-enum Axis {
-    X,
-    Y,
-    Neither,
-}
-
-/// A list with its image coordinates moved; `None` if there is nothing to move or one isn't a number.
-fn moved(list: &str, (x, y): (f64, f64), axis: impl Fn(usize) -> Axis) -> Option<String> {
-    if x == 0.0 && y == 0.0 {
-        return None;
-    }
-    let parts = list.split(',').enumerate().map(|(at, part)| {
-        let by = match axis(at) {
-            Axis::X => x,
-            Axis::Y => y,
-            Axis::Neither => return Some(part.trim().to_owned()),
-        };
-        Some((part.trim().parse::<f64>().ok()? - by).to_string())
-    });
-    Some(parts.collect::<Option<Vec<_>>>()?.join(", "))
+fn write_entry(out: &mut String, entry: &Entry) {
+    let Entry { name, value, .. } = entry;
+    let _ =
+        if entry.braced { writeln!(out, "{name} = {{{value}}}") } else { writeln!(out, "{name} = {value}") };
 }
 
 #[cfg(test)]
@@ -108,7 +73,6 @@ Acquisition  Time = 2026-01-01T00:00:00Z
 wavelength = {1.5,
  2.5}
 map info = {UTM, 1, 1, 500000, 3500000, 8, 8, 13, North, WGS-84}
-geo points = {1, 1, 32.0, -104.0, 50, 60, 31.9, -103.9}
 y start = 11
 ";
 
@@ -122,13 +86,15 @@ y start = 11
             "x start = 11\n",
             "y start = 31\n",
             "acquisition time = 2026-01-01T00:00:00Z\n",
-            "map info = {UTM, -9, -19, 500000, 3500000, 8, 8, 13, North, WGS-84}\n",
-            "geo points = {-9, -19, 32.0, -104.0, 40, 40, 31.9, -103.9}\n",
             "description = {two\nlines}\n",
         ] {
             assert!(text.contains(line), "{line:?} in {text}");
         }
         assert_eq!(text.matches("lines = ").count(), 1, "{text}");
+        let (whole, cut) = (Header::parse(TEXT).unwrap().geometry.unwrap(), header.geometry.unwrap());
+        let (there, here) = (whole.position(23.0, 14.0).unwrap(), cut.position(3.0, 4.0).unwrap());
+        assert!((there.latitude_deg - here.latitude_deg).abs() < 1e-9, "{there:?} {here:?}");
+        assert!((there.longitude_deg - here.longitude_deg).abs() < 1e-9, "{there:?} {here:?}");
     }
 
     #[test]
@@ -137,8 +103,8 @@ y start = 11
         let twice = cut_header(&once, &Cut { lines: 5..9, samples: 3..7 }).unwrap();
         assert_eq!(twice, cut_header(TEXT, &Cut { lines: 25..29, samples: 13..17 }).unwrap());
         let odd = TEXT.replace("UTM, 1, 1,", "UTM, one, 1,");
-        let kept = cut_header(&odd, &Cut { lines: 1..2, samples: 0..50 }).unwrap();
-        assert!(kept.contains("map info = {UTM, one, 1,"), "{kept}");
+        let left = cut_header(&odd, &Cut { lines: 1..2, samples: 0..50 }).unwrap();
+        assert!(!left.contains("map info"), "{left}");
         assert!(cut_header("nothing", &Cut { lines: 0..1, samples: 0..1 }).is_err());
     }
 }

@@ -34,14 +34,8 @@ pub(super) fn text(header: &Header) -> String {
     if let Some(value) = header.pixel_size_m {
         field(&mut out, "pixel size", &format_args!("{{{value}, {value}, units=Meters}}"));
     }
-    match &header.geometry {
-        Some(Geometry::Map(map)) => field(&mut out, "map info", &format_args!("{{{map}}}")),
-        Some(Geometry::Ties(ties)) => {
-            let place = |p: &TiePoint| (p.position.latitude_deg, p.position.longitude_deg);
-            let values = ties.points().iter().flat_map(|p| [p.x, p.y, place(p).0, place(p).1]);
-            list(&mut out, "geo points", values);
-        }
-        None => {}
+    if let Some(geometry) = &header.geometry {
+        write_geometry(&mut out, geometry);
     }
     if let Some(value) = header.wind_m_s {
         field(&mut out, "wind speed", &value);
@@ -70,6 +64,18 @@ pub(super) fn text(header: &Header) -> String {
         list(&mut out, "data offset values", values.iter());
     }
     out
+}
+
+/// The field that tells where on the ground the pixels are.
+pub(super) fn write_geometry(out: &mut String, geometry: &Geometry) {
+    match geometry {
+        Geometry::Map(map) => field(out, "map info", &format_args!("{{{map}}}")),
+        Geometry::Ties(ties) => {
+            let place = |p: &TiePoint| (p.position.latitude_deg, p.position.longitude_deg);
+            let values = ties.points().iter().flat_map(|p| [p.x, p.y, place(p).0, place(p).1]);
+            list(out, "geo points", values);
+        }
+    }
 }
 
 fn field(out: &mut String, name: &str, value: &dyn Display) {

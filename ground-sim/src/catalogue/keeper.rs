@@ -1,0 +1,145 @@
+//! The catalogue kept while datagrams come: a thread of its own, of low priority, that is told which products are
+//! whole and never waited for. What it can't do it reports; what it misses it finds when there is less to do, or
+//! when it is started again.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::Catalogue;
+
+/// Products that may wait; more are found by a look at OUT later.
+const MOST_WAITING: usize = 4096;
+/// Reports that may wait to be taken.
+const MOST_FAULTS: usize = 100;
+/// After such a silence the collection is brought up to date.
+const QUIET: Duration = Duration::from_millis(500);
+/// Added to the thread's nice value: whatever receives and decodes comes first.
+const NICENESS: i32 = 10;
+
+/// Keeps a catalogue.
+#[derive(Debug)]
+pub struct Keeper {
+    folders: Option<SyncSender<PathBuf>>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    missed: AtomicBool,
+    faults: Mutex<Vec<String>>,
+}
+
+impl Keeper {
+    /// A keeper of `out`, or why there is none: reception goes on without.
+    pub fn start_or_say(out: &Path, changed: impl Fn() + Send + 'static) -> Option<Self> {
+        Self::start(out, changed).inspect_err(|e| tracing::warn!("no catalogue is kept: {e:#}")).ok()
+    }
+
+    /// Starts to keep the catalogue of `out`, beginning with what isn't in it yet. `changed` is called, in the
+    /// keeper's thread, whenever something was taken in.
+    ///
+    /// # Errors
+    /// There can be no further thread.
+    pub fn start(out: &Path, changed: impl Fn() + Send + 'static) -> Result<Self> {
+        let (folders, coming) = sync_channel(MOST_WAITING);
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        let catalogue = Catalogue::new(out);
+        let thread = std::thread::Builder::new().name("catalogue".to_owned());
+        let thread = thread.spawn(move || keep(catalogue, &coming, &theirs, &changed));
+        Ok(Self { folders: Some(folders), shared, thread: Some(thread.context("starting a thread")?) })
+    }
+
+    /// Tells of a product that is whole. Returns at once.
+    pub fn add(&self, folder: &Path) {
+        let Some(folders) = &self.folders else { return };
+        if let Err(TrySendError::Full(_)) = folders.try_send(folder.to_owned()) {
+            self.shared.missed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// What went wrong since the last call.
+    pub fn take_faults(&self) -> Vec<String> {
+        std::mem::take(&mut *self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until what it was told of is in the catalogue, for the end of reception; what went wrong.
+    pub fn finish(mut self) -> Vec<String> {
+        self.join();
+        self.take_faults()
+    }
+
+    fn join(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.folders = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
+
+impl Shared {
+    fn fault(&self, what: &str) {
+        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        if faults.len() < MOST_FAULTS {
+            faults.push(format!("catalogue: {what}"));
+        }
+    }
+}
+
+/// Keeps the catalogue until nobody can tell of products any more.
+fn keep(mut catalogue: Catalogue, coming: &Receiver<PathBuf>, shared: &Shared, changed: &dyn Fn()) {
+    yield_to_reception();
+    catch_up(&mut catalogue, shared, changed);
+    loop {
+        match coming.recv_timeout(QUIET) {
+            Ok(folder) => match catalogue.add(&folder) {
+                Ok(_) => changed(),
+                Err(e) => shared.fault(&format!("{}: {e:#}", folder.display())),
+            },
+            Err(RecvTimeoutError::Timeout) => {
+                if shared.missed.swap(false, Ordering::Relaxed) {
+                    catch_up(&mut catalogue, shared, changed);
+                }
+                close(&mut catalogue, shared);
+            }
+            Err(RecvTimeoutError::Disconnected) => return close(&mut catalogue, shared),
+        }
+    }
+}
+
+fn catch_up(catalogue: &mut Catalogue, shared: &Shared, changed: &dyn Fn()) {
+    match catalogue.catch_up(&shared.stop, |fault| shared.fault(&fault)) {
+        Ok(0) => {}
+        Ok(_) => changed(),
+        Err(e) => shared.fault(&format!("{e:#}")),
+    }
+}
+
+fn close(catalogue: &mut Catalogue, shared: &Shared) {
+    if let Err(e) = catalogue.close() {
+        shared.fault(&format!("{e:#}"));
+    }
+}
+
+/// Lowers this thread's priority; on Linux nice values are the threads' own (setpriority(2)).
+fn yield_to_reception() {
+    let own = rustix::thread::gettid();
+    if let Err(e) = rustix::process::setpriority_process(Some(own), NICENESS) {
+        tracing::debug!("the catalogue's thread keeps its priority: {e}");
+    }
+}
