@@ -3,6 +3,7 @@
 //! | area | what |
 //! | --- | --- |
 //! | [`transfer`] | getting a file down with no acknowledgement, beside other file transfers |
+//! | [`queue`] | the right bytes first: a day's passes, alerts, the queue, ingest |
 //! | [`triage`] | finding plumes, beside other detectors |
 //!
 //! Each area is a list of groups of rows; each group is a file. A row that misses its target says so and the run
@@ -10,6 +11,7 @@
 //! of the same run.
 
 mod child;
+pub mod queue;
 mod row;
 pub mod transfer;
 pub mod triage;
@@ -109,7 +111,7 @@ mod tests {
 
     #[test]
     fn groups_have_names_of_their_own() {
-        for area in [transfer::AREA, triage::AREA] {
+        for area in [queue::AREA, transfer::AREA, triage::AREA] {
             let names: std::collections::BTreeSet<_> = area.groups().collect();
             assert_eq!(names.len(), area.groups().count(), "{}", area.name);
             assert!(!names.is_empty(), "{}", area.name);

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
 
-use crate::bench::{Area, Bench, Row, Scale, transfer, triage};
+use crate::bench::{Area, Bench, Row, Scale, queue, transfer, triage};
 
 /// Measure what Passband promises, on this machine, beside what else there is.
 #[derive(Debug, Args)]
@@ -19,8 +19,23 @@ pub struct BenchArgs {
 
 #[derive(Debug, Subcommand)]
 enum AreaArgs {
+    Queue(QueueArgs),
     Transfer(TransferArgs),
     Triage(TriageArgs),
+}
+
+/// Measure the queue: a day's frames against a day's passes, alerts, the queue's structure, ingest.
+///
+/// A row is a figure, its target and, where there is one, a peer's figure of the same run. What is simulated depends
+/// on nothing but the seed; what is timed is timed here and now. Ingest is that of the daemon `passband` beside this
+/// program.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  passband-ground bench queue --only day alerts\n\nExit status: 0 every target is met, 1 some are not, 2 something could not be measured."
+)]
+struct QueueArgs {
+    #[command(flatten)]
+    common: CommonArgs,
 }
 
 /// Measure the transfer: bytes, passes, time, speed and memory, with no ACK, beside other transfers.
@@ -84,6 +99,7 @@ struct CommonArgs {
 pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     let program = std::env::current_exe().context("finding this program")?;
     match &args.area {
+        AreaArgs::Queue(args) => measure(queue::AREA, program, None, &args.common),
         AreaArgs::Transfer(args) => {
             let peers = args.peers.clone().or_else(|| transfer::peers::find(&program));
             let peers = peers.map(|peers| vec![OsString::from(peers)]);
