@@ -143,8 +143,8 @@ fn frames(demo: &Demo, reports: &BTreeMap<String, BundleReport>) -> Result<Vec<F
             }
             None => None,
         };
-        let quicklook = match evidence.as_ref().and_then(|(_, dir)| dir.as_ref()) {
-            Some(dir) => place_quicklook(demo, dir, &source.name)?,
+        let quicklook = match of("quicklook").and_then(|(_, dir)| dir) {
+            Some(dir) => place_quicklook(demo, &dir, &source.name)?,
             None => None,
         };
         out.push(FrameSummary {

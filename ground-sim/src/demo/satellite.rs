@@ -49,6 +49,23 @@ pub(super) struct Radios {
     pub(super) alert: SocketAddr,
 }
 
+/// Evidence of every frame, to show what the detector says of each, cubes in one piece, and nothing else.
+const PRODUCTS: &str = "[products]
+strip_bytes = 1073741824
+housekeeping = \"none\"
+log = \"none\"
+[products.routine]
+quicklook = \"routine\"
+evidence = \"routine\"
+region = \"none\"
+cube = \"routine\"
+[products.discard-candidate]
+quicklook = \"discard-candidate\"
+evidence = \"discard-candidate\"
+region = \"none\"
+cube = \"discard-candidate\"
+";
+
 impl Satellite {
     /// Writes a configuration and starts the daemon; `dir` gets its state, its log and its key file.
     pub(super) fn start(program: &Path, dir: &Path, keys: &str, radios: &Radios) -> Result<Self> {
@@ -60,7 +77,7 @@ impl Satellite {
         let text = format!(
             "spacecraft = 1\n\n[paths]\nstate = \"state\"\n\n[camera]\npoll_ms = 50\n\n[downlink]\ntarget = \"{}\"\n\
              transmit = \"bus\"\nexpected_loss = 0.3\n\n[alerts]\ntarget = \"{}\"\nrepeat_s = [0, 3, 10, 30]\n\
-             per_minute = 60\n\n[bus]\nlisten = \"{bus_address}\"\n",
+             per_minute = 60\n\n{PRODUCTS}\n[bus]\nlisten = \"{bus_address}\"\n",
             radios.fast, radios.alert
         );
         fs::write(&config, text).with_context(|| format!("writing {}", config.display()))?;

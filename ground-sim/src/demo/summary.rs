@@ -57,7 +57,7 @@ pub struct BundleSummary {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// Kind of product: `evidence`, `cube`.
+    /// Kind of product: `evidence`, `quicklook`, `region`, `cube`.
     pub product: String,
     /// The frame it was made from.
     pub frame: Option<String>,

@@ -257,7 +257,9 @@ impl<R: Rng> Satellite<'_, R> {
         self.belief.observe(&Observation { station: 1, first_seq: nth << 32, span: 1_000_000, heard });
         self.aims.clear();
         for id in sent {
-            let Some(stored) = self.day.stored.get_mut(id) else { continue };
+            let Some(stored) = self.day.stored.get_mut(id).filter(|_| self.queue.get(id).is_some()) else {
+                continue;
+            };
             let _change = if stored.parcel.down_ms.is_some() {
                 self.queue.known(id)?
             } else {
