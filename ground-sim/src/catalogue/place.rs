@@ -40,8 +40,9 @@ impl Place {
         Self { a: [of(0), of(1)], ..*self }
     }
 
-    /// A closed ring around lines and samples, counter-clockwise (RFC 7946, section 3.1.6).
-    pub(super) fn ring(&self, lines: [f64; 2], samples: [f64; 2]) -> Vec<[f64; 2]> {
+    /// A closed ring around lines and samples, counter-clockwise (RFC 7946, section 3.1.6); none for what lies across
+    /// 180°, which would have to be cut in two (section 3.1.9).
+    pub(super) fn ring(&self, lines: [f64; 2], samples: [f64; 2]) -> Option<Vec<[f64; 2]>> {
         let [l0, l1] = lines;
         let [s0, s1] = samples;
         let mut ring: Vec<_> =
@@ -50,7 +51,8 @@ impl Place {
         if area < 0.0 {
             ring.reverse();
         }
-        ring
+        let across = ring.windows(2).any(|w| (w[0][0] - w[1][0]).abs() > 180.0);
+        (!across).then_some(ring)
     }
 
     fn of_map_info(words: &str) -> Option<Self> {
@@ -144,7 +146,7 @@ mod tests {
             let place = Place::of_header(text).unwrap();
             assert!(near(place.at(0.5, 0.5), [-102.0, 31.5]), "{place:?}");
             assert!(near(place.at(50.5, 100.5), [-101.9, 31.4]), "{place:?}");
-            let ring = place.ring([0.0, 10.0], [0.0, 10.0]);
+            let ring = place.ring([0.0, 10.0], [0.0, 10.0]).unwrap();
             assert!(near(ring[0], ring[4]) && ring[1][1] < ring[0][1] && ring[2][0] > ring[1][0], "{ring:?}");
             let region = place.cut_out_from(5, 7);
             assert!(near(region.at(5.5, 7.5), [-102.0, 31.5]));
@@ -152,7 +154,9 @@ mod tests {
         let utm = "map info = {UTM, 1, 1, 500000, 4000000, 30, 30, 11, North, WGS-84}";
         assert_eq!(Place::of_header(utm), None);
         let across = "geo points = {1, 1, 0, 179.9, 11, 1, 0, -179.9, 1, 11, -1, 179.9}";
-        assert!(near(Place::of_header(across).unwrap().at(0.0, 5.0), [-180.0, 0.0]));
+        let across = Place::of_header(across).unwrap();
+        assert!(near(across.at(0.0, 5.0), [-180.0, 0.0]));
+        assert_eq!(across.ring([0.0, 1.0], [0.0, 10.0]), None);
     }
 
     proptest! {
