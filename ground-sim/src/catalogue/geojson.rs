@@ -66,7 +66,7 @@ fn features_of(frame: &Frame, at: usize, detection: &Value, place: Option<&Place
     }
     let said = position(detection).map(|[latitude, longitude]| [longitude, latitude]);
     let centre =
-        said.or_else(|| place.zip(centroid(detection)).map(|(p, [line, sample])| p.at(line, sample)));
+        said.or_else(|| place.zip(centroid(detection)).and_then(|(p, [line, sample])| p.at(line, sample)));
     if let Some(centre) = centre {
         geometries.push(("centre", json!({ "type": "Point", "coordinates": coordinate(centre) })));
     }
