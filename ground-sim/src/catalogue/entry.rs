@@ -203,9 +203,10 @@ pub(super) fn read_detections(path: &Path) -> Option<Value> {
     serde_json::from_slice(&read_bounded(path, MAX_DETECTIONS_BYTES).ok()?).ok()
 }
 
-/// `[latitude, longitude]` of a detection, if it says so.
+/// `[latitude, longitude]` of a detection, if it says so, in itself or in a `position` of its own.
 pub(super) fn position(detection: &Value) -> Option<[f64; 2]> {
-    let of = |name: &str, most: f64| detection.get(name)?.as_f64().filter(|v| v.abs() <= most);
+    let place = detection.get("position").filter(|place| place.is_object()).unwrap_or(detection);
+    let of = |name: &str, most: f64| place.get(name)?.as_f64().filter(|v| v.abs() <= most);
     Some([of("latitude_deg", 90.0)?, of("longitude_deg", 180.0)?])
 }
 
@@ -260,10 +261,11 @@ mod tests {
         write("bundle.json", &about("f.detections.json"));
         write(
             "f.detections.json",
-            r#"{"detections":[{"latitude_deg":31.5,"longitude_deg":-102.25},{"latitude_deg":99}]}"#,
+            r#"{"detections":[{"latitude_deg":31.5,"longitude_deg":-102.25},{"latitude_deg":99},
+            {"position":{"latitude_deg":-1,"longitude_deg":2}},{"position":null}]}"#,
         );
         let product = Product::read(dir.path()).unwrap();
-        assert_eq!(product.positions, [[31.5, -102.25]]);
+        assert_eq!(product.positions, [[31.5, -102.25], [-1.0, 2.0]]);
         assert_eq!(
             (product.gas.as_deref(), product.probability, product.frame_id),
             (Some("CH4"), Some(0.9871), None)

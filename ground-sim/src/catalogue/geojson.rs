@@ -58,13 +58,15 @@ pub(super) fn coordinate([longitude, latitude]: [f64; 2]) -> [f64; 2] {
 
 fn features_of(frame: &Frame, at: usize, detection: &Value, place: Option<&Place>) -> Vec<Value> {
     let mut geometries = Vec::new();
-    if let Some((place, [lines, samples])) = place.zip(bounding_box(detection)) {
-        let ring: Vec<_> = place.ring(lines, samples).into_iter().map(coordinate).collect();
+    let ring =
+        place.zip(bounding_box(detection)).and_then(|(place, [lines, samples])| place.ring(lines, samples));
+    if let Some(ring) = ring {
+        let ring: Vec<_> = ring.into_iter().map(coordinate).collect();
         geometries.push(("box", json!({ "type": "Polygon", "coordinates": [ring] })));
     }
     let said = position(detection).map(|[latitude, longitude]| [longitude, latitude]);
     let centre =
-        said.or_else(|| place.zip(centroid(detection)).map(|(p, [line, sample])| p.at(line, sample)));
+        said.or_else(|| place.zip(centroid(detection)).and_then(|(p, [line, sample])| p.at(line, sample)));
     if let Some(centre) = centre {
         geometries.push(("centre", json!({ "type": "Point", "coordinates": coordinate(centre) })));
     }

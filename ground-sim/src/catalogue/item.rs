@@ -49,8 +49,10 @@ pub(super) fn of_frame(
         "links": links(),
         "assets": assets(frame, header.as_ref()),
     });
-    if let Some((place, [lines, samples])) = place.zip(shape) {
-        let ring = place.ring([0.0, lines as f64], [0.0, samples as f64]);
+    let edges = shape.map(|[lines, samples]| [lines as f64, samples as f64]);
+    let ring =
+        place.zip(edges).and_then(|(place, [lines, samples])| place.ring([0.0, lines], [0.0, samples]));
+    if let Some(ring) = ring {
         let ring: Vec<_> = ring.into_iter().map(coordinate).collect();
         item["bbox"] = json!(bounds(&ring));
         item["geometry"] = json!({ "type": "Polygon", "coordinates": [ring] });

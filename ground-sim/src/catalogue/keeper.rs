@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -19,6 +19,8 @@ const MOST_WAITING: usize = 4096;
 const MOST_FAULTS: usize = 100;
 /// After such a silence the collection is brought up to date.
 const QUIET: Duration = Duration::from_millis(500);
+/// The collection names all frames: writing it takes at most one part in so many of the thread's time.
+const SHARE_OF_TIME: u32 = 20;
 /// Added to the thread's nice value: whatever receives and decodes comes first.
 const NICENESS: i32 = 10;
 
@@ -105,6 +107,7 @@ impl Shared {
 fn keep(mut catalogue: Catalogue, coming: &Receiver<PathBuf>, shared: &Shared, changed: &dyn Fn()) {
     yield_to_reception();
     catch_up(&mut catalogue, shared, changed);
+    let mut not_before = Instant::now();
     loop {
         match coming.recv_timeout(QUIET) {
             Ok(folder) => match catalogue.add(&folder) {
@@ -115,7 +118,11 @@ fn keep(mut catalogue: Catalogue, coming: &Receiver<PathBuf>, shared: &Shared, c
                 if shared.missed.swap(false, Ordering::Relaxed) {
                     catch_up(&mut catalogue, shared, changed);
                 }
-                close(&mut catalogue, shared);
+                let now = Instant::now();
+                if now >= not_before {
+                    close(&mut catalogue, shared);
+                    not_before = now + now.elapsed() * SHARE_OF_TIME;
+                }
             }
             Err(RecvTimeoutError::Disconnected) => return close(&mut catalogue, shared),
         }

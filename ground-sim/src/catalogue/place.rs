@@ -9,48 +9,63 @@
 /// Most tie points that are taken.
 const MAX_POINTS: usize = 10_000;
 
-/// A map from pixels to the ground: `[longitude, latitude]` = `a` + `b` × sample + `c` × line, degrees, WGS 84.
+/// Where the pixels of a frame are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Place {
+    map: Affine,
+    /// The frame's line and sample at which the map's image begins.
+    first: [f64; 2],
+}
+
+/// A map from pixels to the ground: `[longitude, latitude]` = `a` + `b` × sample + `c` × line, degrees, WGS 84.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Affine {
     a: [f64; 2],
     b: [f64; 2],
     c: [f64; 2],
 }
 
 impl Place {
-    /// The map that a header describes, if it does and the map is known here.
+    /// The place that a header describes, if it does and its map is known here.
     pub(super) fn of_header(text: &str) -> Option<Self> {
-        field(text, "map info")
-            .and_then(Self::of_map_info)
-            .or_else(|| Self::of_points(field(text, "geo points")?))
+        let map = field(text, "map info").and_then(Affine::of_map_info);
+        let map = map.or_else(|| Affine::of_points(field(text, "geo points")?))?;
+        Some(Self { map, first: [0.0; 2] })
     }
 
-    /// `[longitude, latitude]` of a place in the image, degrees: 0, 0 is the upper left corner of the first pixel,
-    /// its centre is 0.5, 0.5.
-    pub(super) fn at(&self, line: f64, sample: f64) -> [f64; 2] {
-        let of = |i: usize| self.a[i] + self.b[i] * sample + self.c[i] * line;
-        let longitude = (of(0) + 180.0).rem_euclid(360.0) - 180.0;
-        [longitude, of(1).clamp(-90.0, 90.0)]
-    }
-
-    /// The map of the frame from that of a cut-out which begins at `line`, `sample` of the frame.
+    /// The place of the frame from that of a cut-out which begins at `line`, `sample` of the frame.
     pub(super) fn cut_out_from(&self, line: u64, sample: u64) -> Self {
-        let (line, sample) = (line as f64, sample as f64);
-        let of = |i: usize| self.a[i] - self.b[i] * sample - self.c[i] * line;
-        Self { a: [of(0), of(1)], ..*self }
+        Self { first: [line as f64, sample as f64], ..*self }
     }
 
-    /// A closed ring around lines and samples, counter-clockwise (RFC 7946, section 3.1.6).
-    pub(super) fn ring(&self, lines: [f64; 2], samples: [f64; 2]) -> Vec<[f64; 2]> {
+    /// `[longitude, latitude]` of a place in the frame, degrees: 0, 0 is the upper left corner of its first pixel,
+    /// whose centre is 0.5, 0.5. `None` where the map ends.
+    pub(super) fn at(&self, line: f64, sample: f64) -> Option<[f64; 2]> {
+        let [longitude, latitude] = self.map.at(line - self.first[0], sample - self.first[1]);
+        let longitude = (longitude + 180.0).rem_euclid(360.0) - 180.0;
+        (latitude.abs() <= 90.0).then_some([longitude, latitude])
+    }
+
+    /// A closed ring around lines and samples, counter-clockwise (RFC 7946, section 3.1.6); none for what lies across
+    /// 180°, which would have to be cut in two (section 3.1.9).
+    pub(super) fn ring(&self, lines: [f64; 2], samples: [f64; 2]) -> Option<Vec<[f64; 2]>> {
         let [l0, l1] = lines;
         let [s0, s1] = samples;
-        let mut ring: Vec<_> =
-            [(l0, s0), (l1, s0), (l1, s1), (l0, s1), (l0, s0)].map(|(l, s)| self.at(l, s)).to_vec();
+        let corners = [(l0, s0), (l1, s0), (l1, s1), (l0, s1), (l0, s0)];
+        let mut ring: Vec<_> = corners.into_iter().map(|(l, s)| self.at(l, s)).collect::<Option<_>>()?;
         let area: f64 = ring.windows(2).map(|w| w[0][0] * w[1][1] - w[1][0] * w[0][1]).sum();
         if area < 0.0 {
             ring.reverse();
         }
-        ring
+        let across = ring.windows(2).any(|w| (w[0][0] - w[1][0]).abs() > 180.0);
+        (!across).then_some(ring)
+    }
+}
+
+impl Affine {
+    fn at(&self, line: f64, sample: f64) -> [f64; 2] {
+        let of = |i: usize| self.a[i] + self.b[i] * sample + self.c[i] * line;
+        [of(0), of(1)]
     }
 
     fn of_map_info(words: &str) -> Option<Self> {
@@ -142,17 +157,19 @@ mod tests {
         let by_points = "geo points = {1.5, 1.5, 31.5, -102.0, 101.5, 1.5, 31.5, -101.9,\n 1.5, 51.5, 31.4, -102.0, 101.5, 51.5, 31.4, -101.9}";
         for text in [by_map, by_points] {
             let place = Place::of_header(text).unwrap();
-            assert!(near(place.at(0.5, 0.5), [-102.0, 31.5]), "{place:?}");
-            assert!(near(place.at(50.5, 100.5), [-101.9, 31.4]), "{place:?}");
-            let ring = place.ring([0.0, 10.0], [0.0, 10.0]);
+            assert!(near(place.at(0.5, 0.5).unwrap(), [-102.0, 31.5]), "{place:?}");
+            assert!(near(place.at(50.5, 100.5).unwrap(), [-101.9, 31.4]), "{place:?}");
+            let ring = place.ring([0.0, 10.0], [0.0, 10.0]).unwrap();
             assert!(near(ring[0], ring[4]) && ring[1][1] < ring[0][1] && ring[2][0] > ring[1][0], "{ring:?}");
             let region = place.cut_out_from(5, 7);
-            assert!(near(region.at(5.5, 7.5), [-102.0, 31.5]));
+            assert!(near(region.at(5.5, 7.5).unwrap(), [-102.0, 31.5]));
         }
         let utm = "map info = {UTM, 1, 1, 500000, 4000000, 30, 30, 11, North, WGS-84}";
         assert_eq!(Place::of_header(utm), None);
         let across = "geo points = {1, 1, 0, 179.9, 11, 1, 0, -179.9, 1, 11, -1, 179.9}";
-        assert!(near(Place::of_header(across).unwrap().at(0.0, 5.0), [-180.0, 0.0]));
+        let across = Place::of_header(across).unwrap();
+        assert!(near(across.at(0.0, 5.0).unwrap(), [-180.0, 0.0]));
+        assert_eq!(across.ring([0.0, 1.0], [0.0, 10.0]), None);
     }
 
     proptest! {

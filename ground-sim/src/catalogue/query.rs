@@ -20,7 +20,7 @@ const EARTH_RADIUS_KM: f64 = 6371.0088;
 /// A line of the listing.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
-    /// Id of the bundle; of an alert `SPACECRAFT-EPOCH-NUMBER`; of a cube in strips that of the first strip here.
+    /// Id of the bundle; of an alert what its file's name says of it; of a cube in strips that of the first strip here.
     pub id: String,
     /// Kind of product; "alert" for an alert message.
     pub product: String,

@@ -121,7 +121,10 @@ pub(super) fn alerts(out: &Path, whole: &BTreeMap<String, Product>) -> Vec<Row> 
 
 /// The id of the bundle with an alert's evidence.
 fn evidence_id(alert: &Value) -> Option<String> {
-    let bytes: Option<Vec<u8>> =
-        alert.get("evidence")?.as_array()?.iter().map(|b| b.as_u64()?.try_into().ok()).collect();
+    let said = alert.get("evidence")?;
+    if let Some(id) = said.as_str() {
+        return Some(id.to_owned());
+    }
+    let bytes: Option<Vec<u8>> = said.as_array()?.iter().map(|b| b.as_u64()?.try_into().ok()).collect();
     bytes.filter(|bytes| bytes.len() == 12).map(|bytes| hex(&bytes))
 }
