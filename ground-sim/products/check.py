@@ -60,7 +60,8 @@ class Source:
         self.data = rng.bytes(offset) + self.values.transpose(TRANSPOSED[interleave]).tobytes()
         self.header = self.text(shape[0], offset, kind, order, fields)
         self.kind, self.order, self.fields = kind, order, fields
-        self.id = hashlib.sha256(self.header + self.data).hexdigest()[:24]
+        both = [hashlib.sha256(part).digest() for part in (self.header, self.data)]
+        self.id = hashlib.sha256(b"".join(both)).hexdigest()[:24]
         (folder / f"{name}.hdr").write_bytes(self.header)
         (folder / f"{name}.{interleave}").write_bytes(self.data)
 

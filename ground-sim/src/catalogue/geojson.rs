@@ -135,8 +135,8 @@ mod tests {
         let none = features(&detection, None);
         assert_eq!((none.len(), &none[0]["geometry"]), (1, &Value::Null));
         assert_eq!(none[0]["properties"]["rate_kg_h_sigma"], 90.0);
-        let text = "map info = {Geographic Lat/Lon, 1, 1, -102.0, 31.5, 0.01, 0.01, WGS-84}";
-        let place = Place::of_header(text).unwrap();
+        let text = "map info = {Geographic Lat/Lon, 1, 1, -102.0, 31.5, 0.01, 0.01, WGS-84}\n";
+        let place = Place::of_header(&crate::catalogue::place::tests::header(text)).unwrap();
         let both = features(&detection, Some(&place));
         let ring =
             json!([[-101.9, 31.48], [-101.8, 31.48], [-101.8, 31.46], [-101.9, 31.46], [-101.9, 31.48]]);

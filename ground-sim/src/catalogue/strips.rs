@@ -163,6 +163,10 @@ impl<'a> Frame<'a> {
             let known = last.or(lines).unwrap_or_default().max(most);
             header.lines = usize::try_from(known).unwrap_or(usize::MAX).min(MAX_SIDE);
             header.header_offset = 0;
+            // That of a later strip is the strip's own.
+            if first.lines.0 > 0 {
+                header.geometry = None;
+            }
         }
         for (part, strip) in &self.strips {
             let h = &strip.header;

@@ -199,7 +199,7 @@ impl<'a> FramePart<'a> {
             Some(from.parse().ok()?..to.parse().ok()?)
         });
         let lines = lines.ok_or_else(|| format!("bundle {} says nothing of its lines", bundle.record.id))?;
-        Ok(Self { data, lines, bundle })
+        Ok(Self { bundle, data, lines })
     }
 }
 

@@ -92,7 +92,7 @@ fn describe(
     record.kind = kind.ok_or_else(|| format!("a product {:?} that isn't known", manifest.product))?;
     let label = |name: &str| label(&manifest, name);
     record.frame = label("frame-id").parse::<BundleId>().ok().map(|id| FrameId(id.0));
-    record.tasking = label("tasking").to_owned();
+    label("tasking").clone_into(&mut record.tasking);
     record.created_unix_ms = manifest.created_unix_ms;
     let frame = record.frame.map(|id| frame(id, &manifest, class));
     record.frame_name = manifest.frame.clone().unwrap_or_default();

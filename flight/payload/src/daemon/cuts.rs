@@ -120,7 +120,8 @@ impl World {
         header.wavelengths_nm = Some(vec![450.0, 550.0, 650.0, 850.0]);
         header.description = Some(name.to_owned());
         let header = header.to_text().into_bytes();
-        let data: Vec<u8> = (0..lines * 80).map(|i| (i * 31 + name.len()) as u8).collect();
+        let data: Vec<u8> =
+            (0..lines * 80).map(|i| u8::try_from((i * 31 + name.len()) % 256).unwrap()).collect();
         let at = |ending: &str| Path::new(SPOOL).join(format!("{name}.{ending}"));
         write_file(&self.disk, &at("bil"), &data).unwrap();
         write_file(&self.disk, &at("hdr"), &header).unwrap();

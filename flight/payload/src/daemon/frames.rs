@@ -176,8 +176,7 @@ impl Frames {
                 true
             }
             Err(IntakeError::Malformed(reason)) => self.refuse(&name, &whole, &reason),
-            Err(IntakeError::NoRoom(reason)) => self.delay(&name, &reason),
-            Err(IntakeError::Later(reason)) => self.delay(&name, &reason),
+            Err(IntakeError::NoRoom(reason) | IntakeError::Later(reason)) => self.delay(&name, &reason),
             Err(IntakeError::Stopping) => false,
         }
     }
@@ -332,7 +331,7 @@ fn eviction_text(dropped: &[View], frames: &[FrameId]) -> String {
         let names = frames.iter().take(MAX_NAMED).map(ToString::to_string);
         text.push_str(&names.collect::<Vec<_>>().join(" "));
         if frames.len() > MAX_NAMED {
-            text.push_str(&format!(" and {} more", frames.len() - MAX_NAMED));
+            text.push_str(" and more");
         }
     }
     text

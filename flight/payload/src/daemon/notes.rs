@@ -39,7 +39,7 @@ fn housekeeping(shared: &Shared, key: &EpochKey, class: Class) -> Result<BundleR
         serde_json::to_vec(&status(shared).map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
     bytes.push(b'\n');
     let file = ProductFile { name: format!("housekeeping-{unix_ms}.json"), bytes };
-    seal(shared, key, notes_draft(Kind::Housekeeping, class, unix_ms, file), None)
+    seal(shared, key, &notes_draft(Kind::Housekeeping, class, unix_ms, file), None)
 }
 
 /// The events since the last log, one a line as `passband events --json` says them; none if there are none.
@@ -63,14 +63,14 @@ fn log(shared: &Shared, key: &EpochKey, class: Class) -> Result<Option<BundleRec
         bytes.push(b'\n');
     }
     let draft = notes_draft(Kind::Log, class, shared.clock.unix_ms(), ProductFile { name, bytes });
-    seal(shared, key, draft, Some(last.seq)).map(Some)
+    seal(shared, key, &draft, Some(last.seq)).map(Some)
 }
 
 /// Seals a note, puts it in place and makes it known; and up to which event the log goes with it.
 fn seal(
     shared: &Shared,
     key: &EpochKey,
-    draft: Draft,
+    draft: &Draft,
     logged_seq: Option<u64>,
 ) -> Result<BundleRecord, String> {
     let id = random_id().map_err(|e| e.to_string())?;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::adapters::disk::{read_file, write_file};
+use redb::StorageBackend;
 
 fn disk_with(path: &str, bytes: &[u8]) -> SimDisk {
     let disk = SimDisk::default();
@@ -88,7 +89,6 @@ fn a_full_read_only_or_unsyncable_disk_says_so() {
 fn lengths_zeros_and_damage() {
     let disk = disk_with("/d/f", &[7; 5000]);
     let database = disk.database(Path::new("/d/f"), false).unwrap();
-    use redb::StorageBackend;
     database.set_len(4500).unwrap();
     database.set_len(9000).unwrap();
     database.write(8999, &[9]).unwrap();

@@ -49,7 +49,7 @@ pub fn plan(header: &Header, class: Class, report: &Report, rules: &Rules) -> Ve
         .into_iter()
         .filter_map(|(kind, make)| Some(Planned { kind, class: make.0?, part: None }))
         .collect();
-    let cube = cube_class(rule, &regions, report);
+    let cube = cube_class(*rule, &regions, report);
     if let Some(class) = rule.region.0 {
         out.extend(parts(Kind::Region, class, header, regions, rules.strip_bytes));
     }
@@ -65,7 +65,7 @@ pub fn plan(header: &Header, class: Class, report: &Report, rules: &Rules) -> Ve
 }
 
 /// The class of the cube: the region's too, where the cube stands for it.
-fn cube_class(rule: &Rule, regions: &[Cut], report: &Report) -> Option<Class> {
+fn cube_class(rule: Rule, regions: &[Cut], report: &Report) -> Option<Class> {
     let stands_for = regions.is_empty() && !report.detections.is_empty();
     match (rule.region.0, rule.cube.0) {
         (Some(region), cube) if stands_for => Some(cube.map_or(region, |cube| cube.min(region))),

@@ -15,7 +15,7 @@ const GROUP: &str = "ingest";
 const SAMPLES: usize = 512;
 const BANDS: usize = 200;
 /// What no daemon takes.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 pub(super) fn measure(bench: &Bench, sink: &mut Sink) -> Result<()> {
     let what =

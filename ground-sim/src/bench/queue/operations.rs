@@ -17,12 +17,12 @@ const GROUP: &str = "operations";
 const MOST_US: f64 = 50.0;
 const MOST_MIB: f64 = 200.0;
 /// Each operation is timed so often.
-const TURNS: usize = 20_000;
+const TURNS: u32 = 20_000;
 
 pub(super) fn measure(bench: &Bench, sink: &mut Sink) -> Result<()> {
     let count = bench.pick(100_000, 1_000_000, 1_000_000);
     let mut rng = ChaCha8Rng::seed_from_u64(bench.seed);
-    let items: Vec<Item> = (0..count + TURNS as u32).map(|n| item(n, &mut rng)).collect();
+    let items: Vec<Item> = (0..count + TURNS).map(|n| item(n, &mut rng)).collect();
     let before = resident_bytes()?;
     let tasking = |n: u32| Tasking { name: format!("tasking-{n}"), share: n };
     let mut settings = Settings::default();
@@ -42,7 +42,7 @@ pub(super) fn measure(bench: &Bench, sink: &mut Sink) -> Result<()> {
     for id in &picked {
         let _undone = queue.demote(id)?;
     }
-    let next = median_us(&vec![(); TURNS], |()| {
+    let next = median_us(&[(); TURNS as usize], |()| {
         black_box(queue.next(1_000_000_000));
         Ok::<(), anyhow::Error>(())
     })?;

@@ -41,7 +41,7 @@ impl Overlay {
     }
 
     /// A page as it is in the file, zero where that ends.
-    fn from_base(&self, base_len: u64, page: u64) -> io::Result<Box<[u8; PAGE]>> {
+    fn in_base(&self, base_len: u64, page: u64) -> io::Result<Box<[u8; PAGE]>> {
         let mut out = Box::new([0; PAGE]);
         let start = page.saturating_mul(PAGE as u64);
         let there = usize::try_from(base_len.saturating_sub(start)).unwrap_or(PAGE).min(PAGE);
@@ -81,12 +81,11 @@ impl StorageBackend for Overlay {
             let (to, after) = rest.split_at_mut(part.min(rest.len()));
             rest = after;
             let base;
-            let bytes = match changed.pages.get(&page) {
-                Some(bytes) => bytes,
-                None => {
-                    base = self.from_base(changed.base_len, page)?;
-                    &base
-                }
+            let bytes = if let Some(bytes) = changed.pages.get(&page) {
+                bytes
+            } else {
+                base = self.in_base(changed.base_len, page)?;
+                &base
             };
             to.copy_from_slice(bytes.get(within..within + part).unwrap_or_default());
         }
@@ -121,7 +120,7 @@ impl StorageBackend for Overlay {
                 if changed.pages.len() as u64 * PAGE as u64 >= MAX_BYTES {
                     return Err(ErrorKind::StorageFull.into());
                 }
-                let base = self.from_base(changed.base_len, page)?;
+                let base = self.in_base(changed.base_len, page)?;
                 changed.pages.insert(page, base);
             }
             if let Some(to) =
@@ -152,7 +151,7 @@ mod tests {
     fn it_reads_as_a_file_would_that_was_written_and_leaves_the_file_alone() {
         let disk = SimDisk::default();
         let path = Path::new("/f");
-        let before: Vec<u8> = (0..20_000).map(|i| (i % 251) as u8).collect();
+        let before: Vec<u8> = (0..20_000_u32).map(|i| u8::try_from(i % 251).unwrap()).collect();
         write_file(&disk, path, &before).unwrap();
         let overlay = Overlay::over(Some(disk.open(path).unwrap()));
         let (mut model, mut state) = (before.clone(), 7);
@@ -164,7 +163,8 @@ mod tests {
                     model.resize(usize::try_from(len).unwrap(), 0);
                 }
                 1..4 => {
-                    let (at, bytes) = (next(&mut state, 30_000), vec![next(&mut state, 256) as u8; 5_000]);
+                    let (at, bytes) =
+                        (next(&mut state, 30_000), vec![u8::try_from(next(&mut state, 256)).unwrap(); 5_000]);
                     overlay.write(at, &bytes).unwrap();
                     let end = usize::try_from(at).unwrap() + bytes.len();
                     model.resize(model.len().max(end), 0);

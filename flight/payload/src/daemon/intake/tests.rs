@@ -163,7 +163,7 @@ fn check(world: &World, state: &Path, header: &[u8], data: &[u8]) {
         if nth == 0 {
             assert_eq!(files.remove(0), ("a.hdr", header), "as it came");
         }
-        assert!(files[0].0.starts_with("a.lines-0000") && files[1].0.ends_with(".bil"), "{files:?}");
+        assert!(files[0].0.starts_with("a.lines-0000") && files[1].0.contains(".bil"), "{files:?}");
         let own = parse_header(files[0].1).unwrap();
         again.extend_from_slice(Cube::new(own, files[1].1.to_vec()).unwrap().data());
     }
