@@ -54,7 +54,7 @@ fn bundle() -> (Vec<u8>, FileHeader) {
     manifest.labels = vec![("gas".into(), "ch4".into())];
     manifest.preview = Some(entry("look.png", b"not a picture"));
     manifest.files = vec![entry("a.bin", &content[..300]), entry("b.bin", &content[300..])];
-    let options = SealOptions { symbol_bytes: 64, segment_symbols: 10 };
+    let options = SealOptions { symbol_bytes: 64, segment_symbols: 10, ..SealOptions::default() };
     let mut out = Vec::new();
     let geometry =
         seal_bundle(&key(1), ID, &manifest, b"not a picture", &mut content.as_slice(), &mut out, &options)

@@ -331,6 +331,7 @@ impl Config {
         let products = |field| ("products", field);
         within(products("strip_bytes"), self.products.strip_bytes, 1..=MAX_CUT_BYTES as u64)?;
         within(products("region_margin"), self.products.region_margin, 0..=10_000)?;
+        within(products("seal_threads"), self.products.seal_threads, 1..=16)?;
         within(products("notes_s"), self.products.notes_s, 60..=604_800)?;
         let downlink = |field| ("downlink", field);
         within(downlink("rate_bps"), self.downlink.rate_bps, 1_000..=10_000_000_000)?;

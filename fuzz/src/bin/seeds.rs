@@ -126,7 +126,7 @@ fn about() -> Manifest {
 }
 
 fn bundle() -> Vec<u8> {
-    let options = SealOptions { symbol_bytes: 64, segment_symbols: 10 };
+    let options = SealOptions { symbol_bytes: 64, segment_symbols: 10, ..SealOptions::default() };
     let mut out = Vec::new();
     seal_bundle(&key(), BundleId([1; 12]), &about(), &[], &mut content().as_slice(), &mut out, &options)
         .expect("a bundle");

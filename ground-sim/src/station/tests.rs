@@ -46,7 +46,7 @@ fn datagrams_of(content: &[u8], extra: u32, preview: &[u8]) -> Vec<Vec<u8>> {
         let (bytes, sha256) = (preview.len() as u64, Sha256::digest(preview).into());
         m.preview = Some(FileEntry { name: "quicklook.png".into(), bytes, sha256 });
     }
-    let options = SealOptions { symbol_bytes: 128, segment_symbols: 100 };
+    let options = SealOptions { symbol_bytes: 128, segment_symbols: 100, ..SealOptions::default() };
     let mut sealed = Vec::new();
     let g = seal_bundle(&key(), ID, &m, preview, &mut &*content, &mut sealed, &options).unwrap();
     assert_eq!(FileHeader::decode(sealed.first_chunk().unwrap()).unwrap().geometry, g);

@@ -18,7 +18,7 @@ fn manifest(files: &[(&str, &[u8])], preview: &[u8]) -> Manifest {
     m
 }
 
-const SMALL: SealOptions = SealOptions { symbol_bytes: 64, segment_symbols: 10 };
+const SMALL: SealOptions = SealOptions { symbol_bytes: 64, segment_symbols: 10, digests_are_fresh: false };
 const ID: BundleId = BundleId([3; 12]);
 
 fn seal(m: &Manifest, preview: &[u8], content: &[u8], options: SealOptions) -> (Geometry, Vec<u8>) {

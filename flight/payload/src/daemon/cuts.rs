@@ -44,7 +44,7 @@ use crate::triage::{self, Products};
 const CUTS: u64 = 3_000;
 const STATE: &str = "/state";
 const SPOOL: &str = "/spool";
-const SEAL: SealOptions = SealOptions { symbol_bytes: 64, segment_symbols: 40 };
+const SEAL: SealOptions = SealOptions { symbol_bytes: 64, segment_symbols: 40, digests_are_fresh: false };
 
 /// Says what a frame is worth by its name; all else is the detector's.
 struct ByName(Target);
@@ -138,6 +138,7 @@ impl World {
                 vault: &self.vault,
                 key: &self.key,
                 options: SEAL,
+                threads: 1,
                 stop: &AtomicBool::new(false),
             },
             rules: &Rules { strip_bytes: 2_000, ..Rules::default() },

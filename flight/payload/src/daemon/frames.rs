@@ -145,7 +145,13 @@ impl Frames {
         let intake = Intake {
             spool: &self.spool,
             catalogue: &shared.catalogue,
-            sealer: Sealer { vault: &shared.vault, key, options, stop: shared.stop_flag() },
+            sealer: Sealer {
+                vault: &shared.vault,
+                key,
+                options,
+                threads: shared.config.products.seal_threads,
+                stop: shared.stop_flag(),
+            },
             rules: &shared.config.products,
             examiner: &Detector {
                 target: &self.target,
@@ -339,7 +345,8 @@ fn eviction_text(dropped: &[View], frames: &[FrameId]) -> String {
 
 /// How bundles are cut.
 pub(super) fn seal_options(downlink: &Downlink) -> SealOptions {
-    SealOptions { symbol_bytes: downlink.symbol_bytes, segment_symbols: downlink.segment_symbols }
+    let Downlink { symbol_bytes, segment_symbols, .. } = *downlink;
+    SealOptions { symbol_bytes, segment_symbols, ..SealOptions::default() }
 }
 
 /// Follows the taking of a frame.

@@ -101,7 +101,7 @@ impl Scrub {
         let options = seal_options(&shared.config.downlink);
         let mender = Mender {
             catalogue: &shared.catalogue,
-            sealer: Sealer { vault: &shared.vault, key, options, stop: shared.stop_flag() },
+            sealer: Sealer { vault: &shared.vault, key, options, threads: 1, stop: shared.stop_flag() },
             keys: &keys,
             rules: &shared.config.products,
             examiner: &Detector {

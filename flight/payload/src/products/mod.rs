@@ -132,6 +132,9 @@ pub struct Rules {
     /// Pixels around a detection that belong to its region, 0 to 10,000; default 16.
     #[serde(rename = "region_margin")]
     pub region_margin: u32,
+    /// Bundles that are sealed at the same time, 1 to 16; default 2. They change no byte of a product.
+    #[serde(rename = "seal_threads")]
+    pub seal_threads: usize,
     /// The class of housekeeping bundles; default suspect.
     pub housekeeping: Make,
     /// The class of log bundles; default routine.
@@ -150,6 +153,7 @@ impl Default for Rules {
             discard_candidate: Rule::plain(Class::DiscardCandidate),
             strip_bytes: 14_000_000,
             region_margin: 16,
+            seal_threads: 2,
             housekeeping: Make(Some(Class::Suspect)),
             log: Make(Some(Class::Routine)),
             notes_s: 5_400,

@@ -39,7 +39,7 @@ struct Reception {
 
 pub(super) fn measure(bench: &Bench, sink: &mut Sink) -> Result<()> {
     let hostile: usize = bench.pick(100_000, 1_000_000, 1_000_000);
-    let options = SealOptions { symbol_bytes: 1024, segment_symbols: 1000 };
+    let options = SealOptions { symbol_bytes: 1024, segment_symbols: 1000, ..SealOptions::default() };
     let mut real = Real::new(bench.pick(4 << 20, 32 << 20, 32 << 20), &options, bench.seed)?;
     let good = real.survivors(&mut Losses::random(0.1, 1.0, bench.seed), 0)?;
     let (mut alone, mut mixed) = (Reception::default(), Reception::default());

@@ -1,7 +1,8 @@
 //! Sealing: the bundles of a frame, aside and then in place.
 
 use std::io::Read;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 
 use passband_proto::alert::{Alert, seal_alert};
 use passband_proto::bundle::{FileEntry, Manifest, SealError, SealOptions, seal_bundle};
@@ -32,6 +33,8 @@ pub(crate) struct Sealer<'a> {
     pub(crate) vault: &'a Vault,
     pub(crate) key: &'a EpochKey,
     pub(crate) options: SealOptions,
+    /// Bundles that are sealed at the same time.
+    pub(crate) threads: usize,
     pub(crate) stop: &'a AtomicBool,
 }
 
@@ -64,17 +67,53 @@ impl Sealer<'_> {
         follow: &mut dyn Follow,
     ) -> Result<Vec<BundleRecord>, IntakeError> {
         follow.make_room(room_for(planned, source.cube.header()), source.products.class)?;
-        let mut records = Vec::new();
-        let mut buffer = Vec::new();
         for one in planned {
-            let id = if one.kind == Kind::Evidence { evidence } else { random_id()? };
-            sealed.push(id);
-            records.push(self.seal_one(source, one, id, &mut buffer)?);
-            follow.at(Step::Sealed(records.len()))?;
+            sealed.push(if one.kind == Kind::Evidence { evidence } else { random_id()? });
         }
+        let records = if self.threads > 1 {
+            self.seal_side_by_side(source, planned, sealed)?
+        } else {
+            let mut buffer = Vec::new();
+            let mut records = Vec::new();
+            for (one, id) in planned.iter().zip(&*sealed) {
+                records.push(self.seal_one(source, one, *id, &mut buffer)?);
+                follow.at(Step::Sealed(records.len()))?;
+            }
+            records
+        };
         self.vault.publish(sealed)?;
         follow.at(Step::Published)?;
         Ok(records)
+    }
+
+    /// Seals bundles in several threads; what one of them fails with ends all.
+    fn seal_side_by_side(
+        &self,
+        source: &Source<'_>,
+        planned: &[Planned],
+        ids: &[BundleId],
+    ) -> Result<Vec<BundleRecord>, IntakeError> {
+        let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let work = || {
+            let (mut buffer, mut done) = (Vec::new(), Vec::new());
+            while !failed.load(Ordering::Relaxed) {
+                let nth = next.fetch_add(1, Ordering::Relaxed);
+                let (Some(one), Some(id)) = (planned.get(nth), ids.get(nth)) else { break };
+                let sealed = self.seal_one(source, one, *id, &mut buffer);
+                failed.fetch_or(sealed.is_err(), Ordering::Relaxed);
+                done.push((nth, sealed));
+            }
+            done
+        };
+        let mut all = thread::scope(|scope| {
+            let workers: Vec<_> = (1..self.threads).map(|_| scope.spawn(work)).collect();
+            let mut all = work();
+            // A thread that panicked has ended the process.
+            all.extend(workers.into_iter().filter_map(|worker| worker.join().ok()).flatten());
+            all
+        });
+        all.sort_by_key(|(nth, _)| *nth);
+        all.into_iter().map(|(_, sealed)| sealed).collect()
     }
 
     /// Seals one bundle aside, durably. `buffer` is used for the data of a cut.
@@ -91,14 +130,16 @@ impl Sealer<'_> {
             (Kind::Evidence, _) => evidence_draft(facts, class, source.products),
             (kind, Some(part)) => {
                 let mut draft = self.cut(source, (kind, class), part, std::mem::take(buffer))?;
-                let record = self.seal(id, &draft.manifest, &[], &mut draft.content(), planned.kind, facts);
+                let what = (&draft.manifest, &[][..], true);
+                let record = self.seal(id, what, &mut draft.content(), planned.kind, facts);
                 // The largest of its files is the buffer of the next.
                 *buffer = draft.files.pop().map_or_else(Vec::new, |file| file.bytes);
                 return record;
             }
             (_, None) => return self.seal_whole(source, planned, id),
         };
-        self.seal(id, &draft.manifest, &draft.preview, &mut draft.content(), planned.kind, facts)
+        let what = (&draft.manifest, draft.preview.as_slice(), true);
+        self.seal(id, what, &mut draft.content(), planned.kind, facts)
     }
 
     /// The draft of a part of the cube; `buffer` is used for its bytes.
@@ -147,21 +188,21 @@ impl Sealer<'_> {
             entry(&facts.files.data, header.data_bytes(), hashes.data),
         ];
         let reader = DataReader { data: *source.cube.data(), at: 0, stop: self.stop };
-        self.seal(id, &manifest, &[], &mut source.header_text.chain(reader), planned.kind, facts)
+        self.seal(id, (&manifest, &[], false), &mut source.header_text.chain(reader), planned.kind, facts)
     }
 
-    /// Seals a bundle aside, durably.
+    /// Seals a bundle aside, durably: its manifest, its preview, and whether the manifest's digests were taken just now.
     fn seal(
         &self,
         id: BundleId,
-        manifest: &Manifest,
-        preview: &[u8],
+        (manifest, preview, digests_are_fresh): (&Manifest, &[u8], bool),
         content: &mut dyn Read,
         kind: Kind,
         facts: &Facts<'_>,
     ) -> Result<BundleRecord, IntakeError> {
         let mut file = self.vault.create(&id)?;
-        let geometry = seal_bundle(self.key, id, manifest, preview, content, &mut file, &self.options)
+        let options = SealOptions { digests_are_fresh, ..self.options };
+        let geometry = seal_bundle(self.key, id, manifest, preview, content, &mut file, &options)
             .map_err(|e| self.seal_error(e))?;
         let sha256 = file.finish().map_err(|e| IntakeError::Later(format!("syncing a bundle: {e}")))?;
         Ok(BundleRecord {

@@ -52,7 +52,7 @@ fn rules() -> Rules {
 /// What comes of frame `a` by these rules.
 const BUNDLES: usize = 5;
 
-const SEAL: SealOptions = SealOptions { symbol_bytes: 64, segment_symbols: 300 };
+const SEAL: SealOptions = SealOptions { symbol_bytes: 64, segment_symbols: 300, digests_are_fresh: false };
 
 impl World {
     fn open(state: &Path) -> Self {
@@ -85,7 +85,13 @@ impl World {
         let intake = Intake {
             spool: &self.spool,
             catalogue: &self.catalogue,
-            sealer: Sealer { vault: &self.vault, key: &self.key, options: SEAL, stop: &self.stop },
+            sealer: Sealer {
+                vault: &self.vault,
+                key: &self.key,
+                options: SEAL,
+                threads: 1,
+                stop: &self.stop,
+            },
             rules: &self.rules,
             examiner: &Detector { target: &self.target, params: &self.params, calibration },
         };

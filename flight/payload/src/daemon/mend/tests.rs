@@ -80,8 +80,8 @@ impl World {
     }
 
     fn sealer<'a>(&'a self, stop: &'a AtomicBool) -> Sealer<'a> {
-        let options = SealOptions { symbol_bytes: 64, segment_symbols: 30 };
-        Sealer { vault: &self.vault, key: self.keys.newest(1).unwrap(), options, stop }
+        let options = SealOptions { symbol_bytes: 64, segment_symbols: 30, ..SealOptions::default() };
+        Sealer { vault: &self.vault, key: self.keys.newest(1).unwrap(), options, threads: 3, stop }
     }
 
     fn mend(&self, damaged: &BundleRecord) -> Mended {
