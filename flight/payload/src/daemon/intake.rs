@@ -16,6 +16,7 @@ use core::fmt;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use passband_proto::ids::{BundleId, Class};
 use passband_spectral::cube::{Cube, ReadAt};
@@ -47,7 +48,7 @@ pub(crate) struct Intake<'a> {
 }
 
 /// Who says what a frame is worth.
-pub(crate) trait Examine {
+pub(crate) trait Examine: Sync {
     /// Examines the frame of this name.
     fn examine(&self, name: &str, cube: Cube<AnyData<'_>>) -> Result<Products, IntakeError>;
 }
@@ -127,10 +128,8 @@ impl Intake<'_> {
         let header = parse_header(&frame.header).map_err(IntakeError::Malformed)?;
         let data: AnyData<'_> = &frame.data;
         let cube = Cube::new(header, data).map_err(|e| IntakeError::Malformed(e.to_string()))?;
-        let products = self.examiner.examine(&frame.files.name, cube.clone())?;
         let evidence = random_id()?;
-        let alert = self.alert(&frame, &products, evidence, unix_ms, follow)?;
-        let hashes = self.hash(&frame)?;
+        let (products, alert, hashes) = self.look(&frame, &cube, evidence, unix_ms, follow)?;
         let id = FrameId::of(&hashes.header, &hashes.data);
         if let Some(known) = self.catalogue.frame(&id)? {
             let name = &frame.files.name;
@@ -172,6 +171,34 @@ impl Intake<'_> {
                 Err(e)
             }
         }
+    }
+
+    /// Examines a frame, has its alert sent if it is one, and reads it as a whole: beside that where there are threads
+    /// for it, else afterwards.
+    fn look(
+        &self,
+        frame: &OpenFrame,
+        cube: &Cube<AnyData<'_>>,
+        evidence: BundleId,
+        unix_ms: u64,
+        follow: &mut dyn Follow,
+    ) -> Result<(Products, Option<FrameId>, Hashes), IntakeError> {
+        let mut look = || {
+            let products = self.examiner.examine(&frame.files.name, cube.clone())?;
+            let alert = self.alert(frame, &products, evidence, unix_ms, follow)?;
+            Ok::<_, IntakeError>((products, alert))
+        };
+        if self.sealer.threads > 1 {
+            return thread::scope(|scope| {
+                let hashes = scope.spawn(|| self.hash(frame));
+                let (products, alert) = look()?;
+                // A thread that panicked has ended the process.
+                let hashes = hashes.join().map_err(|_| IntakeError::Stopping)??;
+                Ok((products, alert, hashes))
+            });
+        }
+        let (products, alert) = look()?;
+        Ok((products, alert, self.hash(frame)?))
     }
 
     fn hash(&self, frame: &OpenFrame) -> Result<Hashes, IntakeError> {

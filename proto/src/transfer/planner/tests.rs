@@ -94,7 +94,7 @@ fn every_bundle_is_brought_to_its_target_before_any_climbs() {
 fn left_over_capacity_prefers_value_and_a_new_pass_opens_everything_again() {
     let mut p = planner();
     p.insert(A, Class::DiscardCandidate, 1, geometry(1), &[]);
-    p.insert(B, Class::Alert, 2, geometry(1), &[]);
+    p.insert(B, Class::Routine, 2, geometry(1), &[]);
     let mut first_climbers = Vec::new();
     while p.next_run().is_some() {
         if let Some(id) = p.climbing
@@ -103,7 +103,7 @@ fn left_over_capacity_prefers_value_and_a_new_pass_opens_everything_again() {
             first_climbers.push(id);
         }
     }
-    assert_eq!(first_climbers.first(), Some(&B), "the alert is worth more");
+    assert_eq!(first_climbers.first(), Some(&B), "the routine bundle is worth more");
     assert!(first_climbers.contains(&A));
     p.begin_pass();
     assert!(p.next_run().is_some());
