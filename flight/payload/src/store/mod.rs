@@ -12,7 +12,7 @@ mod records;
 mod reports;
 
 pub use alerts::{MAX_ALERTS, SealAlert};
-pub use error::StoreError;
+pub use error::{StoreError, is_fault_of_disk};
 pub use events::{MAX_EVENTS, MAX_EVENTS_READ};
 pub use records::{
     Acknowledger, AlertRecord, AlertState, BundleRecord, FileIdentity, FrameId, FrameRecord, StandingRecord,

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::StorageBackend;
@@ -43,11 +43,16 @@ impl Observer {
         self.note(&format!("{what} {}", path.display()), Operation::Change, result)
     }
 
-    fn sync(&self, what: &str, bytes: u64, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    fn sync(
+        &self,
+        what: &str,
+        (bytes, grew): (u64, bool),
+        sync: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
         let begun_ms = self.clock.now_ms();
         let result = sync();
         let took_ms = self.clock.now_ms().saturating_sub(begun_ms);
-        self.note(what, Operation::Sync { bytes, took_ms }, result)
+        self.note(what, Operation::Sync { bytes, grew, took_ms }, result)
     }
 }
 
@@ -64,7 +69,11 @@ impl WatchedDisk {
 
 impl Disk for WatchedDisk {
     fn make_folder(&self, path: &Path) -> io::Result<()> {
-        self.observer.change("making", path, self.disk.make_folder(path))
+        // It may have been there: only a failure says something of the disk.
+        match self.disk.make_folder(path) {
+            Ok(()) => Ok(()),
+            failed => self.observer.change("making", path, failed),
+        }
     }
 
     fn make_new_folder(&self, path: &Path) -> io::Result<()> {
@@ -81,8 +90,9 @@ impl Disk for WatchedDisk {
 
     fn database(&self, path: &Path, make: bool) -> io::Result<DatabaseFile> {
         let file = self.observer.change("opening", path, self.disk.database(path, make))?;
-        let unsynced = AtomicU64::new(0);
-        Ok(DatabaseFile(Box::new(WatchedDatabase { file, observer: self.observer.clone(), unsynced })))
+        let observer = self.observer.clone();
+        let (unsynced, grew) = (AtomicU64::new(0), AtomicBool::new(false));
+        Ok(DatabaseFile(Box::new(WatchedDatabase { file, observer, unsynced, grew })))
     }
 
     fn about(&self, path: &Path) -> io::Result<Entry> {
@@ -106,7 +116,7 @@ impl Disk for WatchedDisk {
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        self.observer.sync("syncing a folder", 0, || self.disk.sync_folder(path))
+        self.observer.sync("syncing a folder", (0, false), || self.disk.sync_folder(path))
     }
 
     fn free_bytes(&self, path: &Path) -> Option<u64> {
@@ -134,7 +144,7 @@ impl DiskFile for WatchedFile {
 
     fn sync(&self) -> io::Result<()> {
         let bytes = self.unsynced.swap(0, Ordering::Relaxed);
-        self.observer.sync("syncing a file", bytes, || self.file.sync())
+        self.observer.sync("syncing a file", (bytes, bytes > 0), || self.file.sync())
     }
 
     fn bytes(&self) -> u64 {
@@ -151,6 +161,7 @@ struct WatchedDatabase {
     file: DatabaseFile,
     observer: Observer,
     unsynced: AtomicU64,
+    grew: AtomicBool,
 }
 
 impl StorageBackend for WatchedDatabase {
@@ -163,12 +174,16 @@ impl StorageBackend for WatchedDatabase {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.observer.note("growing the catalogue", Operation::Change, self.file.set_len(len))
+        let grows = self.file.len().is_ok_and(|before| len > before);
+        self.observer.note("growing the catalogue", Operation::Change, self.file.set_len(len))?;
+        self.grew.fetch_or(grows, Ordering::Relaxed);
+        Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
         let bytes = self.unsynced.swap(0, Ordering::Relaxed);
-        self.observer.sync("syncing the catalogue", bytes, || self.file.sync_data())
+        let grew = self.grew.swap(false, Ordering::Relaxed);
+        self.observer.sync("syncing the catalogue", (bytes, grew), || self.file.sync_data())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
