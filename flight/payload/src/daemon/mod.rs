@@ -17,6 +17,8 @@ mod bursts;
 #[cfg(test)]
 mod cuts;
 mod encoder;
+#[cfg(test)]
+mod faulty;
 mod frames;
 mod intake;
 mod line;
@@ -144,7 +146,9 @@ impl Ready {
         calibration_for(&config)?;
         let clock = Clock::default();
         let health = Arc::new(Mutex::new(Health::new(config.store.slow_sync_ms)));
-        let disk: Arc<dyn Disk> = Arc::new(WatchedDisk::new(Arc::new(LinuxDisk), Arc::clone(&health), clock));
+        let now_ms = Arc::new(move || clock.now_ms());
+        let disk: Arc<dyn Disk> =
+            Arc::new(WatchedDisk::new(Arc::new(LinuxDisk), Arc::clone(&health), now_ms));
         let OpenedCatalogue { catalogue, in_memory, is_new, set_aside } =
             open_catalogue(disk.as_ref(), state)?;
         let vault = Vault::open(Arc::clone(&disk), state)?;
@@ -183,7 +187,7 @@ impl Ready {
         if let Some(why) = elsewhere {
             shared.event(&Report::warning("socket-elsewhere", why));
         }
-        Ok(Self { shared, socket, spool, target, downlink, alert_radio, bus, reports, operator })
+        Ok(Self { shared, spool, target, downlink, alert_radio, bus, reports, operator, socket })
     }
 
     /// Cleans up after the run before, and starts the threads and tasks.

@@ -186,6 +186,27 @@ impl Catalogue {
         })
     }
 
+    /// Makes bundles known of which nothing else is; their symbols go on from `esi`.
+    pub fn add_adopted(
+        &self,
+        adopted: &[BundleRecord],
+        esi: u32,
+        unix_ms: u64,
+        report: &Report,
+    ) -> Result<(), StoreError> {
+        self.write(|txn| {
+            let mut bundles = txn.open_table(BUNDLES)?;
+            let mut marks = txn.open_table(MARKS)?;
+            for bundle in adopted {
+                bundles.insert(bundle.id.0, encode(bundle).as_slice())?;
+                for block in 0..bundle.geometry.block_count {
+                    marks.insert((bundle.id.0, block), (esi, 0))?;
+                }
+            }
+            events::insert(txn, unix_ms, report)
+        })
+    }
+
     /// Number of the last event that stands in a log; 0: none.
     pub fn logged_seq(&self) -> Result<u64, StoreError> {
         let txn = self.db.begin_read().map_err(StoreError::catalogue)?;

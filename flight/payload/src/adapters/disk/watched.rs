@@ -1,5 +1,6 @@
 //! A disk that is watched: what each operation came to, and how long syncs took, goes to its [`Health`].
 
+use core::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use redb::StorageBackend;
 
 use super::{DatabaseFile, Disk, DiskFile};
-use crate::adapters::clock::Clock;
 use crate::camera::Entry;
 use crate::store::health::{Health, Operation};
 
@@ -19,18 +19,27 @@ pub struct WatchedDisk {
     observer: Observer,
 }
 
-#[derive(Debug, Clone)]
+/// Tells steady time, ms.
+pub type NowMs = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+#[derive(Clone)]
 struct Observer {
     health: Arc<Mutex<Health>>,
-    clock: Clock,
+    now_ms: NowMs,
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observer").field("health", &self.health).finish_non_exhaustive()
+    }
 }
 
 impl Observer {
     fn note<T>(&self, what: &str, operation: Operation, result: io::Result<T>) -> io::Result<T> {
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         match &result {
-            Ok(_) => health.worked(self.clock.now_ms(), operation),
-            Err(e) => health.failed(self.clock.now_ms(), what, e),
+            Ok(_) => health.worked((self.now_ms)(), operation),
+            Err(e) => health.failed((self.now_ms)(), what, e),
         }
         result
     }
@@ -49,17 +58,17 @@ impl Observer {
         (bytes, grew): (u64, bool),
         sync: impl FnOnce() -> io::Result<()>,
     ) -> io::Result<()> {
-        let begun_ms = self.clock.now_ms();
+        let begun_ms = (self.now_ms)();
         let result = sync();
-        let took_ms = self.clock.now_ms().saturating_sub(begun_ms);
+        let took_ms = (self.now_ms)().saturating_sub(begun_ms);
         self.note(what, Operation::Sync { bytes, grew, took_ms }, result)
     }
 }
 
 impl WatchedDisk {
-    /// Follows `disk` by `clock`.
-    pub fn new(disk: Arc<dyn Disk>, health: Arc<Mutex<Health>>, clock: Clock) -> Self {
-        Self { disk, observer: Observer { health, clock } }
+    /// Follows `disk` by the clock `now_ms`.
+    pub fn new(disk: Arc<dyn Disk>, health: Arc<Mutex<Health>>, now_ms: NowMs) -> Self {
+        Self { disk, observer: Observer { health, now_ms } }
     }
 
     fn file(&self, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
