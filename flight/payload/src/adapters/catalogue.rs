@@ -1,8 +1,10 @@
 //! The catalogue's database on disk, `<state>/catalogue.redb`; in memory, over that file, where the disk can only
 //! be read.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use redb::{Database, StorageBackend};
 
@@ -45,24 +47,56 @@ pub fn open_catalogue(disk: &dyn Disk, state: &Path) -> Result<OpenedCatalogue, 
     let result = match before {
         Err(_) if is_new => make_catalogue(disk, state, &path),
         Err(e) => Err(StoreError::file("looking for", &path, e)),
+        // redb would take it for one to be made.
+        Ok(about) if about.bytes == 0 => {
+            Err(StoreError::catalogue(redb::Error::Corrupted("the file is empty".to_owned())))
+        }
         Ok(_) => Ok(()),
     };
     match result.and_then(|()| open(file(disk, &path, false)?)) {
         Ok(catalogue) => Ok(opened(catalogue)),
-        Err(e) if e.is_damage() => {
-            let aside = set_aside(disk, state, &path)?;
-            let catalogue =
-                make_catalogue(disk, state, &path).and_then(|()| open(file(disk, &path, false)?))?;
-            let text = format!("the catalogue was damaged ({e}); it is now {aside}");
-            Ok(OpenedCatalogue { set_aside: Some(text), is_new: true, ..opened(catalogue) })
-        }
+        Err(e) if e.is_damage() => begin_anew(disk, state, &path, &e),
         Err(e) if e.is_fault_of_disk() => {
             let base = if is_new { None } else { disk.open(&path).ok() };
-            let catalogue = open(DatabaseFile(Box::new(Overlay::over(base))))?;
-            Ok(OpenedCatalogue { in_memory: Some(e.to_string()), ..opened(catalogue) })
+            match open(DatabaseFile(Box::new(Overlay::over(base)))) {
+                Ok(catalogue) => Ok(OpenedCatalogue { in_memory: Some(e.to_string()), ..opened(catalogue) }),
+                // It can't even be read.
+                Err(again) if again.is_damage() || again.is_fault_of_disk() => {
+                    begin_anew(disk, state, &path, &again)
+                }
+                Err(other) => Err(other),
+            }
         }
         Err(e) => Err(e),
     }
+}
+
+/// A new catalogue in the place of a damaged one; in memory, where that can't be replaced.
+fn begin_anew(
+    disk: &dyn Disk,
+    state: &Path,
+    path: &Path,
+    damage: &StoreError,
+) -> Result<OpenedCatalogue, StoreError> {
+    let replaced = set_aside(disk, state, path).and_then(|aside| {
+        make_catalogue(disk, state, path)?;
+        Ok((aside, open(file(disk, path, false)?)?))
+    });
+    match replaced {
+        Ok((aside, catalogue)) => {
+            let text = format!("the catalogue was damaged ({damage}); it is now {aside}");
+            Ok(OpenedCatalogue { catalogue, in_memory: None, is_new: true, set_aside: Some(text) })
+        }
+        Err(e) if e.is_fault_of_disk() => empty_in_memory(damage, &e),
+        Err(e) => Err(e),
+    }
+}
+
+/// A catalogue of nothing, in memory.
+fn empty_in_memory(damage: &StoreError, fault: &StoreError) -> Result<OpenedCatalogue, StoreError> {
+    let catalogue = open(DatabaseFile(Box::new(Overlay::over(None))))?;
+    let text = format!("the catalogue is damaged ({damage}) and can't be set aside");
+    Ok(OpenedCatalogue { catalogue, in_memory: Some(fault.to_string()), is_new: true, set_aside: Some(text) })
 }
 
 /// Gives a damaged catalogue another name: an engineer may want it.
@@ -75,7 +109,7 @@ fn set_aside(disk: &dyn Disk, state: &Path, path: &Path) -> Result<String, Store
             return Ok(name);
         }
     }
-    Err(StoreError::file("setting aside", path, std::io::Error::other("there are too many already")))
+    Err(StoreError::file("setting aside", path, io::Error::other("there are too many already")))
 }
 
 fn make_catalogue(disk: &dyn Disk, state: &Path, path: &Path) -> Result<(), StoreError> {
@@ -99,9 +133,20 @@ fn file(disk: &dyn Disk, path: &Path, make: bool) -> Result<DatabaseFile, StoreE
     })
 }
 
+/// Opens a database and proves it: every page has to have its checksum, so that none is read later that a worn cell
+/// has changed. After an unclean end redb does so by itself, in repairing it.
 fn open(file: DatabaseFile) -> Result<Catalogue, StoreError> {
-    let database = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(file);
-    Catalogue::new(database.map_err(StoreError::catalogue)?)
+    let repaired = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&repaired);
+    let database = Database::builder()
+        .set_cache_size(CACHE_BYTES)
+        .set_repair_callback(move |_| seen.store(true, Ordering::Relaxed))
+        .create_with_backend(file);
+    let mut database = database.map_err(StoreError::catalogue)?;
+    if !repaired.load(Ordering::Relaxed) {
+        database.check_integrity().map_err(StoreError::catalogue)?;
+    }
+    Catalogue::new(database)
 }
 
 #[cfg(test)]

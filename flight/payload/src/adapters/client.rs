@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::command::{ErrorAnswer, MAX_ANSWER_BYTES, Request};
@@ -10,14 +10,20 @@ use crate::command::{ErrorAnswer, MAX_ANSWER_BYTES, Request};
 /// The longest wait for the daemon.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Asks the daemon; returns the line of its answer.
+/// Asks the daemon at `socket`, or where nobody listens there at one of `spare`; returns the line of its answer.
 ///
 /// # Errors
 /// A sentence: the daemon isn't there, doesn't answer, or says why not.
-pub fn ask(socket: &Path, request: Request) -> Result<String, String> {
+pub fn ask(socket: &Path, spare: &[PathBuf], request: Request) -> Result<String, String> {
     let at = socket.display();
     let line = request.line().map_err(|e| e.to_string())?;
-    let mut stream = UnixStream::connect(socket).map_err(|e| match e.kind() {
+    let connected = UnixStream::connect(socket).or_else(|e| match e.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+            spare.iter().find_map(|path| UnixStream::connect(path).ok()).ok_or(e)
+        }
+        _ => Err(e),
+    });
+    let mut stream = connected.map_err(|e| match e.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
             format!("the daemon isn't running: nobody listens at {at} (start it with `passband run`)")
         }

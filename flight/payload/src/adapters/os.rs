@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -17,6 +17,31 @@ pub fn random_12() -> io::Result<[u8; 12]> {
     let mut out = [0; 12];
     getrandom::fill(&mut out).map_err(|e| io::Error::other(e.to_string()))?;
     Ok(out)
+}
+
+/// The number of the user that this process runs as.
+pub fn own_uid() -> io::Result<u32> {
+    // Procfs shows a process to belong to its effective user.
+    fs::metadata("/proc/self").map(|about| about.uid())
+}
+
+/// Where the command socket is if its own folder can't be written: in memory, of the daemon's user and spacecraft.
+pub fn spare_socket(uid: u32, spacecraft: u16) -> PathBuf {
+    PathBuf::from(format!("/dev/shm/passband-{uid}-{spacecraft}.sock"))
+}
+
+/// Where else than at `socket` the daemon of a spacecraft may listen: as this user, or as the one whom the socket's
+/// folder belongs to.
+pub fn spare_sockets(socket: &Path, spacecraft: u16) -> Vec<PathBuf> {
+    let owner = socket.parent().and_then(|folder| fs::metadata(folder).ok()).map(|about| about.uid());
+    let mut out: Vec<_> =
+        own_uid().ok().into_iter().chain(owner).map(|uid| (uid, spare_socket(uid, spacecraft))).collect();
+    out.dedup();
+    // Anybody may make files there: only a socket of that very user is the daemon's.
+    out.retain(|(uid, path)| {
+        fs::symlink_metadata(path).is_ok_and(|about| about.uid() == *uid && about.file_type().is_socket())
+    });
+    out.into_iter().map(|(_, path)| path).collect()
 }
 
 /// Reads a text file of at most `max_bytes`.

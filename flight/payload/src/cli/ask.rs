@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Failure, bad_input, help, not_done, print, read_config};
 use crate::adapters::client::ask;
+use crate::adapters::os::spare_sockets;
 use crate::command::{
     AlertsAnswer, MAX_PASS_S, PassAnswer, PassesAnswer, Request, alert_text, alerts_text, events_text,
     pass_text, passes_text, status_text,
@@ -43,16 +44,16 @@ impl Options {
         Ok(None)
     }
 
-    fn socket(&self) -> Result<PathBuf, Failure> {
-        match (&self.socket, &self.config) {
-            (Some(_), Some(_)) => Err(bad_input("--socket and --config exclude each other")),
-            (Some(socket), None) => Ok(socket.clone()),
-            (None, Some(file)) => Ok(read_config(file)?.paths.socket),
-            (None, None) => {
-                let default = Config::parse("", std::path::Path::new("/")).map_err(not_done)?;
-                Ok(default.paths.socket)
-            }
-        }
+    /// Where the daemon listens, and where else it may.
+    fn sockets(&self) -> Result<(PathBuf, Vec<PathBuf>), Failure> {
+        let config = match (&self.socket, &self.config) {
+            (Some(_), Some(_)) => return Err(bad_input("--socket and --config exclude each other")),
+            (Some(socket), None) => return Ok((socket.clone(), Vec::new())),
+            (None, Some(file)) => read_config(file)?,
+            (None, None) => Config::parse("", std::path::Path::new("/")).map_err(not_done)?,
+        };
+        let spare = spare_sockets(&config.paths.socket, config.spacecraft);
+        Ok((config.paths.socket, spare))
     }
 
     /// Asks, and prints the answer as it is or for people.
@@ -61,7 +62,8 @@ impl Options {
         request: Request,
         text: impl FnOnce(&T) -> String,
     ) -> Result<(), Failure> {
-        let line = ask(&self.socket()?, request).map_err(not_done)?;
+        let (socket, spare) = self.sockets()?;
+        let line = ask(&socket, &spare, request).map_err(not_done)?;
         if self.json {
             return print(&line);
         }

@@ -26,13 +26,17 @@ Usage: passband run --config FILE
 
 Watches the camera's spool, looks at each frame, seals its products, and sends them over the fast link
 while the transmitter is open. Alerts leave at once on the alert radio. Everything survives a power cut;
-one daemon runs on a state folder. SIGTERM or SIGINT stops it within a second.
+one daemon runs on a state folder. SIGTERM or SIGINT stops it within a second. Where the state folder can't
+be written, what is stored still goes down, and the command socket is the one below; commands look there, too.
 
 Options:
   --config FILE   the configuration, TOML; passband.example.toml shows every field
 
 Environment:
   PASSBAND_LOG    error, warn, info, debug or trace: what the log on standard error says
+
+Files:
+  /dev/shm/passband-UID-SPACECRAFT.sock   the command socket while the state folder can't be written
 
 Example:
   passband run --config /etc/passband.toml

@@ -4,18 +4,23 @@
 //! more, so its symbols go on from ids that were certainly never used.
 
 use passband_proto::bundle::{FILE_HEADER_BYTES, FileHeader, Manifest};
-use passband_proto::ids::{BundleId, Class};
+use passband_proto::ids::BundleId;
 use passband_proto::keyring::KeyRing;
-use passband_proto::transfer::BlockMark;
 
 use crate::adapters::sealed::SealedBundle;
 use crate::adapters::vault::Vault;
 use crate::products::Kind;
-use crate::store::{BundleRecord, Catalogue, FrameId, FrameRecord, NewFrame, StoreError};
+use crate::store::{BundleRecord, Catalogue, FrameId, StoreError};
 use crate::telemetry::Report;
 
-/// Takes in what lies in the vault; events tell of each that can't be. `esi_offset` is where their symbols go on.
-/// How many were taken in.
+/// Bundles that are made known at a time.
+const BATCH: usize = 500;
+
+/// Takes in what lies in the vault; events tell how many, and of each that can't be. `esi_offset` is where their symbols
+/// go on. How many were taken in.
+///
+/// Their frames don't become known by it: whether all bundles of one are there isn't known, and should it lie in the
+/// spool still, it is taken as new, in place of being removed as known.
 pub(crate) fn adopt(
     catalogue: &Catalogue,
     vault: &Vault,
@@ -24,45 +29,30 @@ pub(crate) fn adopt(
     esi_offset: u32,
 ) -> Result<usize, StoreError> {
     let mut taken = 0;
-    for id in vault.ids()? {
-        match describe(vault, keys, id) {
-            Ok((record, frame)) => {
-                let text = format!("bundle {id} ({:?}) is taken into the new catalogue", record.name);
-                let report = Report::info("bundle-adopted", text);
-                let marks: Vec<_> = (0..record.geometry.block_count)
-                    .map(|block| (id, BlockMark { block, esi: esi_offset, sent: 0 }))
-                    .collect();
-                match frame {
-                    Some(frame) => {
-                        let new = NewFrame {
-                            frame,
-                            bundles: vec![record],
-                            alert: None,
-                            spooled: Vec::new(),
-                            report,
-                        };
-                        catalogue.add_frame(&new)?;
-                    }
-                    None => catalogue.add_note(&record, None, unix_ms, &report)?,
+    for ids in vault.ids()?.chunks(BATCH) {
+        let mut records = Vec::new();
+        for id in ids {
+            match describe(vault, keys, *id) {
+                Ok(record) => records.push(record),
+                Err(why) => {
+                    let text =
+                        format!("bundle {id} can't be taken into the new catalogue: {why}; it is removed");
+                    catalogue.add_event(unix_ms, &Report::error("bundle-lost", text))?;
                 }
-                catalogue.reserve(&marks)?;
-                taken += 1;
-            }
-            Err(why) => {
-                let text = format!("bundle {id} can't be taken into the new catalogue: {why}; it is removed");
-                catalogue.add_event(unix_ms, &Report::error("bundle-lost", text))?;
             }
         }
+        if !records.is_empty() {
+            let text = format!("{} sealed bundles are taken into the new catalogue", records.len());
+            let report = Report::info("bundles-adopted", text);
+            catalogue.add_adopted(&records, esi_offset, unix_ms, &report)?;
+        }
+        taken += records.len();
     }
     Ok(taken)
 }
 
-/// What a sealed file says of itself and of its frame.
-fn describe(
-    vault: &Vault,
-    keys: &KeyRing,
-    id: BundleId,
-) -> Result<(BundleRecord, Option<FrameRecord>), String> {
+/// What a sealed file says of itself.
+fn describe(vault: &Vault, keys: &KeyRing, id: BundleId) -> Result<BundleRecord, String> {
     let file = vault.read(&id).map_err(|e| e.to_string())?;
     let mut header = [0; FILE_HEADER_BYTES];
     file.read_at(0, &mut header).map_err(|e| e.to_string())?;
@@ -94,24 +84,9 @@ fn describe(
     record.frame = label("frame-id").parse::<BundleId>().ok().map(|id| FrameId(id.0));
     label("tasking").clone_into(&mut record.tasking);
     record.created_unix_ms = manifest.created_unix_ms;
-    let frame = record.frame.map(|id| frame(id, &manifest, class));
     record.frame_name = manifest.frame.clone().unwrap_or_default();
     record.name = manifest.name;
-    Ok((record, frame))
-}
-
-/// The record of a frame, as far as one of its bundles tells.
-fn frame(id: FrameId, manifest: &Manifest, class: Class) -> FrameRecord {
-    FrameRecord {
-        id,
-        name: manifest.frame.clone().unwrap_or_default(),
-        accepted_unix_ms: manifest.created_unix_ms,
-        class,
-        probability: label(manifest, "probability").parse().unwrap_or_default(),
-        reason: label(manifest, "reason").to_owned(),
-        bytes: 0,
-        tasking: label(manifest, "tasking").to_owned(),
-    }
+    Ok(record)
 }
 
 fn label<'m>(manifest: &'m Manifest, name: &str) -> &'m str {

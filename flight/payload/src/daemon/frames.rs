@@ -256,6 +256,10 @@ impl Frames {
     fn find_room(&self, need: Need) -> Result<Vec<BundleId>, String> {
         let shared = &self.shared;
         let Need { bytes, class } = need;
+        if shared.in_memory {
+            // What is stored now would be unknown at the next start, and swept.
+            return Err("the catalogue is kept in memory".to_owned());
+        }
         let urgent = matches!(class, Class::Alert | Class::Suspect);
         if !lock(&shared.health).may_store(shared.clock.now_ms(), urgent) {
             return Err(format!("the disk is {}", shared.disk_mode()));

@@ -17,6 +17,8 @@ mod bursts;
 #[cfg(test)]
 mod cuts;
 mod encoder;
+#[cfg(test)]
+mod faulty;
 mod frames;
 mod intake;
 mod line;
@@ -36,7 +38,7 @@ use std::fs::DirBuilder;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -64,13 +66,13 @@ use crate::adapters::catalogue::{OpenedCatalogue, open_catalogue};
 use crate::adapters::clock::Clock;
 use crate::adapters::crash;
 use crate::adapters::disk::{Disk, LinuxDisk, WatchedDisk};
-use crate::adapters::os::{read_keys, read_text};
+use crate::adapters::os::{own_uid, read_keys, read_text, spare_socket};
 use crate::adapters::spool::Spool;
 use crate::adapters::vault::Vault;
 use crate::config::{Config, TransmitMode};
 use crate::queue::QueueError;
 use crate::store::StoreError;
-use crate::store::health::Health;
+use crate::store::health::{Health, Mode};
 use crate::telemetry::{Report, Severity};
 
 /// The least of [`random_offset`].
@@ -95,7 +97,7 @@ async fn run_until_signal(config: Config) -> Result<(), DaemonError> {
     let (mut terminate, mut interrupt) =
         (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
     let ready = Ready::new(config)?;
-    let shared = Arc::clone(&ready.shared);
+    let (shared, socket) = (Arc::clone(&ready.shared), ready.socket.clone());
     let threads = ready.start()?;
     let why = tokio::select! {
         _ = terminate.recv() => None,
@@ -107,7 +109,7 @@ async fn run_until_signal(config: Config) -> Result<(), DaemonError> {
     }
     shared.stop();
     join(&threads);
-    drop(std::fs::remove_file(&shared.config.paths.socket));
+    drop(std::fs::remove_file(socket));
     why.map_or(Ok(()), Err)
 }
 
@@ -129,6 +131,8 @@ struct Ready {
     bus: Option<UdpSocket>,
     reports: Option<UdpSocket>,
     operator: tokio::net::UnixListener,
+    /// Where that listens.
+    socket: PathBuf,
 }
 
 impl Ready {
@@ -142,7 +146,9 @@ impl Ready {
         calibration_for(&config)?;
         let clock = Clock::default();
         let health = Arc::new(Mutex::new(Health::new(config.store.slow_sync_ms)));
-        let disk: Arc<dyn Disk> = Arc::new(WatchedDisk::new(Arc::new(LinuxDisk), Arc::clone(&health), clock));
+        let now_ms = Arc::new(move || clock.now_ms());
+        let disk: Arc<dyn Disk> =
+            Arc::new(WatchedDisk::new(Arc::new(LinuxDisk), Arc::clone(&health), now_ms));
         let OpenedCatalogue { catalogue, in_memory, is_new, set_aside } =
             open_catalogue(disk.as_ref(), state)?;
         let vault = Vault::open(Arc::clone(&disk), state)?;
@@ -166,9 +172,7 @@ impl Ready {
         let listens = config.downlink.transmit == TransmitMode::Bus;
         let bus = listens.then(|| bind("bus.listen", config.bus.listen)).transpose()?;
         let reports = config.reports.listen.map(|address| bind("reports.listen", address)).transpose()?;
-        let operator = operator::listen(&config.paths.socket).map_err(|e| {
-            DaemonError::file("making the command socket", &config.paths.socket.display().to_string(), e)
-        })?;
+        let (socket, operator, elsewhere) = command_socket(&config)?;
         let in_memory = in_memory.is_some();
         let opened =
             Opened { config, keys, clock, health, disk, catalogue, in_memory, vault, queue, boot_count };
@@ -180,7 +184,10 @@ impl Ready {
             );
             shared.event(&Report::warning("keys-exposed", text));
         }
-        Ok(Self { shared, spool, target, downlink, alert_radio, bus, reports, operator })
+        if let Some(why) = elsewhere {
+            shared.event(&Report::warning("socket-elsewhere", why));
+        }
+        Ok(Self { shared, spool, target, downlink, alert_radio, bus, reports, operator, socket })
     }
 
     /// Cleans up after the run before, and starts the threads and tasks.
@@ -260,6 +267,23 @@ fn make_folder(path: &Path) -> Result<(), DaemonError> {
         .mode(0o700)
         .create(path)
         .map_err(|e| DaemonError::file("making", &path.display().to_string(), e))
+}
+
+/// The command socket, and why it isn't where it is configured, if it isn't.
+fn command_socket(
+    config: &Config,
+) -> Result<(PathBuf, tokio::net::UnixListener, Option<String>), DaemonError> {
+    let path = &config.paths.socket;
+    let fail = |e| DaemonError::file("making the command socket", &path.display().to_string(), e);
+    let instead = spare_socket(own_uid().map_err(fail)?, config.spacecraft);
+    let (listener, why) = operator::listen_anywhere(path, &instead).map_err(fail)?;
+    let Some(why) = why else { return Ok((path.clone(), listener, None)) };
+    let text = format!(
+        "the command socket can't be made at {} ({why}): it is at {}, where `passband` looks, too",
+        path.display(),
+        instead.display()
+    );
+    Ok((instead, listener, Some(text)))
 }
 
 fn keys_for(config: &Config) -> Result<(KeyRing, bool), DaemonError> {
@@ -377,7 +401,10 @@ pub enum DaemonError {
     /// The calibration can't be used.
     Calibration(CalibrationError),
     /// The catalogue's disk failed while the daemon ran; a new start repairs the catalogue.
-    CatalogueBroken,
+    CatalogueBroken {
+        /// How the disk does.
+        disk: Mode,
+    },
     /// The disk, that could only be read, can be written again; a new start uses it.
     DiskBack,
     /// The queue can't be made of what is stored.
@@ -408,7 +435,9 @@ impl fmt::Display for DaemonError {
         match self {
             Self::Store(e) => e.fmt(f),
             Self::Keys(what) => f.write_str(what),
-            Self::CatalogueBroken => f.write_str("the catalogue's disk failed; start the daemon again"),
+            Self::CatalogueBroken { disk } => {
+                write!(f, "the catalogue's disk failed (it is {disk}); start the daemon again")
+            }
             Self::DiskBack => f.write_str("the disk can be written again; start the daemon again"),
             Self::Queue(e) => write!(f, "queue: {e}"),
             Self::Calibration(e) => e.fmt(f),

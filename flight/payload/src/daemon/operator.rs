@@ -24,7 +24,7 @@ use crate::command::{
 };
 use crate::downlink::Refused;
 use crate::queue::State;
-use crate::store::{Acknowledger, AlertState, StoreError, Superseder};
+use crate::store::{Acknowledger, AlertState, StoreError, Superseder, is_fault_of_disk};
 use crate::telemetry::{ByClass, QueueStatus, SCHEMA, Status, StoreStatus, TransmitterStatus};
 
 /// Most connections at once; more wait.
@@ -32,8 +32,20 @@ const MAX_CONNECTIONS: usize = 16;
 /// The longest that a connection may do nothing.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// Makes the socket; where its folder can't be written at present, the one at `instead`, and why.
+pub(crate) fn listen_anywhere(path: &Path, instead: &Path) -> io::Result<(UnixListener, Option<io::Error>)> {
+    match listen(path) {
+        Ok(listener) => Ok((listener, None)),
+        Err(e) if is_fault_of_disk(&e) => Ok((listen(instead)?, Some(e))),
+        Err(e) => Err(e),
+    }
+}
+
 /// Makes the socket, in the place of one that an interrupted daemon left behind.
-pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(io::Error::new(ErrorKind::AddrInUse, "another daemon listens there"));
+    }
     match fs::symlink_metadata(path) {
         Ok(m) if m.file_type().is_socket() => fs::remove_file(path)?,
         Ok(_) => {

@@ -38,7 +38,9 @@ pub(crate) fn recover(
     sweep(catalogue, vault, unix_ms)?;
     for (id, files) in catalogue.spooled()? {
         let names: Vec<_> = files.iter().map(|f| f.name.as_str()).collect();
+        // Removed for good, before that is noted.
         let removed = files.iter().try_for_each(|file| spool.remove(file).map(drop));
+        let removed = removed.and_then(|()| spool.sync());
         let report = if let Err(e) = removed {
             Report::error("spool-error", format!("removing {names:?} from the spool: {e}"))
         } else {

@@ -20,7 +20,9 @@ use crate::telemetry::Report;
 
 /// The longest sleep: how soon the thread sees that the daemon stops.
 const NAP: Duration = Duration::from_millis(100);
-/// Before the first look, and between two rounds, s.
+/// Before the first look: what a start has to do comes first, s.
+const FIRST_PAUSE_S: u64 = 2;
+/// Between two rounds, s.
 const PAUSE_S: u64 = 60;
 
 /// The thread that scrubs.
@@ -31,15 +33,17 @@ pub(crate) struct Scrub {
 }
 
 impl Scrub {
-    /// Runs until the daemon stops. Each round begins elsewhere, so that frequent restarts leave no part unread.
+    /// Runs until the daemon stops. The first round begins anywhere, so that frequent restarts leave no part unread.
+    /// With a catalogue in memory nothing is scrubbed: nothing could be mended.
     pub(crate) fn run(self) {
         let rate = self.shared.config.store.scrub_bytes_per_s;
-        if rate == 0 {
+        if rate == 0 || self.shared.in_memory {
             return;
         }
+        let mut pause_s = FIRST_PAUSE_S;
         let mut from = crate::adapters::os::random_12().map_or(BundleId([0; 12]), BundleId);
         loop {
-            if !self.sleep(Duration::from_secs(PAUSE_S)) {
+            if !self.sleep(Duration::from_secs(std::mem::replace(&mut pause_s, PAUSE_S))) {
                 return;
             }
             match self.shared.catalogue.bundles() {

@@ -22,7 +22,9 @@ const CATALOGUE_TICK: Duration = Duration::from_millis(200);
 /// How often the gate is looked at.
 const GATE_TICK: Duration = Duration::from_millis(20);
 /// How often it is tried whether the disk can be written again, ms.
-const PROBE_MS: u64 = 30_000;
+const PROBE_MS: u64 = 3_000;
+/// The disk counts as good again with so much free space, bytes: a start must not fail for want of it at once.
+const PROBE_FREE_BYTES: u64 = 4 << 20;
 /// The pause after an error of a socket.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
@@ -117,12 +119,15 @@ pub(crate) async fn watch_catalogue(shared: Arc<Shared>) -> DaemonError {
     let mut looked_ms = shared.clock.now_ms();
     loop {
         if shared.catalogue.is_broken() && !shared.in_memory {
-            return DaemonError::CatalogueBroken;
+            return DaemonError::CatalogueBroken { disk: shared.disk_mode() };
         }
         let now_ms = shared.clock.now_ms();
         if shared.in_memory && now_ms.saturating_sub(looked_ms) >= PROBE_MS {
             looked_ms = now_ms;
-            if write_file(shared.disk.as_ref(), &probe, b"can it be written?").is_ok() {
+            let free = shared.disk.free_bytes(&shared.config.paths.state);
+            if free.is_none_or(|free| free >= PROBE_FREE_BYTES)
+                && write_file(shared.disk.as_ref(), &probe, b"can it be written?").is_ok()
+            {
                 drop(shared.disk.remove(&probe));
                 return DaemonError::DiskBack;
             }

@@ -40,16 +40,10 @@ impl StoreError {
 
     /// Whether the disk can't be written, at present at least.
     pub fn is_fault_of_disk(&self) -> bool {
-        let by_kind = |e: &io::Error| {
-            matches!(
-                e.kind(),
-                ErrorKind::ReadOnlyFilesystem | ErrorKind::StorageFull | ErrorKind::QuotaExceeded
-            ) || e.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
-        };
         match self {
-            Self::File { source, .. } => by_kind(source),
+            Self::File { source, .. } => is_fault_of_disk(source),
             Self::Catalogue(error) => match error.as_ref() {
-                redb::Error::Io(e) => by_kind(e),
+                redb::Error::Io(e) => is_fault_of_disk(e),
                 other => matches!(other, redb::Error::PreviousIo),
             },
             Self::InUse | Self::Format { .. } | Self::Record { .. } => false,
@@ -77,6 +71,12 @@ impl StoreError {
             other => Self::Catalogue(Box::new(other)),
         }
     }
+}
+
+/// Whether an error says that the disk can't be written, at present at least.
+pub fn is_fault_of_disk(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+        || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
 impl fmt::Display for StoreError {

@@ -2,7 +2,7 @@
 //!
 //! | mode | begins | meanwhile | ends |
 //! | --- | --- | --- | --- |
-//! | [`Mode::Full`] | no space | frames wait in the spool, what may be dropped is dropped | something was synced |
+//! | [`Mode::Full`] | no space | frames wait in the spool, what may be dropped is dropped | something that took new space was synced |
 //! | [`Mode::ReadOnly`] | nothing can be changed | frames are looked at and alerts go out, nothing is stored; what is stored goes on down | something was changed |
 //! | [`Mode::Failing`] | input or output errors | frames wait, tried again now and then; no scrubbing | three syncs in a row worked |
 //! | [`Mode::Slow`] | three of five syncs took too long | alert and suspect frames only; no scrubbing | five in a row did not |
@@ -91,11 +91,13 @@ impl fmt::Display for Mode {
 pub enum Operation {
     /// A file or name was changed.
     Change,
-    /// Something was made durable: bytes written since the last sync, and how long it took, ms.
+    /// Something was made durable.
     Sync {
-        /// Bytes.
+        /// Written since the last sync, bytes.
         bytes: u64,
-        /// How long, ms.
+        /// Whether that took new space: a database that has space of its own says nothing of the disk's.
+        grew: bool,
+        /// How long it took, ms.
         took_ms: u64,
     },
 }
@@ -150,10 +152,14 @@ impl Health {
         match operation {
             Operation::Change if self.mode == Mode::ReadOnly => self.enter(now_ms, Mode::Good, ""),
             Operation::Change => {}
-            Operation::Sync { bytes, took_ms } => {
+            Operation::Sync { bytes, grew, took_ms } => {
                 self.good = self.good.saturating_add(1);
-                let over = matches!(self.mode, Mode::Full | Mode::ReadOnly)
-                    || (self.mode == Mode::Failing && self.good >= GOOD_IN_A_ROW);
+                // That nothing can be changed keeps no sync from working.
+                let over = match self.mode {
+                    Mode::Full => grew,
+                    Mode::Failing => self.good >= GOOD_IN_A_ROW,
+                    Mode::Good | Mode::Slow | Mode::ReadOnly => false,
+                };
                 if over {
                     self.enter(now_ms, Mode::Good, "");
                 }
@@ -222,7 +228,7 @@ mod tests {
     use super::*;
     use std::io;
 
-    const QUICK: Operation = Operation::Sync { bytes: 0, took_ms: 5 };
+    const QUICK: Operation = Operation::Sync { bytes: 9, grew: true, took_ms: 5 };
 
     fn codes(health: &mut Health) -> Vec<&'static str> {
         health.take_news().into_iter().map(|report| report.code).collect()
@@ -243,8 +249,13 @@ mod tests {
             assert_eq!(health.may_store(70, true), mode == Mode::Full);
             assert!(health.may_store(60 + TRY_AGAIN_MS, true), "tried again now and then");
             for _ in 0..3 {
-                health.worked(20_000, QUICK);
+                health.worked(20_000, Operation::Sync { bytes: 9, grew: false, took_ms: 5 });
             }
+            assert_eq!(health.mode() == Mode::Good, mode == Mode::Failing, "{mode}: syncs prove little");
+            if mode == Mode::ReadOnly {
+                health.worked(20_000, Operation::Change);
+            }
+            health.worked(20_000, QUICK);
             assert_eq!((health.mode(), codes(&mut health)), (Mode::Good, vec!["disk-good"]));
         }
         let mut health = Health::new(1_000);
@@ -274,7 +285,9 @@ mod tests {
     #[test]
     fn a_slow_disk_keeps_only_what_is_urgent() {
         let mut health = Health::new(1_000);
-        let sync = |health: &mut Health, bytes, took_ms| health.worked(9, Operation::Sync { bytes, took_ms });
+        let sync = |health: &mut Health, bytes, took_ms| {
+            health.worked(9, Operation::Sync { bytes, grew: true, took_ms });
+        };
         for _ in 0..5 {
             sync(&mut health, 8_000_000, 2_900);
         }

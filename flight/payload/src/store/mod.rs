@@ -12,7 +12,7 @@ mod records;
 mod reports;
 
 pub use alerts::{MAX_ALERTS, SealAlert};
-pub use error::StoreError;
+pub use error::{StoreError, is_fault_of_disk};
 pub use events::{MAX_EVENTS, MAX_EVENTS_READ};
 pub use records::{
     Acknowledger, AlertRecord, AlertState, BundleRecord, FileIdentity, FrameId, FrameRecord, StandingRecord,
@@ -181,6 +181,27 @@ impl Catalogue {
             txn.open_table(BUNDLES)?.insert(bundle.id.0, encode(bundle).as_slice())?;
             if let Some(seq) = logged_seq {
                 txn.open_table(META)?.insert("logged_seq", seq)?;
+            }
+            events::insert(txn, unix_ms, report)
+        })
+    }
+
+    /// Makes bundles known of which nothing else is; their symbols go on from `esi`.
+    pub fn add_adopted(
+        &self,
+        adopted: &[BundleRecord],
+        esi: u32,
+        unix_ms: u64,
+        report: &Report,
+    ) -> Result<(), StoreError> {
+        self.write(|txn| {
+            let mut bundles = txn.open_table(BUNDLES)?;
+            let mut marks = txn.open_table(MARKS)?;
+            for bundle in adopted {
+                bundles.insert(bundle.id.0, encode(bundle).as_slice())?;
+                for block in 0..bundle.geometry.block_count {
+                    marks.insert((bundle.id.0, block), (esi, 0))?;
+                }
             }
             events::insert(txn, unix_ms, report)
         })

@@ -6,6 +6,7 @@ use std::fs;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use passband_proto::bundle::{Head, Opener};
@@ -26,12 +27,18 @@ pub struct Payload {
     pub downlink: UdpSocket,
     pub alerts: UdpSocket,
     pub bus: UdpSocket,
+    spool: PathBuf,
     child: Option<Child>,
 }
 
 impl Payload {
     /// A state folder with keys and a configuration; `more` is appended to `[downlink]`.
     pub fn new(transmit: &str, more: &str) -> Self {
+        Self::on("state/spool", transmit, more, |_| {})
+    }
+
+    /// The same with the spool elsewhere, and with what `mount` mounts on the state folder, which is made then.
+    pub fn on(spool: &str, transmit: &str, more: &str, mount: impl FnOnce(&Path)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let socket = || UdpSocket::bind("127.0.0.1:0").unwrap();
         let (downlink, alerts, bus) = (socket(), socket(), socket());
@@ -39,18 +46,22 @@ impl Payload {
         let bus_port = socket().local_addr().unwrap().port();
         bus.connect(("127.0.0.1", bus_port)).unwrap();
         let config = format!(
-            "spacecraft = 1\n[paths]\nstate = \"state\"\n[camera]\npoll_ms = 20\nsettle_ms = 200\n\
+            "spacecraft = {}\n[paths]\nstate = \"state\"\nspool = \"{spool}\"\n[camera]\npoll_ms = 20\nsettle_ms = 200\n\
              [alerts]\nrepeat_s = [0, 1, 3]\nper_minute = 60\ntarget = \"{}\"\n[bus]\nlisten = \"127.0.0.1:{bus_port}\"\n\
              [downlink]\ntarget = \"{}\"\ntransmit = \"{transmit}\"\n{more}\n",
+            spacecraft(),
             alerts.local_addr().unwrap(),
             downlink.local_addr().unwrap()
         );
         fs::write(dir.path().join("passband.toml"), config).unwrap();
-        fs::create_dir_all(dir.path().join("state/spool")).unwrap();
+        fs::create_dir(dir.path().join("state")).unwrap();
+        mount(&dir.path().join("state"));
+        let spool = dir.path().join(spool);
+        fs::create_dir_all(&spool).unwrap();
         let mut line = String::new();
         key().write_line(&mut line).unwrap();
         fs::write(dir.path().join("state/keys.txt"), line).unwrap();
-        Self { dir, downlink, alerts, bus, child: None }
+        Self { dir, downlink, alerts, bus, spool, child: None }
     }
 
     pub fn config(&self) -> PathBuf {
@@ -89,6 +100,26 @@ impl Payload {
         begun.elapsed()
     }
 
+    /// Waits until the daemon has ended by itself, which must be with status 1; what it said.
+    pub fn wait_for_end(&mut self) -> String {
+        let mut child = self.child.take().unwrap();
+        let begun = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if begun.elapsed() > PATIENCE {
+                self.child = Some(child);
+                panic!("the daemon goes on; log:\n{}", self.log());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(1), "{}", self.log());
+        self.log()
+    }
+
+    /// What the daemon that was started last has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log.txt")).unwrap_or_default()
+    }
+
     pub fn ask(&self, args: &[&str]) -> Output {
         passband(
             args.iter()
@@ -121,8 +152,7 @@ impl Payload {
             if let Some(value) = check(self) {
                 return value;
             }
-            let log = || fs::read_to_string(self.dir.path().join("log.txt")).unwrap_or_default();
-            assert!(begun.elapsed() < PATIENCE, "waited in vain: {what}; log:\n{}", log());
+            assert!(begun.elapsed() < PATIENCE, "waited in vain: {what}; log:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -134,7 +164,7 @@ impl Payload {
 
     /// Puts a frame into the spool as a camera does; its header and data.
     pub fn put(&self, name: &str, (header, data): (Vec<u8>, Vec<u8>)) -> (Vec<u8>, Vec<u8>) {
-        let spool = self.state("spool");
+        let spool = &self.spool;
         for (ending, bytes) in [("bil", &data), ("hdr", &header)] {
             fs::write(spool.join("camera.tmp"), bytes).unwrap();
             fs::rename(spool.join("camera.tmp"), spool.join(format!("{name}.{ending}"))).unwrap();
@@ -152,8 +182,21 @@ impl Drop for Payload {
     }
 }
 
+thread_local! {
+    static SPACECRAFT: u16 = {
+        static TESTS: AtomicU32 = AtomicU32::new(0);
+        let number = std::process::id().wrapping_mul(64).wrapping_add(TESTS.fetch_add(1, Ordering::Relaxed));
+        u16::try_from(number % 60_000).unwrap() + 1
+    };
+}
+
+/// A number of this test's own: a daemon that can't write its state folder has a socket named by it.
+pub fn spacecraft() -> u16 {
+    SPACECRAFT.with(|number| *number)
+}
+
 pub fn key() -> EpochKey {
-    EpochKey::new(1, 1, SECRET)
+    EpochKey::new(spacecraft(), 1, SECRET)
 }
 
 pub fn passband(args: impl IntoIterator<Item = String>) -> Output {
@@ -278,6 +321,22 @@ impl Ground {
         if block.plain.is_none() && block.have >= datagram.source_symbols() {
             block.plain = block.decoder.decode(std::mem::take(&mut block.fresh));
         }
+    }
+
+    /// Opens the transmitter and takes what comes, until so many bundles are whole.
+    pub fn receive(&mut self, payload: &Payload, bundles: usize) {
+        payload.json(&["pass", "start", "--seconds", "60"]);
+        let begun = Instant::now();
+        while self.bundles().len() < bundles {
+            assert!(begun.elapsed() < PATIENCE, "{} bundles; log:\n{}", self.bundles().len(), payload.log());
+            self.listen(&payload.downlink, Duration::from_millis(100));
+        }
+    }
+
+    /// Whether this file is among the contents of what is whole.
+    pub fn has(&self, (header, data): &(Vec<u8>, Vec<u8>)) -> bool {
+        let whole = [header.as_slice(), data].concat();
+        self.bundles().values().any(|(_, content)| *content == whole)
     }
 
     /// Bundles that are whole: their head, and the content.

@@ -7,7 +7,8 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOp
 use std::path::Path;
 
 use redb::StorageBackend;
-use rustix::fs::OFlags;
+use rustix::fs::{FallocateFlags, OFlags, fallocate};
+use rustix::io::Errno;
 
 use super::{DatabaseFile, Disk, DiskFile};
 use crate::camera::{Entry, FOLDER, Kind};
@@ -135,7 +136,17 @@ impl StorageBackend for LinuxDatabase {
         self.file.read_exact_at(out, offset)
     }
 
+    /// Takes the space of what it grows by at once: with holes in its file a full disk would fail the next commit,
+    /// and with that the whole catalogue, though its pages are free.
     fn set_len(&self, len: u64) -> io::Result<()> {
+        let before = self.len()?;
+        if let Some(more) = len.checked_sub(before).filter(|more| *more > 0) {
+            match fallocate(&self.file, FallocateFlags::empty(), before, more) {
+                // Not every file system can.
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+                reserved => return Ok(reserved?),
+            }
+        }
         self.file.set_len(len)
     }
 

@@ -11,7 +11,7 @@ mod watched;
 
 pub use linux::LinuxDisk;
 pub use overlay::Overlay;
-pub use watched::WatchedDisk;
+pub use watched::{NowMs, WatchedDisk};
 
 use core::fmt::Debug;
 use std::io;

@@ -1,14 +1,14 @@
 //! A disk that is watched: what each operation came to, and how long syncs took, goes to its [`Health`].
 
+use core::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::StorageBackend;
 
 use super::{DatabaseFile, Disk, DiskFile};
-use crate::adapters::clock::Clock;
 use crate::camera::Entry;
 use crate::store::health::{Health, Operation};
 
@@ -19,18 +19,27 @@ pub struct WatchedDisk {
     observer: Observer,
 }
 
-#[derive(Debug, Clone)]
+/// Tells steady time, ms.
+pub type NowMs = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+#[derive(Clone)]
 struct Observer {
     health: Arc<Mutex<Health>>,
-    clock: Clock,
+    now_ms: NowMs,
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observer").field("health", &self.health).finish_non_exhaustive()
+    }
 }
 
 impl Observer {
     fn note<T>(&self, what: &str, operation: Operation, result: io::Result<T>) -> io::Result<T> {
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         match &result {
-            Ok(_) => health.worked(self.clock.now_ms(), operation),
-            Err(e) => health.failed(self.clock.now_ms(), what, e),
+            Ok(_) => health.worked((self.now_ms)(), operation),
+            Err(e) => health.failed((self.now_ms)(), what, e),
         }
         result
     }
@@ -43,18 +52,23 @@ impl Observer {
         self.note(&format!("{what} {}", path.display()), Operation::Change, result)
     }
 
-    fn sync(&self, what: &str, bytes: u64, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        let begun_ms = self.clock.now_ms();
+    fn sync(
+        &self,
+        what: &str,
+        (bytes, grew): (u64, bool),
+        sync: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
+        let begun_ms = (self.now_ms)();
         let result = sync();
-        let took_ms = self.clock.now_ms().saturating_sub(begun_ms);
-        self.note(what, Operation::Sync { bytes, took_ms }, result)
+        let took_ms = (self.now_ms)().saturating_sub(begun_ms);
+        self.note(what, Operation::Sync { bytes, grew, took_ms }, result)
     }
 }
 
 impl WatchedDisk {
-    /// Follows `disk` by `clock`.
-    pub fn new(disk: Arc<dyn Disk>, health: Arc<Mutex<Health>>, clock: Clock) -> Self {
-        Self { disk, observer: Observer { health, clock } }
+    /// Follows `disk` by the clock `now_ms`.
+    pub fn new(disk: Arc<dyn Disk>, health: Arc<Mutex<Health>>, now_ms: NowMs) -> Self {
+        Self { disk, observer: Observer { health, now_ms } }
     }
 
     fn file(&self, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
@@ -64,7 +78,11 @@ impl WatchedDisk {
 
 impl Disk for WatchedDisk {
     fn make_folder(&self, path: &Path) -> io::Result<()> {
-        self.observer.change("making", path, self.disk.make_folder(path))
+        // It may have been there: only a failure says something of the disk.
+        match self.disk.make_folder(path) {
+            Ok(()) => Ok(()),
+            failed => self.observer.change("making", path, failed),
+        }
     }
 
     fn make_new_folder(&self, path: &Path) -> io::Result<()> {
@@ -81,8 +99,9 @@ impl Disk for WatchedDisk {
 
     fn database(&self, path: &Path, make: bool) -> io::Result<DatabaseFile> {
         let file = self.observer.change("opening", path, self.disk.database(path, make))?;
-        let unsynced = AtomicU64::new(0);
-        Ok(DatabaseFile(Box::new(WatchedDatabase { file, observer: self.observer.clone(), unsynced })))
+        let observer = self.observer.clone();
+        let (unsynced, grew) = (AtomicU64::new(0), AtomicBool::new(false));
+        Ok(DatabaseFile(Box::new(WatchedDatabase { file, observer, unsynced, grew })))
     }
 
     fn about(&self, path: &Path) -> io::Result<Entry> {
@@ -106,7 +125,7 @@ impl Disk for WatchedDisk {
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        self.observer.sync("syncing a folder", 0, || self.disk.sync_folder(path))
+        self.observer.sync("syncing a folder", (0, false), || self.disk.sync_folder(path))
     }
 
     fn free_bytes(&self, path: &Path) -> Option<u64> {
@@ -134,7 +153,7 @@ impl DiskFile for WatchedFile {
 
     fn sync(&self) -> io::Result<()> {
         let bytes = self.unsynced.swap(0, Ordering::Relaxed);
-        self.observer.sync("syncing a file", bytes, || self.file.sync())
+        self.observer.sync("syncing a file", (bytes, bytes > 0), || self.file.sync())
     }
 
     fn bytes(&self) -> u64 {
@@ -151,6 +170,7 @@ struct WatchedDatabase {
     file: DatabaseFile,
     observer: Observer,
     unsynced: AtomicU64,
+    grew: AtomicBool,
 }
 
 impl StorageBackend for WatchedDatabase {
@@ -163,12 +183,16 @@ impl StorageBackend for WatchedDatabase {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.observer.note("growing the catalogue", Operation::Change, self.file.set_len(len))
+        let grows = self.file.len().is_ok_and(|before| len > before);
+        self.observer.note("growing the catalogue", Operation::Change, self.file.set_len(len))?;
+        self.grew.fetch_or(grows, Ordering::Relaxed);
+        Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
         let bytes = self.unsynced.swap(0, Ordering::Relaxed);
-        self.observer.sync("syncing the catalogue", bytes, || self.file.sync_data())
+        let grew = self.grew.swap(false, Ordering::Relaxed);
+        self.observer.sync("syncing the catalogue", (bytes, grew), || self.file.sync_data())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
