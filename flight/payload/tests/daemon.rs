@@ -313,6 +313,9 @@ fn the_operator_decides_what_goes_down() {
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("there are: default, north"), "{wrong:?}");
     assert_eq!(payload.ask(&["queue", "hold", "12"]).status.code(), Some(1));
     assert_eq!(payload.ask(&["queue", "hold"]).status.code(), Some(2));
+    let why = payload.ask(&["queue", "explain", &id("three")]);
+    let why = String::from_utf8_lossy(&why.stdout).into_owned();
+    assert!(why.contains("promoted") && why.contains("no pass is planned"), "{why}");
     // All of it survives a kill.
     payload.kill();
     payload.start();

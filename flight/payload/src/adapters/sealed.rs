@@ -53,6 +53,11 @@ impl<'a> SealedBundle<'a> {
         &self.manifest
     }
 
+    /// Its content, if that stands in the head; else nothing.
+    pub fn content(&self) -> &[u8] {
+        self.inline.as_deref().unwrap_or_default()
+    }
+
     /// The value of a label.
     pub fn label(&self, name: &str) -> Option<&str> {
         self.manifest.labels.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())

@@ -97,7 +97,9 @@ impl Encoder {
         seed: u64,
         esi_offset: u32,
     ) -> Self {
-        let session = u32::try_from(shared.boot_count & 0xFF_FFFF).unwrap_or_default();
+        // Of a catalogue in memory the number of this start is not its own: one from the upper half is drawn.
+        let number = if shared.in_memory { seed | 0x80_0000 } else { shared.boot_count };
+        let session = u32::try_from(number & 0xFF_FFFF).unwrap_or_default();
         let expected_loss = shared.config.downlink.expected_loss;
         let always_open = shared.config.downlink.transmit == TransmitMode::Always;
         let config = SenderConfig {
@@ -432,13 +434,18 @@ impl Encoder {
         for id in self.levels.keys().copied().collect::<Vec<_>>() {
             self.settle(&id);
         }
+        self.retry_faulty();
+        self.keep_changes();
+    }
+
+    /// Those that failed have a turn again.
+    fn retry_faulty(&mut self) {
         for id in std::mem::take(&mut self.faulty) {
             let sent = self.shared.queue(|queue| queue.get(&id)).map_or(0, |view| view.standing.sent_symbols);
             if let Ok(change) = self.shared.queue(|queue| queue.put_back(&id, u64::from(sent))) {
                 self.changes_to_keep.insert(id, change);
             }
         }
-        self.keep_changes();
     }
 
     /// Makes durable how bundles stand. What a failure or a crash loses is found out again by sending.
@@ -465,7 +472,12 @@ impl Encoder {
         }
         if passes.opened != self.passes.opened {
             self.look_at_keys();
-            self.settle_all();
+            // A link that is always open has no gap in which the order could be made anew.
+            if self.shared.config.downlink.transmit == TransmitMode::Always {
+                self.retry_faulty();
+            } else {
+                self.settle_all();
+            }
             self.shared.queue(Queue::begin_pass);
             self.sender.begin_pass();
         }

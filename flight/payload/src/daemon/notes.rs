@@ -105,3 +105,39 @@ fn seal(
     shared.catalogue.add_note(&record, logged_seq, unix_ms, &report).map_err(|e| e.to_string())?;
     Ok(record)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::sealed::SealedBundle;
+    use crate::config::Config;
+    use passband_spectral::cube::ReadAt;
+
+    #[test]
+    fn housekeeping_and_log_are_bundles_and_no_event_is_logged_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::parse("", &dir.path().join("c.toml")).unwrap();
+        let shared = Shared::for_tests(config, dir.path());
+        let key = EpochKey::new(1, 1, [8; 32]);
+        shared.event(&Report::info("first", "one"));
+        let read = |record: &BundleRecord| {
+            let bundle = SealedBundle::open(&shared.vault, &key, record).unwrap();
+            let name = bundle.manifest().files[0].name.clone();
+            let mut bytes = vec![0; usize::try_from(bundle.manifest().content_bytes()).unwrap()];
+            bundle.content().read_at(0, &mut bytes).unwrap();
+            (name, String::from_utf8(bytes).unwrap())
+        };
+        let made = make_notes(&shared, &key).unwrap();
+        let kinds: Vec<_> = made.iter().map(|record| (record.kind, record.class)).collect();
+        assert_eq!(kinds, [(Kind::Housekeeping, Class::Suspect), (Kind::Log, Class::Routine)]);
+        assert!(read(&made[0]).1.starts_with("{\"schema\":1,\"version\""));
+        let (name, log) = read(&made[1]);
+        // The making of the housekeeping was an event, too.
+        assert_eq!((name.as_str(), log.lines().count()), ("events-1-2.jsonl", 2));
+        let event: Event = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+        assert_eq!((event.code.as_str(), event.text.as_str()), ("first", "one"));
+        let again = make_notes(&shared, &key).unwrap();
+        assert_eq!(read(&again[1]).0, "events-3-4.jsonl");
+        assert_eq!(shared.catalogue.bundles().unwrap().len(), 4);
+    }
+}
