@@ -20,7 +20,7 @@ mod encoder;
 #[cfg(test)]
 mod faulty;
 mod frames;
-mod intake;
+pub(crate) mod intake;
 mod line;
 mod mend;
 mod notes;
@@ -58,7 +58,7 @@ use self::encoder::Encoder;
 use self::frames::Frames;
 use self::passes::Passes;
 use self::radio::Radio;
-use self::recover::{line_up, recover};
+pub(crate) use self::recover::{line_up, recover};
 use self::scrub::Scrub;
 use self::shared::{Opened, Shared};
 use crate::adapters::calibration::{CalibrationError, check_calibration};

@@ -18,6 +18,7 @@
 
 mod database;
 mod file;
+pub mod measure;
 mod pages;
 
 use core::fmt;

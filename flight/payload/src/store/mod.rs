@@ -111,21 +111,17 @@ impl Catalogue {
     /// Records a frame, its bundles and its event: all or nothing. Gives the frame's alert, made before by
     /// [`Self::add_alert`], which knows its evidence from here on.
     pub fn add_frame(&self, new: &NewFrame) -> Result<Option<AlertRecord>, StoreError> {
+        self.write(|txn| insert_new(txn, new))
+    }
+
+    /// Many at once, gone from the spool, for measurements.
+    #[cfg(any(test, feature = "faults"))]
+    pub(crate) fn add_frames(&self, new: &[NewFrame]) -> Result<(), StoreError> {
         self.write(|txn| {
-            let frame = &new.frame;
-            insert_frame(txn, frame)?;
-            let mut bundles = txn.open_table(BUNDLES)?;
-            for bundle in &new.bundles {
-                bundles.insert(bundle.id.0, encode(bundle).as_slice())?;
-            }
-            drop(bundles);
-            txn.open_table(SPOOLED)?.insert(frame.id.0, encode(&new.spooled).as_slice())?;
-            events::insert(txn, frame.accepted_unix_ms, &new.report)?;
-            let evidence = new.bundles.iter().find(|bundle| bundle.kind == Kind::Evidence);
-            match (new.alert, evidence) {
-                (Some(key), Some(evidence)) => alerts::link_evidence(txn, key, evidence.id),
-                _ => Ok(None),
-            }
+            new.iter().try_for_each(|new| {
+                insert_new(txn, new)?;
+                txn.open_table(SPOOLED)?.remove(new.frame.id.0).map(drop).map_err(Into::into)
+            })
         })
     }
 
@@ -334,6 +330,24 @@ impl Catalogue {
             }
             StoreError::catalogue(e)
         })
+    }
+}
+
+/// Makes a frame, its bundles and its event known; its alert.
+fn insert_new(txn: &WriteTransaction, new: &NewFrame) -> Result<Option<AlertRecord>, redb::Error> {
+    let frame = &new.frame;
+    insert_frame(txn, frame)?;
+    let mut bundles = txn.open_table(BUNDLES)?;
+    for bundle in &new.bundles {
+        bundles.insert(bundle.id.0, encode(bundle).as_slice())?;
+    }
+    drop(bundles);
+    txn.open_table(SPOOLED)?.insert(frame.id.0, encode(&new.spooled).as_slice())?;
+    events::insert(txn, frame.accepted_unix_ms, &new.report)?;
+    let evidence = new.bundles.iter().find(|bundle| bundle.kind == Kind::Evidence);
+    match (new.alert, evidence) {
+        (Some(key), Some(evidence)) => alerts::link_evidence(txn, key, evidence.id),
+        _ => Ok(None),
     }
 }
 
