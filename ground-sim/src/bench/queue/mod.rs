@@ -6,12 +6,15 @@
 //! | `alerts` | from capture to the alert on the ground, on a virtual clock |
 //! | `operations` | the queue's structure with a million bundles |
 //! | `ingest` | the real daemon: frames in, products sealed on disk |
+//! | `recovery` | a start with a hundred thousand bundles |
+//! | `wear` | what is written for what is stored |
 
 mod alerts;
 mod day;
 mod ingest;
 mod link;
 mod operations;
+mod store;
 
 use super::Area;
 
@@ -23,5 +26,7 @@ pub const AREA: Area = Area {
         (&["alerts"], alerts::measure),
         (&["operations"], operations::measure),
         (&["ingest"], ingest::measure),
+        (&["recovery"], store::measure_recovery),
+        (&["wear"], store::measure_wear),
     ],
 };

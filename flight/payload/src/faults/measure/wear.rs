@@ -124,12 +124,12 @@ impl Bench {
         for (file, bytes) in [(&files.data, data), (&files.header, header)] {
             write_file(&self.camera, &Path::new("/spool").join(file), &bytes).map_err(|e| e.to_string())?;
         }
-        let options = SealOptions { symbol_bytes: DEFAULT_SYMBOL_BYTES, segment_symbols: 10_000 };
+        let options = SealOptions::default();
         let stop = AtomicBool::new(false);
         let intake = Intake {
             spool: &self.spool,
             catalogue: &self.catalogue,
-            sealer: Sealer { vault: &self.vault, key: &self.key, options, stop: &stop },
+            sealer: Sealer { vault: &self.vault, key: &self.key, options, threads: 1, stop: &stop },
             rules: &Rules::default(),
             examiner: &Detector { target: &Target::ch4(), params: &Params::default(), calibration: None },
         };
