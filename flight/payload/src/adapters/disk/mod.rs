@@ -7,10 +7,12 @@
 
 mod linux;
 mod overlay;
+mod proving;
 mod watched;
 
 pub use linux::LinuxDisk;
 pub use overlay::Overlay;
+pub use proving::Proving;
 pub use watched::{NowMs, WatchedDisk};
 
 use core::fmt::Debug;
