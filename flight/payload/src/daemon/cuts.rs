@@ -20,7 +20,7 @@ use passband_proto::datagram::Datagram;
 use passband_proto::ids::{BundleId, Class};
 use passband_proto::keyring::KeyRing;
 use passband_proto::keys::EpochKey;
-use passband_proto::transfer::{BlockMark, BlockStore, Burst, Offer, Sender, SenderConfig};
+use passband_proto::transfer::{Burst, Offer, Sender, SenderConfig};
 use passband_spectral::cube::Cube;
 use passband_spectral::envi::{DataType, Header};
 use passband_spectral::target::Target;
@@ -30,11 +30,12 @@ use super::adopt::adopt;
 use super::intake::{AnyData, Examine, Follow, Intake, IntakeError, Sealer, Step, Taken};
 use super::recover::recover;
 use crate::adapters::catalogue::open_catalogue;
-use crate::adapters::disk::{Disk, DiskFile, write_file};
+use crate::adapters::disk::{Disk, write_file};
 use crate::adapters::spool::Spool;
 use crate::adapters::vault::Vault;
 use crate::camera::FrameFiles;
 use crate::faults::SimDisk;
+use crate::faults::blocks::StoredBlocks;
 use crate::products::{Kind, Rules};
 use crate::store::{AlertRecord, BundleRecord, Catalogue, FrameId, StoreError};
 use crate::telemetry::Report;
@@ -71,7 +72,8 @@ pub(super) struct Promises {
     /// the spool still.
     pub(super) may_adopt: bool,
     refused: BTreeSet<String>,
-    dropped: BTreeSet<BundleId>,
+    /// Bundles that were dropped, and of which frame.
+    dropped: BTreeMap<BundleId, String>,
     /// Alerts that were sent.
     pub(super) alerts: BTreeMap<u32, Vec<u8>>,
     /// For each block, ids below this were sent.
@@ -177,7 +179,8 @@ impl World {
         keys.insert(self.key.clone());
         let config = SenderConfig { reserve_symbols: 12, ..SenderConfig::default() };
         let mut sender = Sender::new(&config, keys);
-        let mut blocks = Blocks { world: self, geometries: BTreeMap::new() };
+        let mut blocks =
+            StoredBlocks { vault: &self.vault, catalogue: &self.catalogue, geometries: BTreeMap::new() };
         for record in self.catalogue.bundles().unwrap() {
             let marks = self.catalogue.marks(&record.id).unwrap();
             blocks.geometries.insert(record.id, record.geometry);
@@ -274,51 +277,30 @@ impl World {
         id: FrameId,
         data: &[u8],
         all: &[BundleRecord],
-        dropped: &BTreeSet<BundleId>,
+        dropped: &BTreeMap<BundleId, String>,
     ) {
-        let of_frame: Vec<_> = all.iter().filter(|b| b.frame == Some(id)).collect();
-        let mut strips = BTreeMap::new();
-        let mut seen = of_frame.len();
-        for record in &of_frame {
+        let (mut strips, mut of, mut others) = (BTreeMap::new(), 0, 0);
+        for record in all.iter().filter(|b| b.frame == Some(id)) {
             assert_eq!(record.frame_name, name);
             let (head, content) = self.unseal(record);
-            if record.kind == Kind::Cube {
-                let part = head.manifest.labels.iter().find(|(key, _)| key == "part").unwrap().1.clone();
-                let data_bytes = usize::try_from(head.manifest.files.last().unwrap().bytes).unwrap();
-                strips.insert(part, content[content.len() - data_bytes..].to_vec());
+            if record.kind != Kind::Cube {
+                others += 1;
+                continue;
             }
+            let part = head.manifest.labels.iter().find(|(key, _)| key == "part").unwrap().1.clone();
+            let (part, parts) = part.split_once('/').unwrap();
+            of = parts.parse().unwrap();
+            let data_bytes = usize::try_from(head.manifest.files.last().unwrap().bytes).unwrap();
+            strips.insert(part.parse::<usize>().unwrap(), content[content.len() - data_bytes..].to_vec());
         }
-        seen += dropped.len();
-        let whole: Vec<u8> = strips.into_values().flatten().collect();
-        if dropped.is_empty() {
-            assert!(seen >= 2 && whole == data, "frame {name}: {seen} bundles");
+        let lost = dropped.values().filter(|frame| *frame == name).count();
+        assert!(of > 1 && others >= 1, "frame {name}: {of} strips, {others} others");
+        if lost == 0 {
+            let whole: Vec<u8> = strips.into_values().flatten().collect();
+            assert!(whole == data, "frame {name}: not what it was");
         } else {
-            assert!(seen >= 2);
+            assert!(strips.len() + lost >= of, "frame {name}: {} of {of} strips", strips.len());
         }
-    }
-}
-
-struct Blocks<'a> {
-    world: &'a World,
-    geometries: BTreeMap<BundleId, Geometry>,
-}
-
-impl BlockStore for Blocks<'_> {
-    type Error = StoreError;
-
-    fn read_block(
-        &mut self,
-        id: &BundleId,
-        block: u32,
-        offset: u32,
-        out: &mut [u8],
-    ) -> Result<(), StoreError> {
-        let file: Box<dyn DiskFile> = self.world.vault.read(id)?;
-        self.world.vault.read_block(id, file.as_ref(), &self.geometries[id], (block, offset), out)
-    }
-
-    fn reserve(&mut self, marks: &[(BundleId, BlockMark)]) -> Result<(), StoreError> {
-        self.world.catalogue.reserve(marks)
     }
 }
 
@@ -338,8 +320,9 @@ fn day(world: &World, promises: &Mutex<Promises>) {
     promises.lock().unwrap().refused.insert("odd".into());
     world.spool.reject("odd", &["odd.bil".into(), "odd.hdr".into()], "odd").unwrap();
     world.send(10, promises);
-    let gone = world.catalogue.bundles().unwrap()[0].id;
-    promises.lock().unwrap().dropped.insert(gone);
+    let strip = world.catalogue.bundles().unwrap().into_iter().find(|b| b.kind == Kind::Cube).unwrap();
+    let gone = strip.id;
+    promises.lock().unwrap().dropped.insert(gone, strip.frame_name);
     world.catalogue.drop_bundle(&gone, 5, &Report::warning("bundle-dropped", "for room")).unwrap();
     world.vault.remove(&gone).unwrap();
     world.put("routine three", 30, promises);

@@ -16,6 +16,7 @@
 //! Besides, the disk can be made full, read-only, slow, or failing to sync. As with Linux, a sync that failed may have
 //! thrown the bytes away: they are seen until power goes, and no later sync saves them.
 
+pub(crate) mod blocks;
 mod database;
 mod file;
 pub mod measure;

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use passband_proto::bundle::{Geometry, SealOptions};
+use passband_proto::bundle::SealOptions;
 use passband_proto::datagram::DEFAULT_SYMBOL_BYTES;
 use passband_proto::ids::{BundleId, Class};
 use passband_proto::keyring::KeyRing;
 use passband_proto::keys::EpochKey;
-use passband_proto::transfer::{BlockMark, BlockStore, Burst, Offer, Sender, SenderConfig, datagrams_in};
+use passband_proto::transfer::{Burst, Offer, Sender, SenderConfig, datagrams_in};
 use passband_spectral::envi::{DataType, Header};
 use passband_spectral::target::Target;
 use passband_spectral::triage::Params;
@@ -22,6 +22,7 @@ use crate::adapters::vault::Vault;
 use crate::camera::FrameFiles;
 use crate::daemon::intake::{Detector, Follow, Intake, IntakeError, Sealer, Step, Taken};
 use crate::faults::SimDisk;
+use crate::faults::blocks::StoredBlocks;
 use crate::products::Rules;
 use crate::store::{AlertRecord, BundleRecord, Catalogue, StoreError};
 
@@ -146,7 +147,8 @@ impl Bench {
         let mut sender = Sender::new(&SenderConfig::default(), keys);
         let reserve = datagrams_in(RATE_BPS, WRITE_NS, DEFAULT_SYMBOL_BYTES);
         sender.set_reserve_symbols(u32::try_from(reserve).unwrap_or(u32::MAX));
-        let mut blocks = Blocks { bench: self, geometries: BTreeMap::new() };
+        let mut blocks =
+            StoredBlocks { vault: &self.vault, catalogue: &self.catalogue, geometries: BTreeMap::new() };
         for (rank, record) in (0..).zip(bundles) {
             let BundleRecord { id, spacecraft, epoch, class, geometry, .. } = *record;
             blocks.geometries.insert(id, geometry);
@@ -185,33 +187,6 @@ fn noise(frame_bytes: u64, seed: u32) -> (Vec<u8>, Vec<u8>) {
         bytes.copy_from_slice(&[low, 0x10 | (high & 0x0F)]);
     }
     (header.to_text().into_bytes(), data)
-}
-
-/// Sealed blocks from the vault, marks to the catalogue, as the daemon has them.
-struct Blocks<'a> {
-    bench: &'a Bench,
-    geometries: BTreeMap<BundleId, Geometry>,
-}
-
-impl BlockStore for Blocks<'_> {
-    type Error = StoreError;
-
-    fn read_block(
-        &mut self,
-        id: &BundleId,
-        block: u32,
-        offset: u32,
-        out: &mut [u8],
-    ) -> Result<(), StoreError> {
-        let gone = || StoreError::file("reading", id.to_string(), std::io::ErrorKind::NotFound.into());
-        let geometry = self.geometries.get(id).ok_or_else(gone)?;
-        let file = self.bench.vault.read(id)?;
-        self.bench.vault.read_block(id, file.as_ref(), geometry, (block, offset), out)
-    }
-
-    fn reserve(&mut self, marks: &[(BundleId, BlockMark)]) -> Result<(), StoreError> {
-        self.bench.catalogue.reserve(marks)
-    }
 }
 
 #[cfg(test)]
