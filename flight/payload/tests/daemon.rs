@@ -107,7 +107,10 @@ fn frames_that_lie_are_kept_aside_and_the_rest_still_works() {
     assert_eq!(fs::read(payload.state("rejected/short/short.bil")).unwrap(), [0; 99], "nothing is deleted");
     payload.wait_for_event("frame-accepted");
     assert_eq!(payload.codes().iter().filter(|c| *c == "frame-rejected").count(), 5);
-    assert_eq!(payload.json(&["status"])["counters"]["frames_rejected"], 5);
+    // It is counted once it is safe where it is now, a moment after the reason stands there.
+    payload.wait_until("all are counted", |p| {
+        (p.json(&["status"])["counters"]["frames_rejected"] == 5).then_some(())
+    });
     let events = payload.ask(&["events"]);
     assert!(String::from_utf8_lossy(&events.stdout).contains("warning"));
 }
