@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use passband_proto::bundle::SealOptions;
 use passband_proto::datagram::DEFAULT_SYMBOL_BYTES;
-use passband_proto::ids::{BundleId, Class};
+use passband_proto::ids::Class;
 use passband_proto::keyring::KeyRing;
 use passband_proto::keys::EpochKey;
 use passband_proto::transfer::{Burst, Offer, Sender, SenderConfig, datagrams_in};
