@@ -13,6 +13,10 @@ use super::{omm, predictor, tle};
 pub const MAX_ELEMENTS_BYTES: u64 = 64 * 1024;
 /// Mean motions that are taken, revolutions a day: from the limit of deep space to below any orbit.
 const MEAN_MOTION: RangeInclusive<f64> = 6.4..=17.0;
+/// The earth's gravity (WGS 84), km³/s².
+const GM_KM3_S2: f64 = 398_600.441_8;
+/// Its radius at the equator (WGS 84), km.
+const EQUATOR_KM: f64 = 6_378.137;
 
 /// Mean elements of an orbit, as SGP4 takes them.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,8 +78,20 @@ impl Elements {
                 return Err(PlanError::on(line(field), field, what));
             }
         }
+        let perigee_km = self.perigee_km();
+        if perigee_km < 0.0 {
+            let what =
+                format!("the orbit meets the ground: its perigee would be {:.0} km below it", -perigee_km);
+            return Err(PlanError::on(line("ECCENTRICITY"), "ECCENTRICITY", what));
+        }
         predictor::constants(&self)?;
         Ok(self)
+    }
+
+    /// Height of the perigee above the equator's radius, km, by Kepler's third law (WGS 84's constants).
+    fn perigee_km(&self) -> f64 {
+        let rad_s = self.mean_motion_per_day * core::f64::consts::TAU / 86_400.0;
+        (GM_KM3_S2 / (rad_s * rad_s)).cbrt() * (1.0 - self.eccentricity) - EQUATOR_KM
     }
 }
 

@@ -226,6 +226,7 @@ mod tests {
             of("2020-07-12T", "12 July"),
             "line 2: EPOCH: \"12 July21:16:01.000416\" is no date from 1970 to 2199"
         );
+        assert!(of("0.0001413", "0.5").contains("ECCENTRICITY: the orbit meets the ground"));
         let theory = of("\"EPHEMERIS_TYPE\":0", "\"MEAN_ELEMENT_THEORY\":\"DSST\"");
         assert_eq!(theory, "line 4: MEAN_ELEMENT_THEORY: \"DSST\" is not taken: must be SGP4 or SGP/SGP4");
         assert!(of("280.4612,", "280.4612").starts_with("line 4: "), "syntax");
