@@ -25,7 +25,7 @@ use passband_spectral::triage::{MAX_RECORD_BYTES, Maps, Params, Record, triage a
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("acknowledgement", acknowledgement),
     ("alert", alert),
     ("bundle", bundle),

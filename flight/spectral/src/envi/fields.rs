@@ -4,7 +4,10 @@ use super::geometry::geometry;
 use super::lex::{Entries, Entry, short};
 use super::lists::{self, Lists};
 use super::{ByteOrder, DataType, EnviError, Header, Interleave, MAX_BANDS, MAX_DATA_BYTES, MAX_SIDE};
+use crate::geo::Geometry;
 
+/// Sides of a pixel that are taken, m.
+const PIXEL_M: core::ops::RangeInclusive<f64> = 0.01..=100_000.0;
 /// Largest header offset, bytes.
 const MAX_OFFSET_BYTES: usize = 1 << 40;
 
@@ -22,6 +25,10 @@ pub(super) fn header(entries: &Entries) -> Result<Header, EnviError> {
     };
     let Lists { wavelengths_nm, fwhm_nm, bad_bands, gains, offsets, default_bands } =
         lists::lists(entries, bands, &mut notes)?;
+    let mut notes_of_place = Vec::new();
+    let geometry = geometry(entries, &mut notes_of_place);
+    let pixel_size_m = pixel_size(entries, geometry.as_ref(), &mut notes);
+    notes.extend(notes_of_place);
     let header = Header {
         samples,
         lines,
@@ -39,8 +46,8 @@ pub(super) fn header(entries: &Entries) -> Result<Header, EnviError> {
         data_ignore_value: number(entries, "data ignore value", |_| true, &mut notes),
         data_units: text(entries, "data units"),
         sun_elevation_deg: number(entries, "sun elevation", |v| (-90.0..=90.0).contains(&v), &mut notes),
-        pixel_size_m: pixel_size(entries, &mut notes),
-        geometry: geometry(entries, &mut notes),
+        pixel_size_m,
+        geometry,
         wind_m_s: number(entries, "wind speed", |v| (0.0..=200.0).contains(&v), &mut notes),
         band_names: names(entries, bands),
         default_bands,
@@ -163,24 +170,32 @@ fn number(
 }
 
 /// The side of a pixel: the mean of both sides in `pixel size`, else in `map info`, where the units are metres.
-fn pixel_size(entries: &Entries, notes: &mut Vec<String>) -> Option<f64> {
-    let (entry, skipped) = match entries.get("pixel size") {
-        Some(entry) => (entry, 0),
-        // Projection, reference pixel (x, y), its easting and northing, then the pixel's width and height.
-        None => (entries.get("map info")?, 5),
+fn pixel_size(entries: &Entries, geometry: Option<&Geometry>, notes: &mut Vec<String>) -> Option<f64> {
+    let own = entries.get("pixel size");
+    let map = entries.get("map info");
+    let line = own.or(map)?.line;
+    // Projection, reference pixel (x, y), its easting and northing, then the pixel's width and height.
+    let of_map = || match geometry {
+        Some(Geometry::Map(map)) => map.pixel_m().filter(|m| PIXEL_M.contains(m)),
+        _ => pixel_size_of(map?, 5),
     };
+    let found = own.and_then(|own| pixel_size_of(own, 0)).or_else(of_map);
+    if found.is_none() {
+        notes.push(format!("line {line}: no size of a pixel in metres; left out"));
+    }
+    found
+}
+
+/// The mean side of a pixel, m, that a list gives after some words.
+fn pixel_size_of(entry: &Entry, skipped: usize) -> Option<f64> {
     let words: Vec<&str> = entry.value.split(',').map(str::trim).collect();
     let units = words
         .iter()
         .find_map(|w| w.to_lowercase().strip_prefix("units")?.trim().strip_prefix('=').map(str::to_owned));
     let in_metres = units.is_none_or(|u| u.trim().starts_with("met"));
     let sides = words.get(skipped..).unwrap_or_default().iter().map_while(|w| w.parse::<f64>().ok());
-    let sides: Vec<f64> = sides.take(2).filter(|s| (0.01..=100_000.0).contains(s)).collect();
-    if in_metres && !sides.is_empty() {
-        return Some(sides.iter().sum::<f64>() / sides.len() as f64);
-    }
-    notes.push(format!("line {}: no size of a pixel in metres; left out", entry.line));
-    None
+    let sides: Vec<f64> = sides.take(2).filter(|s| PIXEL_M.contains(s)).collect();
+    (in_metres && !sides.is_empty()).then(|| sides.iter().sum::<f64>() / sides.len() as f64)
 }
 
 /// `band names`, if there is one for each band.

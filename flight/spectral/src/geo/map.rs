@@ -36,6 +36,14 @@ pub enum Projection {
 }
 
 impl MapInfo {
+    /// Side of a pixel on the ground, m, the mean of both; `None` where the map is in degrees.
+    pub fn pixel_m(&self) -> Option<f64> {
+        match self.projection {
+            Projection::Utm { .. } => Some(self.pixel.iter().sum::<f64>() / 2.0),
+            Projection::Geographic => None,
+        }
+    }
+
     /// Where a point of the image is, (1, 1) being the outer corner of the first pixel.
     pub(super) fn position(&self, x: f64, y: f64) -> Option<Position> {
         let [east, north] = self.on_map(x, y);
