@@ -135,7 +135,8 @@ fn an_alert_and_its_picture_are_told_once_over_a_kill_9_of_the_station() {
         texts.map(|text| text.matches("\"sent\"").count()).sum::<usize>() == 2
     });
     station.kill();
-    let station = flight.station(&url, &["--bundles", "2"]);
+    // Evidence, quicklook, region and cube.
+    let station = flight.station(&url, &["--bundles", "4"]);
     let (status, report) = station.finish(Duration::from_secs(70));
     assert_eq!(status, 0, "{report}");
     assert!(requests.try_recv().is_err(), "nothing is told twice");
@@ -146,7 +147,8 @@ fn a_server_that_hangs_costs_no_datagram() {
     let flight = Flight::new();
     let (listener, url) = listen();
     let requests = serve(listener, false);
-    let station = flight.station(&url, &["--bundles", "2"]);
+    // Evidence, quicklook, region and cube.
+    let station = flight.station(&url, &["--bundles", "4"]);
     let _daemon = flight.daemon();
     requests.recv_timeout(PATIENCE).expect("the alert");
     let (status, report) = station.finish(Duration::from_secs(30));
