@@ -123,6 +123,11 @@ def fly(folder, sources, scene):
         'spacecraft = 1\n[paths]\nstate = "state"\nkeys = "keys.txt"\n[camera]\npoll_ms = 50\nsettle_ms = 500\n'
         f'[downlink]\ntarget = "127.0.0.1:{fast}"\nrate_bps = 40000000\ntransmit = "always"\n'
         f'[alerts]\ntarget = "127.0.0.1:{alert}"\n'
+        # Evidence of every frame, whatever it is worth.
+        + "".join(
+            f'[products.{c}]\nquicklook = "{c}"\nevidence = "{c}"\nregion = "{c}"\ncube = "{c}"\n'
+            for c in ["routine", "discard-candidate"]
+        )
     )
     frames = [(s.name, f"{s.name}.{s.interleave}") for s in sources] + [(scene, f"{scene}.bil")]
     receive = subprocess.Popen(
