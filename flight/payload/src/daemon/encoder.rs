@@ -385,7 +385,7 @@ impl Encoder {
     }
 
     /// Notes what became of those bundles of a burst that want nothing more for their class.
-    fn follow_burst(&mut self, bundles: &[BundleId]) {
+    fn follow_burst(&mut self, bundles: &BTreeSet<BundleId>) {
         for id in bundles {
             if self.levels.contains_key(id) && !self.sender.wants(id) {
                 self.presume(id);
@@ -529,7 +529,7 @@ impl Encoder {
             self.worker.run(&mut self.sender, &mut self.blocks)?;
             Ok(sent)
         });
-        self.follow_burst(&bundles.iter().copied().collect::<Vec<_>>());
+        self.follow_burst(&bundles);
         self.moved.extend(bundles);
         match polled {
             Ok(Some(_)) => {}

@@ -84,10 +84,9 @@ pub(crate) fn act(
         return drop_one(shared, sender, &id).map(|()| answer_of(&id, "dropped", true));
     }
     let now_unix_ms = shared.clock.unix_ms();
-    let changes = shared.queue(|queue| change(queue, &id, action, now_unix_ms))?;
-    let changed = changes.iter().any(|change| change.changed);
-    let withdraw = changes.iter().any(|change| change.withdraw);
-    shared.keep_standings(changes.into_iter().last()).map_err(|e| format!("noting it: {e}"))?;
+    let change = shared.queue(|queue| change(queue, &id, action, now_unix_ms))?;
+    let (changed, withdraw) = change.as_ref().map_or((false, false), |one| (one.changed, one.withdraw));
+    shared.keep_standings(change).map_err(|e| format!("noting it: {e}"))?;
     drop(sender.send(if withdraw { QueueChange::Withdraw(id) } else { QueueChange::News }));
     let done = words(action);
     if changed {
@@ -97,19 +96,20 @@ pub(crate) fn act(
     Ok(answer_of(&id, &done, changed))
 }
 
+/// Changes what stands in the queue; `None` if nothing was asked for.
 fn change(
     queue: &mut Queue,
     id: &BundleId,
     action: &QueueAction,
     now_unix_ms: u64,
-) -> Result<Vec<Change>, String> {
+) -> Result<Option<Change>, String> {
     let told = |e: QueueError| e.to_string();
     Ok(match action {
-        QueueAction::Promote => vec![queue.promote(id).map_err(told)?],
-        QueueAction::Demote => vec![queue.demote(id).map_err(told)?],
-        QueueAction::Hold => vec![queue.hold(id, now_unix_ms).map_err(told)?],
-        QueueAction::Release => vec![queue.release(id).map_err(told)?],
-        QueueAction::Drop => Vec::new(),
+        QueueAction::Promote => Some(queue.promote(id).map_err(told)?),
+        QueueAction::Demote => Some(queue.demote(id).map_err(told)?),
+        QueueAction::Hold => Some(queue.hold(id, now_unix_ms).map_err(told)?),
+        QueueAction::Release => Some(queue.release(id).map_err(told)?),
+        QueueAction::Drop => None,
         QueueAction::Retask { tasking, class } => {
             let mut changes = Vec::new();
             if let Some(name) = tasking {
@@ -125,12 +125,11 @@ fn change(
                 changes.push(queue.reclass(id, *class).map_err(told)?);
             }
             // The last standing is that of all changes together; it counts as changed if any did.
-            let any = changes.iter().any(|change| change.changed);
-            let withdraw = changes.iter().any(|change| change.withdraw);
-            if let Some(last) = changes.last_mut() {
-                (last.changed, last.withdraw) = (any, withdraw);
-            }
-            changes
+            changes.into_iter().reduce(|one, next| Change {
+                changed: one.changed || next.changed,
+                withdraw: one.withdraw || next.withdraw,
+                ..next
+            })
         }
     })
 }
