@@ -1,11 +1,10 @@
 //! Notes of the payload itself, made into bundles now and then: how it is, and what happened.
 
-use passband_proto::bundle::seal_bundle;
 use passband_proto::ids::Class;
 use passband_proto::keys::EpochKey;
 
 use super::frames::seal_options;
-use super::intake::random_id;
+use super::intake::{Sealer, random_id};
 use super::operator::status;
 use super::shared::Shared;
 use crate::products::{Draft, Kind, notes_draft};
@@ -74,31 +73,16 @@ fn seal(
     logged_seq: Option<u64>,
 ) -> Result<BundleRecord, String> {
     let id = random_id().map_err(|e| e.to_string())?;
-    let manifest = &draft.manifest;
-    let mut file = shared.vault.create(&id).map_err(|e| e.to_string())?;
     let options = seal_options(&shared.config.downlink);
-    let sealed = seal_bundle(key, id, manifest, &[], &mut draft.content(), &mut file, &options);
-    let placed = sealed.map_err(|e| e.to_string()).and_then(|geometry| {
-        let sha256 = file.finish().map_err(|e| format!("syncing a bundle: {e}"))?;
-        shared.vault.publish(&[id]).map_err(|e| e.to_string())?;
-        Ok((geometry, sha256))
-    });
-    let (geometry, sha256) = placed.inspect_err(|_| drop(shared.vault.remove(&id)))?;
+    let sealer = Sealer { vault: &shared.vault, key, options, threads: 1, stop: shared.stop_flag() };
     let kind = if logged_seq.is_some() { Kind::Log } else { Kind::Housekeeping };
-    let record = BundleRecord {
-        id,
-        frame: None,
-        frame_name: String::new(),
-        kind,
-        name: manifest.name.clone(),
-        class: manifest.class,
-        tasking: String::new(),
-        created_unix_ms: manifest.created_unix_ms,
-        spacecraft: key.spacecraft(),
-        epoch: key.epoch(),
-        geometry,
-        sha256,
-    };
+    let what = (&draft.manifest, &[][..], true);
+    let sealed = sealer.seal(id, what, &mut draft.content(), kind, None).map_err(|e| e.to_string());
+    let placed = sealed.and_then(|record| {
+        shared.vault.publish(&[id]).map_err(|e| e.to_string())?;
+        Ok(record)
+    });
+    let record = placed.inspect_err(|_| drop(shared.vault.remove(&id)))?;
     let report =
         Report::info("notes-made", format!("{} ({} bytes) is to go down", record.name, record.bytes()));
     let unix_ms = shared.clock.unix_ms();

@@ -131,7 +131,7 @@ impl Sealer<'_> {
             (kind, Some(part)) => {
                 let mut draft = self.cut(source, (kind, class), part, std::mem::take(buffer))?;
                 let what = (&draft.manifest, &[][..], true);
-                let record = self.seal(id, what, &mut draft.content(), planned.kind, facts);
+                let record = self.seal(id, what, &mut draft.content(), planned.kind, Some(facts));
                 // The largest of its files is the buffer of the next.
                 *buffer = draft.files.pop().map_or_else(Vec::new, |file| file.bytes);
                 return record;
@@ -139,7 +139,7 @@ impl Sealer<'_> {
             (_, None) => return self.seal_whole(source, planned, id),
         };
         let what = (&draft.manifest, draft.preview.as_slice(), true);
-        self.seal(id, what, &mut draft.content(), planned.kind, facts)
+        self.seal(id, what, &mut draft.content(), planned.kind, Some(facts))
     }
 
     /// The draft of a part of the cube; `buffer` is used for its bytes.
@@ -188,17 +188,24 @@ impl Sealer<'_> {
             entry(&facts.files.data, header.data_bytes(), hashes.data),
         ];
         let reader = DataReader { data: *source.cube.data(), at: 0, stop: self.stop };
-        self.seal(id, (&manifest, &[], false), &mut source.header_text.chain(reader), planned.kind, facts)
+        self.seal(
+            id,
+            (&manifest, &[], false),
+            &mut source.header_text.chain(reader),
+            planned.kind,
+            Some(facts),
+        )
     }
 
-    /// Seals a bundle aside, durably: its manifest, its preview, and whether the manifest's digests were taken just now.
-    fn seal(
+    /// Seals a bundle aside, durably: its manifest, its preview, and whether the manifest's digests were taken just
+    /// now. `facts` are those of its frame, if it is of one.
+    pub(crate) fn seal(
         &self,
         id: BundleId,
         (manifest, preview, digests_are_fresh): (&Manifest, &[u8], bool),
         content: &mut dyn Read,
         kind: Kind,
-        facts: &Facts<'_>,
+        facts: Option<&Facts<'_>>,
     ) -> Result<BundleRecord, IntakeError> {
         let mut file = self.vault.create(&id)?;
         let options = SealOptions { digests_are_fresh, ..self.options };
@@ -207,12 +214,12 @@ impl Sealer<'_> {
         let sha256 = file.finish().map_err(|e| IntakeError::Later(format!("syncing a bundle: {e}")))?;
         Ok(BundleRecord {
             id,
-            frame: Some(facts.id),
-            frame_name: facts.files.name.clone(),
+            frame: facts.map(|facts| facts.id),
+            frame_name: facts.map_or_else(String::new, |facts| facts.files.name.clone()),
             kind,
             name: manifest.name.clone(),
             class: manifest.class,
-            tasking: facts.tasking.to_owned(),
+            tasking: facts.map_or_else(String::new, |facts| facts.tasking.to_owned()),
             created_unix_ms: manifest.created_unix_ms,
             spacecraft: self.key.spacecraft(),
             epoch: self.key.epoch(),
