@@ -114,7 +114,8 @@ fn nonce() -> Result<[u8; 12]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use passband_proto::alert::{Alert, fit, seal_alert};
+    use crate::station::alert;
+    use passband_proto::alert::seal_alert;
     use passband_proto::keys::EpochKey;
     use passband_proto::report::{Frame, Gate};
 
@@ -128,22 +129,8 @@ mod tests {
         let mut reporter = Reporter::open(3, dir.path()).unwrap();
         assert!(reporter.acknowledgements(&book, &keys, 3).unwrap().is_empty());
         for number in 1..=100 {
-            let alert = Alert {
-                number,
-                time_unix_ms: 1,
-                frame: fit("f"),
-                gas: fit("ch4"),
-                probability_permille: 990,
-                peak_ppm_m: 1.0,
-                mean_ppm_m: 1.0,
-                pixels: 1,
-                line: 1,
-                sample: 1,
-                position: None,
-                plumes: 1,
-                evidence: None,
-            };
-            book.push(&seal_alert(&key, [u8::try_from(number).unwrap(); 12], &alert).unwrap()).unwrap();
+            book.push(&seal_alert(&key, [u8::try_from(number).unwrap(); 12], &alert(number)).unwrap())
+                .unwrap();
         }
         let mut gate = Gate::default();
         let mut named = Vec::new();

@@ -238,12 +238,13 @@ fn parse_name(name: &str) -> Option<Key> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use passband_proto::alert::{fit, seal_alert};
     use passband_proto::keys::EpochKey;
 
-    fn alert(number: u32) -> Alert {
+    /// An alert of which nothing but the number matters.
+    pub(crate) fn alert(number: u32) -> Alert {
         Alert {
             number,
             time_unix_ms: 1,

@@ -29,6 +29,8 @@ mod subsets;
 mod symbols;
 mod workshop;
 
+#[cfg(test)]
+pub(crate) use alerts::tests::alert;
 pub use alerts::{AlertBook, AlertReport};
 pub use counters::{Counters, LinkLoss};
 pub use folder::is_store;
