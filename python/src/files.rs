@@ -24,7 +24,7 @@ impl Frame {
     /// Opens the frame of this header; its data file stands beside it unless it is named.
     pub(crate) fn open(header: &Path, data: Option<PathBuf>) -> Result<Self, Fault> {
         let real = |path: &Path| fs::canonicalize(path).map_err(|e| Fault::file(path, &e));
-        let (text, _) = read_header(&real(header)?).map_err(|e| Fault::file(header, &e))?;
+        let text = read_header(&real(header)?).map_err(|e| Fault::file(header, &e))?;
         let parsed = parse_header(&text).map_err(|e| Fault::at(header.display(), e))?;
         let data = match data {
             Some(data) => data,

@@ -76,15 +76,15 @@ listen = "127.0.0.1:{port}"
     with open(folder / "log", "wb") as log:
         daemon = subprocess.Popen([binaries / "passband", "run", "--config", config], stdout=log, stderr=log)
     try:
-        bundles = wait_for_two(run, state, keys, folder, daemon)
+        bundles = wait_for_all(run, state, keys, folder, daemon)
     finally:
         daemon.terminate()
         daemon.wait(30)
     return keys, bundles
 
 
-def wait_for_two(run, state, keys, folder, daemon):
-    """Evidence and cube, once the spool is empty: both are whole then."""
+def wait_for_all(run, state, keys, folder, daemon):
+    """What the configuration makes of an alert by default, once the spool is empty: all is whole then."""
     until = time.monotonic() + 60
     while any((state / "spool").iterdir()):
         assert daemon.poll() is None and time.monotonic() < until, (folder / "log").read_text()
@@ -94,5 +94,5 @@ def wait_for_two(run, state, keys, folder, daemon):
         opened = json.loads(run("passband-ground", "open", "--json", "--keys", keys, "--out", folder / "out", path))
         bundle = opened["bundles"][0]
         bundles[bundle["product"]] = path, Path(bundle["output"])
-    assert sorted(bundles) == ["cube", "evidence"]
+    assert sorted(bundles) == ["cube", "evidence", "quicklook", "region"]
     return bundles

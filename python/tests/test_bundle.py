@@ -23,7 +23,8 @@ def test_what_the_satellite_sealed_opens_as_the_ground_opens_it(satellite, scene
     evidence = passband.open_bundle(bundles["evidence"][0], str(keys))
     assert evidence.files["leak.detections.json"] == (looked / "result.json").read_bytes()
     assert evidence.files["leak.record"] == (looked / "record.bin").read_bytes()
-    assert evidence.preview == (looked / "quicklook.png").read_bytes()
+    quicklook = passband.open_bundle(bundles["quicklook"][0], str(keys))
+    assert quicklook.preview == (looked / "quicklook.png").read_bytes()
 
 
 def test_the_vectors_of_the_format_open(tmp_path):
