@@ -154,7 +154,7 @@ fn e7(degrees: f64) -> i32 {
 }
 
 /// The quicklook, made smaller until it fits into a bundle's head.
-fn quicklook<R: ReadAt>(name: &str, cube: &Cube<R>, triage: &Triage) -> Result<Vec<u8>, String> {
+fn quicklook<R: ReadAt + Sync>(name: &str, cube: &Cube<R>, triage: &Triage) -> Result<Vec<u8>, String> {
     let mut params = QuicklookParams { title: name.to_owned(), ..QuicklookParams::default() };
     loop {
         let png = quicklook_png(cube, triage, &params).map_err(|e| e.to_string())?;

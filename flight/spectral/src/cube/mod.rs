@@ -10,6 +10,7 @@ mod decode;
 
 use core::fmt;
 use std::io;
+use std::sync::Arc;
 
 pub use bil::write_bil;
 pub use cut::{Cut, MAX_CUT_BYTES};
@@ -86,8 +87,11 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
 pub struct Cube<R> {
     header: Header,
     data: R,
-    columns: Option<ColumnScale>,
+    columns: Option<Arc<ColumnScale>>,
 }
+
+/// A cube whose source is known by what it does only: what works on it is compiled once, and in this crate.
+pub(crate) type View<'a> = Cube<&'a (dyn ReadAt + Sync)>;
 
 /// Calibration of each detector: physical value = (value after the header's gain and offset) × gain + offset.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,7 +141,7 @@ impl<R: ReadAt> Cube<R> {
     /// The same cube with a calibration of each detector, made for its header.
     #[must_use]
     pub fn with_columns(mut self, columns: ColumnScale) -> Self {
-        self.columns = Some(columns);
+        self.columns = Some(Arc::new(columns));
         self
     }
 
@@ -154,6 +158,14 @@ impl<R: ReadAt> Cube<R> {
                 *value = *value * gain + offset;
             }
         }
+    }
+
+    /// The same cube, read through a reference.
+    pub(crate) fn view(&self) -> View<'_>
+    where
+        R: Sync,
+    {
+        Cube { header: self.header.clone(), data: &self.data, columns: self.columns.clone() }
     }
 
     /// The header.

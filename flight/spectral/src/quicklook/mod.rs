@@ -10,7 +10,7 @@ mod scale;
 use core::fmt;
 
 use crate::Class;
-use crate::cube::{Cube, CubeError, ReadAt};
+use crate::cube::{Cube, CubeError, ReadAt, View};
 use crate::numeric::{f32_of, quantile};
 use crate::triage::{Detection, Triage, nearest_band, pixel};
 use canvas::{Canvas, Rgb, blend, byte, heat, text_width};
@@ -51,11 +51,15 @@ impl Default for QuicklookParams {
 }
 
 /// Draws the picture of a frame and its triage, as PNG.
-pub fn quicklook_png<R: ReadAt>(
+pub fn quicklook_png<R: ReadAt + Sync>(
     cube: &Cube<R>,
     triage: &Triage,
     params: &QuicklookParams,
 ) -> Result<Vec<u8>, QuicklookError> {
+    draw(&cube.view(), triage, params)
+}
+
+fn draw(cube: &View<'_>, triage: &Triage, params: &QuicklookParams) -> Result<Vec<u8>, QuicklookError> {
     let header = cube.header();
     if (triage.report.samples, triage.report.lines) != (header.samples, header.lines) {
         return Err(QuicklookError::Mismatch);
@@ -103,7 +107,7 @@ struct Cell {
 }
 
 /// Reads the three bands and joins `join × join` pixels to a cell, and what triage says of them.
-fn read_cells<R: ReadAt>(cube: &Cube<R>, triage: &Triage, join: usize) -> Result<Vec<Cell>, QuicklookError> {
+fn read_cells(cube: &View<'_>, triage: &Triage, join: usize) -> Result<Vec<Cell>, QuicklookError> {
     let header = cube.header();
     let (samples, bands) = (header.samples, rgb_bands(cube.header()));
     let columns = samples.div_ceil(join);

@@ -62,7 +62,7 @@ pub use report::{
 pub(crate) use bands::nearest_band;
 
 use crate::Class;
-use crate::cube::{Cube, CubeError, ReadAt};
+use crate::cube::{Cube, CubeError, ReadAt, View};
 use crate::target::Target;
 use judge::Judged;
 use plumes::Candidate;
@@ -73,6 +73,15 @@ use segment::Search;
 /// Memory: some 40 bytes a pixel of one segment, the sample of spectra, and a few MiB; nothing grows with the frame.
 pub fn triage<R: ReadAt + Sync>(
     cube: &Cube<R>,
+    target: &Target,
+    params: &Params,
+    sink: &mut dyn Sink,
+) -> Result<Triage, TriageError> {
+    triage_view(&cube.view(), target, params, sink)
+}
+
+fn triage_view(
+    cube: &View<'_>,
     target: &Target,
     params: &Params,
     sink: &mut dyn Sink,
