@@ -5,16 +5,17 @@
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use passband_proto::bundle::{Head, Manifest, Opener};
+use passband_proto::bundle::{FILE_HEADER_BYTES, FileHeader, Head, Manifest, Opener};
 use passband_proto::ids::BundleId;
 use passband_proto::keys::EpochKey;
 use passband_spectral::cube::ReadAt;
 use passband_spectral::envi::{Header, Interleave};
+use sha2::{Digest, Sha256};
 
 use super::disk::DiskFile;
 use super::spool::parse_header;
 use super::vault::Vault;
-use crate::store::BundleRecord;
+use crate::store::{BundleRecord, StoreError};
 
 /// A bundle whose content can be read at any place.
 pub struct SealedBundle<'a> {
@@ -109,6 +110,58 @@ impl<'a> SealedBundle<'a> {
         self.opener.open(block, &mut sealed).map_err(io::Error::other)?;
         Ok(sealed)
     }
+}
+
+/// What a look at a sealed file found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seals {
+    /// All hold; the SHA-256 of the file.
+    Hold([u8; 32]),
+    /// The file isn't there, or not what was sealed.
+    Broken,
+}
+
+/// Whether all seals of a bundle hold that was sealed under `key`. `pause` is as for [`Vault::is_sound`].
+///
+/// # Errors
+/// It can't be read.
+pub fn check_seals(
+    vault: &Vault,
+    key: &EpochKey,
+    record: &BundleRecord,
+    pause: &mut dyn FnMut(usize) -> bool,
+) -> Result<Option<Seals>, StoreError> {
+    let broken = Ok(Some(Seals::Broken));
+    let (id, geometry) = (&record.id, &record.geometry);
+    let Some(file) = vault.read_if_there(id)?.filter(|file| file.bytes() == record.bytes()) else {
+        return broken;
+    };
+    let mut header = [0; FILE_HEADER_BYTES];
+    vault.read_at(id, file.as_ref(), 0, &mut header)?;
+    if !FileHeader::decode(&header).is_ok_and(|header| header.id == *id && header.geometry == *geometry) {
+        return broken;
+    }
+    let mut hash = Sha256::new();
+    hash.update(header);
+    let opener = Opener::new(key, id, geometry.block_count);
+    for block in 0..geometry.block_count {
+        let mut sealed = vec![0; geometry.block_bytes(block).unwrap_or_default() as usize];
+        let bytes = sealed.len();
+        vault.read_block(id, file.as_ref(), geometry, (block, 0), &mut sealed)?;
+        hash.update(&sealed);
+        let holds = if block == 0 {
+            opener.open_head(sealed).is_ok()
+        } else {
+            opener.open(block, &mut sealed).is_ok()
+        };
+        if !holds {
+            return broken;
+        }
+        if !pause(bytes) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(Seals::Hold(hash.finalize().into())))
 }
 
 /// A frame read out of the bundles of its cube: its data file, byte for byte.

@@ -105,6 +105,14 @@ impl Vault {
         self.disk.open(&path).map_err(|e| StoreError::file("opening", &path, e))
     }
 
+    /// Opens a sealed bundle; `None` if there is none.
+    pub fn read_if_there(&self, id: &BundleId) -> Result<Option<Box<dyn DiskFile>>, StoreError> {
+        match self.disk.open(&self.path(id)) {
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some).map_err(|e| StoreError::file("opening", self.path(id), e)),
+        }
+    }
+
     /// Fills `out` with the sealed bytes of a block from `offset` on.
     pub fn read_block(
         &self,
@@ -117,7 +125,18 @@ impl Vault {
         let fail = |e| StoreError::file("reading", self.path(id), e);
         let start = geometry.block_offset(block);
         let start = start.ok_or_else(|| fail(io::Error::other("there is no such block")))?;
-        file.read_at(start + u64::from(offset), out).map_err(fail)
+        self.read_at(id, file, start + u64::from(offset), out)
+    }
+
+    /// Fills `out` with the bytes of a bundle's file from `offset` on.
+    pub fn read_at(
+        &self,
+        id: &BundleId,
+        file: &dyn DiskFile,
+        offset: u64,
+        out: &mut [u8],
+    ) -> Result<(), StoreError> {
+        file.read_at(offset, out).map_err(|e| StoreError::file("reading", self.path(id), e))
     }
 
     /// Whether a bundle's file has this size and SHA-256. `pause` is called between pieces, with their size: it
@@ -128,23 +147,10 @@ impl Vault {
         (bytes, sha256): (u64, &[u8; 32]),
         pause: &mut dyn FnMut(usize) -> bool,
     ) -> Result<Option<bool>, StoreError> {
-        let fail = |e| StoreError::file("reading", self.path(id), e);
-        let file = match self.disk.open(&self.path(id)) {
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Some(false)),
-            opened => opened.map_err(fail)?,
-        };
-        if file.bytes() != bytes {
+        let Some(file) = self.read_if_there(id)?.filter(|file| file.bytes() == bytes) else {
             return Ok(Some(false));
-        }
+        };
         Ok(self.hash(id, file.as_ref(), bytes, pause)?.map(|digest| digest == *sha256))
-    }
-
-    /// The SHA-256 of a bundle's file.
-    pub fn digest(&self, id: &BundleId) -> Result<[u8; 32], StoreError> {
-        let file = self.read(id)?;
-        let bytes = file.bytes();
-        let hash = self.hash(id, file.as_ref(), bytes, &mut |_| true)?;
-        Ok(hash.unwrap_or_default())
     }
 
     /// The SHA-256 of a file's first bytes; `None` if `pause` ended it.
@@ -159,7 +165,7 @@ impl Vault {
         while at < bytes {
             let left = usize::try_from(bytes - at).unwrap_or(usize::MAX);
             let part = chunk.get_mut(..left.min(CHUNK_BYTES)).unwrap_or_default();
-            file.read_at(at, part).map_err(|e| StoreError::file("reading", self.path(id), e))?;
+            self.read_at(id, file, at, part)?;
             hash.update(&*part);
             at += part.len() as u64;
             if !pause(part.len()) {

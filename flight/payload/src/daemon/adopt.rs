@@ -1,9 +1,10 @@
 //! Adopting: sealed bundles that the catalogue knows nothing of are taken into it, when it had to begin anew.
 //!
-//! A sealed file says what it is: its header in clear, its manifest under its key. What was sent of it isn't known any
-//! more, so its symbols go on from ids that were certainly never used.
+//! A sealed file says what it is: its header in clear, its manifest under its key. No more than that is read of it, so
+//! that a full disk is adopted in seconds; whether all its seals hold is for the scrub to find out. What was sent of it
+//! isn't known any more, so its symbols go on from ids that were certainly never used.
 
-use passband_proto::bundle::{FILE_HEADER_BYTES, FileHeader, Manifest};
+use passband_proto::bundle::{FILE_HEADER_BYTES, FileHeader};
 use passband_proto::ids::BundleId;
 use passband_proto::keyring::KeyRing;
 
@@ -62,7 +63,6 @@ fn describe(vault: &Vault, keys: &KeyRing, id: BundleId) -> Result<BundleRecord,
         return Err("it is another bundle, or cut off".to_owned());
     }
     let key = keys.get(spacecraft, epoch).ok_or_else(|| format!("there is no key of epoch {epoch}"))?;
-    let sha256 = vault.digest(&id).map_err(|e| e.to_string())?;
     let mut record = BundleRecord {
         id,
         frame: None,
@@ -75,20 +75,18 @@ fn describe(vault: &Vault, keys: &KeyRing, id: BundleId) -> Result<BundleRecord,
         spacecraft,
         epoch,
         geometry,
-        sha256,
+        sha256: None,
     };
-    let manifest = SealedBundle::open(vault, key, &record)?.manifest().clone();
+    let bundle = SealedBundle::open(vault, key, &record)?;
+    let label = |name| bundle.label(name).unwrap_or_default().to_owned();
+    let (frame, tasking) = (label("frame-id"), label("tasking"));
+    let manifest = bundle.manifest().clone();
     let kind = Kind::ALL.into_iter().find(|kind| kind.name() == manifest.product);
     record.kind = kind.ok_or_else(|| format!("a product {:?} that isn't known", manifest.product))?;
-    let label = |name: &str| label(&manifest, name);
-    record.frame = label("frame-id").parse::<BundleId>().ok().map(|id| FrameId(id.0));
-    label("tasking").clone_into(&mut record.tasking);
+    record.frame = frame.parse::<BundleId>().ok().map(|id| FrameId(id.0));
+    record.tasking = tasking;
     record.created_unix_ms = manifest.created_unix_ms;
     record.frame_name = manifest.frame.clone().unwrap_or_default();
     record.name = manifest.name;
     Ok(record)
-}
-
-fn label<'m>(manifest: &'m Manifest, name: &str) -> &'m str {
-    manifest.labels.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
 }

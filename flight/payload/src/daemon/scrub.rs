@@ -14,8 +14,9 @@ use super::frames::seal_options;
 use super::intake::{Detector, IntakeError, Sealer};
 use super::mend::{Mended, Mender};
 use super::shared::{Shared, lock};
+use crate::adapters::sealed::{Seals, check_seals};
 use crate::queue::{State, item_of};
-use crate::store::BundleRecord;
+use crate::store::{BundleRecord, StoreError};
 use crate::telemetry::Report;
 
 /// The longest sleep: how soon the thread sees that the daemon stops.
@@ -77,9 +78,12 @@ impl Scrub {
             let ns = (bytes as u128 * 1_000_000_000) / u128::from(rate.max(1));
             self.sleep(Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX)))
         };
-        let what = (record.bytes(), &record.sha256);
         shared.count(|c| c.bundles_scrubbed += 1);
-        match shared.vault.is_sound(&record.id, what, &mut pause) {
+        let found = match &record.sha256 {
+            Some(sha256) => shared.vault.is_sound(&record.id, (record.bytes(), sha256), &mut pause),
+            None => self.first_look(record, &mut pause),
+        };
+        match found {
             Ok(Some(true)) => {}
             // One that went meanwhile isn't damaged.
             Ok(Some(false)) if matches!(shared.catalogue.bundle(&record.id), Ok(None)) => {}
@@ -88,6 +92,23 @@ impl Scrub {
             Err(e) => shared.store_failed("scrubbing", &e),
         }
         !shared.stopping()
+    }
+
+    /// Looks at a bundle whose digest isn't known: if its seals hold, it is from now on. Whether it is sound; `None`
+    /// when the daemon stops.
+    fn first_look(
+        &self,
+        record: &BundleRecord,
+        pause: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<Option<bool>, StoreError> {
+        let (shared, keys) = (&self.shared, self.shared.keys());
+        // Without its key nothing can be said of it.
+        let Some(key) = keys.get(record.spacecraft, record.epoch) else { return Ok(Some(true)) };
+        match check_seals(&shared.vault, key, record, pause)? {
+            Some(Seals::Hold(sha256)) => shared.catalogue.set_digest(&record.id, sha256).map(|()| Some(true)),
+            Some(Seals::Broken) => Ok(Some(false)),
+            None => Ok(None),
+        }
     }
 
     /// It isn't sent any more, and another takes its place if one can be made.
@@ -142,5 +163,43 @@ impl Scrub {
             thread::sleep(Duration::from_nanos(left).min(NAP));
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use passband_proto::keys::EpochKey;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::daemon::notes::make_notes;
+
+    #[test]
+    fn a_first_look_takes_the_digest_of_what_is_whole_and_finds_what_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::parse("", &dir.path().join("c.toml")).unwrap();
+        let shared = Arc::new(Shared::for_tests(config, dir.path()));
+        let key = EpochKey::new(1, 1, [8; 32]);
+        let mut keys = passband_proto::keyring::KeyRing::default();
+        keys.insert(key.clone());
+        shared.set_keys(keys);
+        let made = make_notes(&shared, &key).unwrap();
+        let adopted = made.iter().map(|record| BundleRecord { sha256: None, ..record.clone() });
+        let adopted: Vec<_> = adopted.collect();
+        shared.catalogue.add_adopted(&adopted, 9, 5, &Report::info("x", "x")).unwrap();
+        let path = dir.path().join(format!("bundles/{}.pbb", made[1].id));
+        let mut bytes = fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let (queue, _changes) = std::sync::mpsc::channel();
+        let scrub = Scrub { shared: Arc::clone(&shared), target: Target::ch4(), queue };
+        for record in &adopted {
+            assert!(shared.queue(|queue| queue.insert(&item_of(record, queue.settings()))).unwrap().changed);
+            assert!(scrub.look_at(record, u64::MAX));
+        }
+        assert_eq!(shared.catalogue.bundles().unwrap(), made[..1], "its digest is known, the other is lost");
+        assert_eq!(shared.catalogue.events(None, 1).unwrap()[0].code, "bundle-lost");
     }
 }

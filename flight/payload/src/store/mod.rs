@@ -34,15 +34,17 @@ use crate::telemetry::Report;
 pub const FORMAT: u64 = 1;
 
 type Bytes12 = [u8; 12];
+/// A table of records by id.
+type Records = TableDefinition<'static, Bytes12, &'static [u8]>;
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
-const FRAMES: TableDefinition<Bytes12, &[u8]> = TableDefinition::new("frames.v1");
-const BUNDLES: TableDefinition<Bytes12, &[u8]> = TableDefinition::new("bundles.v1");
+const FRAMES: Records = TableDefinition::new("frames.v1");
+const BUNDLES: Records = TableDefinition::new("bundles.v1");
 /// Frame → its files in the spool that are still to be removed.
-const SPOOLED: TableDefinition<Bytes12, &[u8]> = TableDefinition::new("spooled.v1");
+const SPOOLED: Records = TableDefinition::new("spooled.v1");
 /// Number of a frame, rising → its id: the oldest are forgotten.
 const FRAME_ORDER: TableDefinition<u64, Bytes12> = TableDefinition::new("frame-order.v1");
 /// Bundle → how it stands in the queue, if that isn't as new.
-const STANDINGS: TableDefinition<Bytes12, &[u8]> = TableDefinition::new("standings.v1");
+const STANDINGS: Records = TableDefinition::new("standings.v1");
 /// Frames that are known: what comes again is told by them.
 pub const MAX_FRAMES: u64 = 100_000;
 /// (bundle, block) → (esi, sent).
@@ -101,10 +103,7 @@ impl Catalogue {
 
     /// The record of a frame, if it was taken before.
     pub fn frame(&self, id: &FrameId) -> Result<Option<FrameRecord>, StoreError> {
-        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
-        let table = txn.open_table(FRAMES).map_err(StoreError::catalogue)?;
-        let found = table.get(id.0).map_err(StoreError::catalogue)?;
-        let found = found.map(|record| decode::<(u64, FrameRecord)>(record.value(), "frames")).transpose()?;
+        let found = self.record::<(u64, FrameRecord)>((FRAMES, "frames"), id.0)?;
         Ok(found.map(|(_, record)| record))
     }
 
@@ -127,14 +126,7 @@ impl Catalogue {
 
     /// Frames whose files may still lie in the spool.
     pub fn spooled(&self) -> Result<Vec<(FrameId, Vec<FileIdentity>)>, StoreError> {
-        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
-        let table = txn.open_table(SPOOLED).map_err(StoreError::catalogue)?;
-        let mut out = Vec::new();
-        for row in table.iter().map_err(StoreError::catalogue)? {
-            let (id, files) = row.map_err(StoreError::catalogue)?;
-            out.push((FrameId(id.value()), decode(files.value(), "spooled")?));
-        }
-        Ok(out)
+        self.records((SPOOLED, "spooled"), |id, files| (FrameId(id), files))
     }
 
     /// Notes that a frame's files are gone from the spool.
@@ -147,22 +139,12 @@ impl Catalogue {
 
     /// All bundles.
     pub fn bundles(&self) -> Result<Vec<BundleRecord>, StoreError> {
-        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
-        let table = txn.open_table(BUNDLES).map_err(StoreError::catalogue)?;
-        let mut out = Vec::new();
-        for row in table.iter().map_err(StoreError::catalogue)? {
-            let (_, record) = row.map_err(StoreError::catalogue)?;
-            out.push(decode(record.value(), "bundles")?);
-        }
-        Ok(out)
+        self.records((BUNDLES, "bundles"), |_, record| record)
     }
 
     /// A bundle.
     pub fn bundle(&self, id: &BundleId) -> Result<Option<BundleRecord>, StoreError> {
-        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
-        let table = txn.open_table(BUNDLES).map_err(StoreError::catalogue)?;
-        let found = table.get(id.0).map_err(StoreError::catalogue)?;
-        found.map(|record| decode(record.value(), "bundles")).transpose()
+        self.record((BUNDLES, "bundles"), id.0)
     }
 
     /// A note made known; `logged_seq` is the number of the last event that stands in a log by now.
@@ -174,7 +156,7 @@ impl Catalogue {
         report: &Report,
     ) -> Result<(), StoreError> {
         self.write(|txn| {
-            txn.open_table(BUNDLES)?.insert(bundle.id.0, encode(bundle).as_slice())?;
+            insert_bundles(txn, [bundle])?;
             if let Some(seq) = logged_seq {
                 txn.open_table(META)?.insert("logged_seq", seq)?;
             }
@@ -191,15 +173,24 @@ impl Catalogue {
         report: &Report,
     ) -> Result<(), StoreError> {
         self.write(|txn| {
-            let mut bundles = txn.open_table(BUNDLES)?;
+            insert_bundles(txn, adopted)?;
             let mut marks = txn.open_table(MARKS)?;
             for bundle in adopted {
-                bundles.insert(bundle.id.0, encode(bundle).as_slice())?;
                 for block in 0..bundle.geometry.block_count {
                     marks.insert((bundle.id.0, block), (esi, 0))?;
                 }
             }
             events::insert(txn, unix_ms, report)
+        })
+    }
+
+    /// Keeps the digest of a bundle that had none; one that is gone is passed over.
+    pub fn set_digest(&self, id: &BundleId, sha256: [u8; 32]) -> Result<(), StoreError> {
+        let Some(record) = self.bundle(id)? else { return Ok(()) };
+        let record = BundleRecord { sha256: Some(sha256), ..record };
+        self.write(|txn| {
+            let known = txn.open_table(BUNDLES)?.get(id.0)?.is_some();
+            if known { insert_bundles(txn, [&record]) } else { Ok(()) }
         })
     }
 
@@ -212,14 +203,7 @@ impl Catalogue {
 
     /// How bundles stand in the queue: those that don't stand as new.
     pub fn standings(&self) -> Result<Vec<(BundleId, StandingRecord)>, StoreError> {
-        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
-        let table = txn.open_table(STANDINGS).map_err(StoreError::catalogue)?;
-        let mut out = Vec::new();
-        for row in table.iter().map_err(StoreError::catalogue)? {
-            let (id, record) = row.map_err(StoreError::catalogue)?;
-            out.push((BundleId(id.value()), decode(record.value(), "standings")?));
-        }
-        Ok(out)
+        self.records((STANDINGS, "standings"), |id, record| (BundleId(id), record))
     }
 
     /// Keeps how bundles stand in the queue; those that are gone are passed over.
@@ -304,7 +288,7 @@ impl Catalogue {
     ) -> Result<(), StoreError> {
         self.write(|txn| {
             forget(txn, old)?;
-            txn.open_table(BUNDLES)?.insert(new.id.0, encode(new).as_slice())?;
+            insert_bundles(txn, [new])?;
             events::insert(txn, unix_ms, report)
         })
     }
@@ -312,6 +296,34 @@ impl Catalogue {
     /// Whether the database has stopped working after an error of its disk: it has to be opened anew.
     pub fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
+    }
+
+    /// What a table has of this id, with the table's name for errors.
+    fn record<T: DeserializeOwned>(
+        &self,
+        (table, name): (Records, &'static str),
+        id: Bytes12,
+    ) -> Result<Option<T>, StoreError> {
+        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
+        let table = txn.open_table(table).map_err(StoreError::catalogue)?;
+        let found = table.get(id).map_err(StoreError::catalogue)?;
+        found.map(|record| decode(record.value(), name)).transpose()
+    }
+
+    /// All that a table has, with the table's name for errors.
+    fn records<T: DeserializeOwned, R>(
+        &self,
+        (table, name): (Records, &'static str),
+        row: impl Fn(Bytes12, T) -> R,
+    ) -> Result<Vec<R>, StoreError> {
+        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
+        let table = txn.open_table(table).map_err(StoreError::catalogue)?;
+        let mut out = Vec::new();
+        for found in table.iter().map_err(StoreError::catalogue)? {
+            let (id, record) = found.map_err(StoreError::catalogue)?;
+            out.push(row(id.value(), decode(record.value(), name)?));
+        }
+        Ok(out)
     }
 
     fn write<T>(
@@ -337,11 +349,7 @@ impl Catalogue {
 fn insert_new(txn: &WriteTransaction, new: &NewFrame) -> Result<Option<AlertRecord>, redb::Error> {
     let frame = &new.frame;
     insert_frame(txn, frame)?;
-    let mut bundles = txn.open_table(BUNDLES)?;
-    for bundle in &new.bundles {
-        bundles.insert(bundle.id.0, encode(bundle).as_slice())?;
-    }
-    drop(bundles);
+    insert_bundles(txn, &new.bundles)?;
     txn.open_table(SPOOLED)?.insert(frame.id.0, encode(&new.spooled).as_slice())?;
     events::insert(txn, frame.accepted_unix_ms, &new.report)?;
     let evidence = new.bundles.iter().find(|bundle| bundle.kind == Kind::Evidence);
@@ -349,6 +357,17 @@ fn insert_new(txn: &WriteTransaction, new: &NewFrame) -> Result<Option<AlertReco
         (Some(key), Some(evidence)) => alerts::link_evidence(txn, key, evidence.id),
         _ => Ok(None),
     }
+}
+
+fn insert_bundles<'r>(
+    txn: &WriteTransaction,
+    bundles: impl IntoIterator<Item = &'r BundleRecord>,
+) -> Result<(), redb::Error> {
+    let mut table = txn.open_table(BUNDLES)?;
+    for bundle in bundles {
+        table.insert(bundle.id.0, encode(bundle).as_slice())?;
+    }
+    Ok(())
 }
 
 /// Makes a frame known, and forgets the oldest if there are too many.

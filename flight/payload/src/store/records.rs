@@ -89,8 +89,8 @@ pub struct BundleRecord {
     pub epoch: u16,
     /// How it is cut.
     pub geometry: Geometry,
-    /// SHA-256 of the sealed file.
-    pub sha256: [u8; 32],
+    /// SHA-256 of the sealed file; `None` of one that was adopted, until the scrub has seen that its seals hold.
+    pub sha256: Option<[u8; 32]>,
 }
 
 impl BundleRecord {

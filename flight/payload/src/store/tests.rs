@@ -27,7 +27,7 @@ pub(crate) fn bundle(id: u8, class: Class, kind: Kind, created_unix_ms: u64) -> 
         spacecraft: 1,
         epoch: 1,
         geometry,
-        sha256: [id; 32],
+        sha256: Some([id; 32]),
     }
 }
 

@@ -224,7 +224,7 @@ impl Sealer<'_> {
             spacecraft: self.key.spacecraft(),
             epoch: self.key.epoch(),
             geometry,
-            sha256,
+            sha256: Some(sha256),
         })
     }
 

@@ -12,8 +12,10 @@ use passband_spectral::triage::Params;
 use super::*;
 use crate::adapters::catalogue::open_catalogue;
 use crate::adapters::disk::{Disk, write_file};
+use crate::adapters::sealed::{Seals, check_seals};
 use crate::adapters::spool::Spool;
 use crate::adapters::vault::Vault;
+use crate::daemon::adopt::adopt;
 use crate::daemon::intake::{Detector, Follow, Intake, Step, Taken};
 use crate::faults::SimDisk;
 use crate::products::{Make, Rule};
@@ -106,7 +108,10 @@ impl World {
     }
 
     fn is_sound(&self, record: &BundleRecord) -> bool {
-        self.vault.is_sound(&record.id, (record.bytes(), &record.sha256), &mut |_| true).unwrap().unwrap()
+        self.vault
+            .is_sound(&record.id, (record.bytes(), &record.sha256.unwrap()), &mut |_| true)
+            .unwrap()
+            .unwrap()
     }
 
     fn codes(&self) -> Vec<String> {
@@ -174,4 +179,34 @@ fn what_has_no_source_is_reported_as_lost() {
     let events = world.catalogue.events(None, 100).unwrap();
     let lost: Vec<_> = events.iter().filter(|e| e.code == "bundle-lost").map(|e| &e.text).collect();
     assert!(lost[0].contains("a cube 1 of ") && lost[1].contains("lines 0 to"), "{lost:?}");
+}
+
+#[test]
+fn what_is_adopted_is_what_it_was_but_for_a_digest_which_its_seals_give_back() {
+    let world = World::new(Interleave::Bil, 0, 1_000);
+    let anew = crate::store::tests::memory();
+    assert_eq!(adopt(&anew, &world.vault, &world.keys, 5, 7).unwrap(), world.bundles.len());
+    let key = world.keys.newest(1).unwrap();
+    let look =
+        |record: &BundleRecord| check_seals(&world.vault, key, record, &mut |_| true).unwrap().unwrap();
+    for record in anew.bundles().unwrap() {
+        let was = world.bundles.iter().find(|was| was.id == record.id).unwrap();
+        assert_eq!(record, BundleRecord { sha256: None, ..was.clone() });
+        let sha256 = was.sha256.unwrap();
+        assert_eq!(look(&record), Seals::Hold(sha256));
+        anew.set_digest(&record.id, sha256).unwrap();
+        assert_eq!(anew.bundle(&record.id).unwrap().as_ref(), Some(was));
+        assert_eq!(check_seals(&world.vault, key, &record, &mut |_| false).unwrap(), None);
+        for byte in [0, 20, 40, record.bytes() / 2, record.bytes() - 1] {
+            world.damage(&record, byte);
+            assert_eq!(look(&record), Seals::Broken, "{} byte {byte}", record.name);
+            world.damage(&record, byte);
+            assert_eq!(look(&record), Seals::Hold(sha256), "{} byte {byte}", record.name);
+        }
+        world.vault.remove(&record.id).unwrap();
+        assert_eq!(look(&record), Seals::Broken);
+        anew.drop_bundle(&record.id, 5, &Report::info("x", "x")).unwrap();
+        anew.set_digest(&record.id, sha256).unwrap();
+        assert_eq!(anew.bundle(&record.id).unwrap(), None);
+    }
 }

@@ -140,7 +140,7 @@ fn frame(number: u32) -> NewFrame {
         spacecraft: 1,
         epoch: 1,
         geometry: GEOMETRY,
-        sha256: [place; 32],
+        sha256: Some([place; 32]),
     };
     let reason = "no plume: 0 of 3 candidates are probable".to_owned();
     NewFrame {
