@@ -9,8 +9,13 @@ use super::{EnviError, Header};
 use crate::cube::Cut;
 
 /// What the cut-out has of its own, or doesn't have.
-const REPLACED: [&str; 7] =
-    ["samples", "lines", "header offset", "x start", "y start", "map info", "geo points"];
+const REPLACED: [&str; 8] =
+    ["samples", "lines", "header offset", "x start", "y start", "map info", "geo points", RPC];
+
+/// Rational polynomials from the ground to the image: the offsets of line and sample, 8 more offsets and scales, 4 times
+/// 20 coefficients, and in some files 3 more values (ENVI's header format; GDAL's ENVI driver reads the same).
+const RPC: &str = "rpc info";
+const RPC_VALUES: usize = 90;
 
 /// The header of `cut`, made of the text of the whole cube's header. Where the pixels are on the ground moves with the
 /// cut; what is said of that in a way that can't be read is left out, so that nothing wrong is said. `x start` and
@@ -46,7 +51,22 @@ pub fn cut_header(text: &str, cut: &Cut) -> Result<String, EnviError> {
     if let Some(geometry) = &whole.geometry {
         write_geometry(&mut out, &geometry.shifted(cut.lines.start, cut.samples.start));
     }
+    if let Some(moved) = entries.get(RPC).and_then(|entry| moved_rpc(&entry.value, [y, x])) {
+        let _ = writeln!(out, "{RPC} = {{{moved}}}");
+    }
     Ok(out)
+}
+
+/// The polynomials for an image that begins at this line and sample; `None` for what isn't such.
+fn moved_rpc(value: &str, begin: [f64; 2]) -> Option<String> {
+    let values: Vec<&str> = value.split(',').map(str::trim).collect();
+    let numbers: Vec<f64> = values.iter().map(|text| text.parse().ok()).collect::<Option<_>>()?;
+    if numbers.len() < RPC_VALUES || !numbers.iter().all(|number| number.is_finite()) {
+        return None;
+    }
+    let offsets = numbers.iter().zip(begin).map(|(offset, begin)| (offset - begin).to_string());
+    let rest = values.iter().skip(begin.len()).map(|text| (*text).to_owned());
+    Some(offsets.chain(rest).collect::<Vec<_>>().join(", "))
 }
 
 fn write_entry(out: &mut String, entry: &Entry) {
@@ -105,6 +125,14 @@ y start = 11
         let odd = TEXT.replace("UTM, 1, 1,", "UTM, one, 1,");
         let left = cut_header(&odd, &Cut { lines: 1..2, samples: 0..50 }).unwrap();
         assert!(!left.contains("map info"), "{left}");
+        let rpc = |first: &str| format!("{TEXT}rpc info = {{{first}, {}}}\n", vec!["0.1"; 88].join(",\n "));
+        let moved = cut_header(&rpc("500.5, 6e2"), &Cut { lines: 20..25, samples: 10..50 }).unwrap();
+        assert!(moved.contains("rpc info = {480.5, 590, 0.1, "), "{moved}");
+        assert!(Header::parse(&moved).is_ok());
+        for odd in ["500.5", "500.5, x", "500.5, nan"] {
+            let text = cut_header(&rpc(odd), &Cut { lines: 20..25, samples: 10..50 }).unwrap();
+            assert!(!text.contains("rpc info"), "{text}");
+        }
         assert!(cut_header("nothing", &Cut { lines: 0..1, samples: 0..1 }).is_err());
     }
 }
