@@ -54,6 +54,12 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// The value of a label.
+    #[must_use]
+    pub fn label(&self, name: &str) -> Option<&str> {
+        self.labels.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
     /// A manifest of the present format without frame, labels, preview or files.
     #[must_use]
     pub fn new(name: &str, product: &str, class: Class, created_unix_ms: u64) -> Self {

@@ -27,8 +27,6 @@ pub struct OpenedCatalogue {
     pub catalogue: Catalogue,
     /// Why it is kept in memory, if it is: then nothing that it is told survives a restart.
     pub in_memory: Option<String>,
-    /// Whether it holds nothing yet, as it is new: sealed bundles that lie there may be taken in.
-    pub is_new: bool,
     /// What happened to the one before, if that was not to be used.
     pub set_aside: Option<String>,
 }
@@ -43,7 +41,7 @@ pub fn open_catalogue(disk: &dyn Disk, state: &Path) -> Result<OpenedCatalogue, 
     let path = state.join(NAME);
     let before = disk.about(&path);
     let is_new = matches!(&before, Err(e) if e.kind() == ErrorKind::NotFound);
-    let opened = |catalogue| OpenedCatalogue { catalogue, in_memory: None, is_new, set_aside: None };
+    let opened = |catalogue| OpenedCatalogue { catalogue, in_memory: None, set_aside: None };
     let result = match before {
         Err(_) if is_new => make_catalogue(disk, state, &path),
         Err(e) => Err(StoreError::file("looking for", &path, e)),
@@ -85,7 +83,7 @@ fn begin_anew(
     match replaced {
         Ok((aside, catalogue)) => {
             let text = format!("the catalogue was damaged ({damage}); it is now {aside}");
-            Ok(OpenedCatalogue { catalogue, in_memory: None, is_new: true, set_aside: Some(text) })
+            Ok(OpenedCatalogue { catalogue, in_memory: None, set_aside: Some(text) })
         }
         Err(e) if e.is_fault_of_disk() => empty_in_memory(damage, &e),
         Err(e) => Err(e),
@@ -96,7 +94,7 @@ fn begin_anew(
 fn empty_in_memory(damage: &StoreError, fault: &StoreError) -> Result<OpenedCatalogue, StoreError> {
     let catalogue = open(DatabaseFile(Box::new(Overlay::over(None))))?;
     let text = format!("the catalogue is damaged ({damage}) and can't be set aside");
-    Ok(OpenedCatalogue { catalogue, in_memory: Some(fault.to_string()), is_new: true, set_aside: Some(text) })
+    Ok(OpenedCatalogue { catalogue, in_memory: Some(fault.to_string()), set_aside: Some(text) })
 }
 
 /// Gives a damaged catalogue another name: an engineer may want it.
@@ -167,7 +165,7 @@ mod tests {
     fn a_disk_that_can_only_be_read_keeps_what_it_had_and_the_rest_is_in_memory() {
         let (disk, state) = state();
         let first = open_catalogue(&disk, state).unwrap();
-        assert!(first.is_new && first.in_memory.is_none());
+        assert!(first.catalogue.is_adopting().unwrap() && first.in_memory.is_none());
         first.catalogue.add_event(1, &Report::info("x", "kept")).unwrap();
         drop(first);
         for faults in [
@@ -207,17 +205,19 @@ mod tests {
     #[test]
     fn a_damaged_catalogue_is_set_aside() {
         let (disk, state) = state();
-        drop(open_catalogue(&disk, state).unwrap());
+        open_catalogue(&disk, state).unwrap().catalogue.end_adoption().unwrap();
         for name in ["catalogue.damaged-1", "catalogue.damaged-2"] {
             for byte in [0, 1, 2, 3] {
                 disk.damage(&state.join(NAME), byte, 2).unwrap();
             }
             let opened = open_catalogue(&disk, state).unwrap();
-            assert!(opened.is_new && opened.set_aside.as_deref().unwrap().ends_with(name));
+            assert!(opened.catalogue.is_adopting().unwrap());
+            assert!(opened.set_aside.as_deref().unwrap().ends_with(name));
+            opened.catalogue.end_adoption().unwrap();
             assert!(disk.files().contains_key(&state.join(name)));
         }
         let opened = open_catalogue(&disk, state).unwrap();
-        assert!(!opened.is_new && opened.set_aside.is_none());
+        assert!(!opened.catalogue.is_adopting().unwrap() && opened.set_aside.is_none());
     }
 
     /// Wherever bits have flipped, closed in order or killed: what is opened can be read, and is as it was or new.
@@ -225,6 +225,7 @@ mod tests {
     fn a_catalogue_with_flipped_bits_is_set_aside_or_as_it_was() {
         let (disk, state) = state();
         let first = open_catalogue(&disk, state).unwrap();
+        first.catalogue.end_adoption().unwrap();
         for n in 0..300 {
             first.catalogue.add_event(n, &Report::info("x", format!("event {n}"))).unwrap();
         }
@@ -248,7 +249,8 @@ mod tests {
             let least = if seed % 2 == 0 { 299 } else { 300 };
             let as_it_was = (least..=300).contains(&events);
             assert!(
-                opened.is_new == aside && if aside { events == 0 } else { as_it_was },
+                opened.catalogue.is_adopting().unwrap() == aside
+                    && if aside { events == 0 } else { as_it_was },
                 "{seed}: {events}"
             );
             set_aside += u32::from(aside);

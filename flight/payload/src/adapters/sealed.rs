@@ -61,7 +61,7 @@ impl<'a> SealedBundle<'a> {
 
     /// The value of a label.
     pub fn label(&self, name: &str) -> Option<&str> {
-        self.manifest.labels.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.manifest.label(name)
     }
 
     /// Where a file begins in the content, and its size, bytes.

@@ -175,12 +175,12 @@ impl Vault {
         Ok(Some(hash.finalize().into()))
     }
 
-    /// The bundles whose files are in place.
-    pub fn ids(&self) -> Result<Vec<BundleId>, StoreError> {
+    /// The bundles whose files are in place, and their sizes.
+    pub fn files(&self) -> Result<Vec<(BundleId, u64)>, StoreError> {
         let entries = self.disk.list(&self.folder, MAX_FILES);
         let entries = entries.map_err(|e| StoreError::file("listing", &self.folder, e))?;
-        let id = |entry: Entry| entry.name.to_str()?.strip_suffix(".pbb")?.parse().ok();
-        Ok(entries.into_iter().filter_map(id).collect())
+        let id = |entry: &Entry| entry.name.to_str()?.strip_suffix(".pbb")?.parse().ok();
+        Ok(entries.into_iter().filter_map(|entry| Some((id(&entry)?, entry.bytes))).collect())
     }
 
     /// Removes what the catalogue doesn't know and all that was interrupted; `known` gives the size of

@@ -26,7 +26,7 @@ use passband_spectral::envi::{DataType, Header};
 use passband_spectral::target::Target;
 use passband_spectral::triage::{NoMaps, Params};
 
-use super::adopt::adopt;
+use super::adopt::{Begin, adopt};
 use super::intake::{AnyData, Examine, Follow, Intake, IntakeError, Sealer, Step, Taken};
 use super::recover::recover;
 use crate::adapters::catalogue::open_catalogue;
@@ -82,11 +82,11 @@ pub(super) struct Promises {
 
 /// A daemon's store and spool on a disk.
 pub(super) struct World {
-    disk: SimDisk,
-    spool: Spool,
-    vault: Vault,
+    pub(super) disk: SimDisk,
+    pub(super) spool: Spool,
+    pub(super) vault: Vault,
     pub(super) catalogue: Catalogue,
-    key: EpochKey,
+    pub(super) key: EpochKey,
 }
 
 /// Sends alerts: what was sent is promised.
@@ -110,7 +110,7 @@ impl Follow for Radio<'_> {
 
 impl World {
     /// A start of the daemon.
-    fn open(disk: &SimDisk) -> Result<Self, StoreError> {
+    pub(super) fn open(disk: &SimDisk) -> Result<Self, StoreError> {
         Self::open_by(disk, Arc::new(disk.clone()))
     }
 
@@ -122,12 +122,10 @@ impl World {
         let vault = Vault::open(Arc::clone(&shared), state)?;
         let spool = Spool::open(shared, Path::new(SPOOL), &state.join("rejected"), 1 << 20).unwrap();
         catalogue.count_boot()?;
-        if opened.is_new {
-            let mut keys = KeyRing::default();
-            keys.insert(key.clone());
-            adopt(&catalogue, &vault, &keys, 77, 1 << 20)?;
-        }
-        recover(&catalogue, &vault, &spool, 77)?;
+        let mut keys = KeyRing::default();
+        keys.insert(key.clone());
+        let kept = adopt(&catalogue, &vault, &keys, 77, Begin { esi: 1 << 20, session: 0 })?;
+        recover(&catalogue, &vault, &spool, 77, kept)?;
         Ok(Self { disk: disk.clone(), spool, vault, catalogue, key })
     }
 

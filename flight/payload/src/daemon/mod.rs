@@ -51,7 +51,7 @@ use passband_proto::transfer::Worker;
 use passband_spectral::target::{MAX_TARGET_BYTES, Target};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::adopt::adopt;
+use self::adopt::{Begin, adopt};
 use self::alert_radio::AlertRadio;
 use self::bursts::Bursts;
 use self::encoder::Encoder;
@@ -149,8 +149,7 @@ impl Ready {
         let now_ms = Arc::new(move || clock.now_ms());
         let disk: Arc<dyn Disk> =
             Arc::new(WatchedDisk::new(Arc::new(LinuxDisk), Arc::clone(&health), now_ms));
-        let OpenedCatalogue { catalogue, in_memory, is_new, set_aside } =
-            open_catalogue(disk.as_ref(), state)?;
+        let OpenedCatalogue { catalogue, in_memory, set_aside } = open_catalogue(disk.as_ref(), state)?;
         let vault = Vault::open(Arc::clone(&disk), state)?;
         let boot_count = catalogue.count_boot()?;
         let (spool, rejected) = (&config.paths.spool, state.join("rejected"));
@@ -159,14 +158,20 @@ impl Ready {
         if let Some(text) = set_aside {
             catalogue.add_event(clock.unix_ms(), &Report::error("catalogue-damaged", text))?;
         }
-        if is_new {
-            adopt(&catalogue, &vault, &keys, clock.unix_ms(), random_offset()?)?;
-        }
+        // Of a catalogue in memory the encoder adds its offset to the ids of all bundles.
+        let esi = if in_memory.is_some() { 0 } else { random_offset()? };
+        let begin = Begin { esi, session: u64::from(random_offset()?) };
+        let kept = adopt(&catalogue, &vault, &keys, clock.unix_ms(), begin)?;
         match &in_memory {
-            None => recover(&catalogue, &vault, &spool, clock.unix_ms())?,
+            None => recover(&catalogue, &vault, &spool, clock.unix_ms(), kept)?,
             Some(why) => catalogue.add_event(clock.unix_ms(), &in_memory_report(why))?,
         }
-        let queue = line_up(&catalogue, &config.queue)?.map_err(DaemonError::Queue)?;
+        let (queue, refused) = line_up(&catalogue, &config.queue)?.map_err(DaemonError::Queue)?;
+        if let Some((id, why)) = refused.first() {
+            let text = format!("{} stored bundles aren't sent: bundle {id}: {why}", refused.len());
+            catalogue.add_event(clock.unix_ms(), &Report::error("queue-error", text))?;
+        }
+        let session = catalogue.session_base()?.saturating_add(boot_count);
         let downlink = socket_towards(config.downlink.target)?;
         let alert_radio = socket_towards(config.alerts.target)?;
         let listens = config.downlink.transmit == TransmitMode::Bus;
@@ -174,8 +179,19 @@ impl Ready {
         let reports = config.reports.listen.map(|address| bind("reports.listen", address)).transpose()?;
         let (socket, operator, elsewhere) = command_socket(&config)?;
         let in_memory = in_memory.is_some();
-        let opened =
-            Opened { config, keys, clock, health, disk, catalogue, in_memory, vault, queue, boot_count };
+        let opened = Opened {
+            config,
+            keys,
+            clock,
+            health,
+            disk,
+            catalogue,
+            in_memory,
+            vault,
+            queue,
+            boot_count,
+            session,
+        };
         let shared = Arc::new(Shared::new(opened));
         if exposed {
             let text = format!(

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use passband_proto::ids::BundleId;
+
 use crate::adapters::spool::Spool;
 use crate::adapters::vault::Vault;
-use crate::queue::{Queue, QueueError, Settings, item_of};
+use crate::queue::{Queue, QueueError, Restored, Settings, item_of};
 use crate::store::{Catalogue, StoreError};
 use crate::telemetry::Report;
 
@@ -12,7 +14,7 @@ use crate::telemetry::Report;
 pub(crate) fn line_up(
     catalogue: &Catalogue,
     settings: &Settings,
-) -> Result<Result<Queue, QueueError>, StoreError> {
+) -> Result<Result<Restored, QueueError>, StoreError> {
     let mut standings: BTreeMap<_, _> = catalogue.standings()?.into_iter().collect();
     let mut records = catalogue.bundles()?;
     records.sort_by_key(|record| (record.created_unix_ms, record.id));
@@ -27,15 +29,16 @@ pub(crate) fn line_up(
     Ok(Queue::restore(settings.clone(), stored))
 }
 
-/// Removes sealed files that the catalogue doesn't know, forgets bundles whose file is lost, and
-/// removes from the spool what was taken; an event tells of each.
+/// Removes sealed files that the catalogue doesn't know, but for those that are `kept` for another time, forgets bundles
+/// whose file is lost, and removes from the spool what was taken; an event tells of each.
 pub(crate) fn recover(
     catalogue: &Catalogue,
     vault: &Vault,
     spool: &Spool,
     unix_ms: u64,
+    kept: BTreeMap<BundleId, u64>,
 ) -> Result<(), StoreError> {
-    sweep(catalogue, vault, unix_ms)?;
+    sweep(catalogue, vault, unix_ms, kept)?;
     for (id, files) in catalogue.spooled()? {
         let names: Vec<_> = files.iter().map(|f| f.name.as_str()).collect();
         // Removed for good, before that is noted.
@@ -55,8 +58,14 @@ pub(crate) fn recover(
     Ok(())
 }
 
-fn sweep(catalogue: &Catalogue, vault: &Vault, unix_ms: u64) -> Result<(), StoreError> {
-    let known: BTreeMap<_, _> = catalogue.bundles()?.iter().map(|b| (b.id, b.bytes())).collect();
+fn sweep(
+    catalogue: &Catalogue,
+    vault: &Vault,
+    unix_ms: u64,
+    kept: BTreeMap<BundleId, u64>,
+) -> Result<(), StoreError> {
+    let mut known = kept;
+    known.extend(catalogue.bundles()?.iter().map(|b| (b.id, b.bytes())));
     let (removed, missing) = vault.sweep(&known)?;
     if removed > 0 {
         let text = format!("{removed} unfinished bundle files of an interrupted run removed");

@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) in_memory: bool,
     pub(crate) vault: Vault,
     pub(crate) boot_count: u64,
+    /// Number of the sender's session: that of the start, from a number on that a lost catalogue didn't reach.
+    pub(crate) session: u64,
     /// The state of alerts has changed in the catalogue.
     pub(crate) alerts_changed: Notify,
     stop: AtomicBool,
@@ -65,6 +67,7 @@ pub(crate) struct Opened {
     pub(crate) vault: Vault,
     pub(crate) queue: Queue,
     pub(crate) boot_count: u64,
+    pub(crate) session: u64,
 }
 
 /// The gate, and how many passes there were.
@@ -86,8 +89,19 @@ pub(crate) struct Passes {
 
 impl Shared {
     pub(crate) fn new(opened: Opened) -> Self {
-        let Opened { config, keys, clock, health, disk, catalogue, in_memory, vault, queue, boot_count } =
-            opened;
+        let Opened {
+            config,
+            keys,
+            clock,
+            health,
+            disk,
+            catalogue,
+            in_memory,
+            vault,
+            queue,
+            boot_count,
+            session,
+        } = opened;
         let config_loss = config.downlink.expected_loss;
         let gate = Gate::new(config.downlink.transmit, config.downlink.rate_bps, clock.now_ms());
         let gate = PassState { gate, opened: 0, closed: 0, at_open: Counters::default() };
@@ -100,6 +114,7 @@ impl Shared {
             in_memory,
             vault,
             boot_count,
+            session,
             alerts_changed: Notify::new(),
             stop: AtomicBool::new(false),
             gate: Mutex::new(gate),
@@ -128,6 +143,7 @@ impl Shared {
             disk,
             queue: Queue::new(config.queue.clone()).unwrap(),
             boot_count: 1,
+            session: 1,
             config,
         })
     }

@@ -79,6 +79,9 @@ pub struct Queue {
     insertions: u32,
 }
 
+/// A queue as it stood before a restart, and the bundles that it refused, and why.
+pub type Restored = (Queue, Vec<(BundleId, QueueError)>);
+
 impl Queue {
     /// An empty queue.
     pub fn new(settings: Settings) -> Result<Self, QueueError> {
@@ -101,11 +104,16 @@ impl Queue {
 
     /// The queue as it stood before a restart; in the order in which bundles were made, those without a
     /// standing being new. A tasking that the settings no longer have becomes the default one. O(n log n).
+    ///
+    /// What is refused of them stands beside it, and why: no bundle keeps the others from being sent.
+    ///
+    /// # Errors
+    /// The settings can't be.
     pub fn restore(
         settings: Settings,
         stored: impl IntoIterator<Item = (Item, Option<Standing>)>,
-    ) -> Result<Self, QueueError> {
-        let mut queue = Self::new(settings)?;
+    ) -> Result<Restored, QueueError> {
+        let (mut queue, mut refused) = (Self::new(settings)?, Vec::new());
         for (mut item, standing) in stored {
             if let Some(standing) = &standing {
                 item.tasking = standing.tasking;
@@ -114,12 +122,13 @@ impl Queue {
             if usize::from(item.tasking) >= queue.settings.taskings.len() {
                 item.tasking = 0;
             }
-            let slot = queue.file(&item)?;
-            if let Some(standing) = standing {
-                queue.stand(slot, &standing);
+            match (queue.file(&item), standing) {
+                (Ok(slot), Some(standing)) => queue.stand(slot, &standing),
+                (Ok(_), None) => {}
+                (Err(e), _) => refused.push((item.id, e)),
             }
         }
-        Ok(queue)
+        Ok((queue, refused))
     }
 
     /// Takes a bundle in. Its standing is made durable with its record: one transaction.

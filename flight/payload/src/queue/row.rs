@@ -4,6 +4,7 @@ use passband_proto::ids::Class;
 use passband_proto::transfer::Progress;
 use serde::{Deserialize, Serialize};
 
+use super::item::MAX_UNIX_MS;
 use super::{Item, Settings, State, View};
 use crate::products::Kind;
 use crate::store::BundleRecord;
@@ -82,7 +83,8 @@ pub fn item_of(record: &BundleRecord, settings: &Settings) -> Item {
         id: record.id,
         class: record.class,
         kind: record.kind,
-        created_unix_ms: record.created_unix_ms,
+        // A clock that stood far off when it was made must not keep it from being sent.
+        created_unix_ms: record.created_unix_ms.min(MAX_UNIX_MS),
         deadline_unix_ms: None,
         bytes: record.bytes(),
         source_symbols: symbols.fold(0, u32::saturating_add),

@@ -37,6 +37,10 @@ type Bytes12 = [u8; 12];
 /// A table of records by id.
 type Records = TableDefinition<'static, Bytes12, &'static [u8]>;
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+/// In the meta table: whether sealed bundles are to be taken in still.
+const ADOPTING: &str = "adopting";
+/// In the meta table: from which number the sender counts its sessions.
+const SESSION_BASE: &str = "session_base";
 const FRAMES: Records = TableDefinition::new("frames.v1");
 const BUNDLES: Records = TableDefinition::new("bundles.v1");
 /// Frame → its files in the spool that are still to be removed.
@@ -81,6 +85,7 @@ impl Catalogue {
             let found = meta.get("format")?.map(|v| v.value());
             if found.is_none() {
                 meta.insert("format", FORMAT)?;
+                meta.insert(ADOPTING, 1)?;
             }
             txn.open_table(FRAMES)?;
             txn.open_table(BUNDLES)?;
@@ -94,6 +99,37 @@ impl Catalogue {
             Ok(found.unwrap_or(FORMAT))
         })?;
         if found == FORMAT { Ok(catalogue) } else { Err(StoreError::Format { found }) }
+    }
+
+    /// Whether sealed bundles may lie there that it doesn't know and that are to be taken in: from when it is made until
+    /// [`Self::end_adoption`].
+    pub fn is_adopting(&self) -> Result<bool, StoreError> {
+        Ok(self.meta(ADOPTING)?.is_some())
+    }
+
+    /// What lies there from now on and isn't known is of no use.
+    pub fn end_adoption(&self) -> Result<(), StoreError> {
+        self.write(|txn| {
+            txn.open_table(META)?.remove(ADOPTING)?;
+            Ok(())
+        })
+    }
+
+    /// From which number the sender counts its sessions; 0 unless [`Self::begin_sessions_at`] said otherwise.
+    pub fn session_base(&self) -> Result<u64, StoreError> {
+        Ok(self.meta(SESSION_BASE)?.unwrap_or_default())
+    }
+
+    /// Says from which number the sender counts its sessions, if that wasn't said before.
+    pub fn begin_sessions_at(&self, base: u64) -> Result<(), StoreError> {
+        self.write(|txn| {
+            let mut meta = txn.open_table(META)?;
+            let said = meta.get(SESSION_BASE)?.is_some();
+            if !said {
+                meta.insert(SESSION_BASE, base)?;
+            }
+            Ok(())
+        })
     }
 
     /// Counts a start of the daemon: 1 for the first on this store.
@@ -196,9 +232,7 @@ impl Catalogue {
 
     /// Number of the last event that stands in a log; 0: none.
     pub fn logged_seq(&self) -> Result<u64, StoreError> {
-        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
-        let meta = txn.open_table(META).map_err(StoreError::catalogue)?;
-        Ok(meta.get("logged_seq").map_err(StoreError::catalogue)?.map_or(0, |seq| seq.value()))
+        Ok(self.meta("logged_seq")?.unwrap_or_default())
     }
 
     /// How bundles stand in the queue: those that don't stand as new.
@@ -296,6 +330,13 @@ impl Catalogue {
     /// Whether the database has stopped working after an error of its disk: it has to be opened anew.
     pub fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
+    }
+
+    /// A number of the meta table.
+    fn meta(&self, name: &str) -> Result<Option<u64>, StoreError> {
+        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
+        let meta = txn.open_table(META).map_err(StoreError::catalogue)?;
+        Ok(meta.get(name).map_err(StoreError::catalogue)?.map(|number| number.value()))
     }
 
     /// What a table has of this id, with the table's name for errors.

@@ -70,7 +70,7 @@ impl Encoder {
         esi_offset: u32,
     ) -> Self {
         // Of a catalogue in memory the number of this start is not its own: one from the upper half is drawn.
-        let number = if shared.in_memory { seed | 0x80_0000 } else { shared.boot_count };
+        let number = if shared.in_memory { seed | 0x80_0000 } else { shared.session };
         let config = SenderConfig {
             session: u32::try_from(number & 0xFF_FFFF).unwrap_or_default(),
             expected_loss: shared.config.downlink.expected_loss,

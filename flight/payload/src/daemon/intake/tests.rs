@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -69,7 +70,7 @@ impl World {
             calibration: None,
             stop: AtomicBool::new(false),
         };
-        recover(&world.catalogue, &world.vault, &world.spool, 77).unwrap();
+        recover(&world.catalogue, &world.vault, &world.spool, 77, BTreeMap::new()).unwrap();
         world
     }
 

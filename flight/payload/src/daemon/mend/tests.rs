@@ -15,7 +15,7 @@ use crate::adapters::disk::{Disk, write_file};
 use crate::adapters::sealed::{Seals, check_seals};
 use crate::adapters::spool::Spool;
 use crate::adapters::vault::Vault;
-use crate::daemon::adopt::adopt;
+use crate::daemon::adopt::{Begin, adopt};
 use crate::daemon::intake::{Detector, Follow, Intake, Step, Taken};
 use crate::faults::SimDisk;
 use crate::products::{Make, Rule};
@@ -185,7 +185,8 @@ fn what_has_no_source_is_reported_as_lost() {
 fn what_is_adopted_is_what_it_was_but_for_a_digest_which_its_seals_give_back() {
     let world = World::new(Interleave::Bil, 0, 1_000);
     let anew = crate::store::tests::memory();
-    assert_eq!(adopt(&anew, &world.vault, &world.keys, 5, 7).unwrap(), world.bundles.len());
+    let begin = Begin { esi: 7, session: 9 };
+    assert!(adopt(&anew, &world.vault, &world.keys, 5, begin).unwrap().is_empty());
     let key = world.keys.newest(1).unwrap();
     let look =
         |record: &BundleRecord| check_seals(&world.vault, key, record, &mut |_| true).unwrap().unwrap();

@@ -1,5 +1,6 @@
 //! The time that a start of the daemon takes with many bundles, on this machine's disk.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -104,12 +105,12 @@ fn measure(state: &Path) -> Result<Start, StoreError> {
     let spool = spool.map_err(|e| StoreError::file("opening", state, e))?;
     let open_ms = lap_ms(begun);
     let begun = Instant::now();
-    recover(&catalogue, &vault, &spool, 1)?;
+    recover(&catalogue, &vault, &spool, 1, BTreeMap::new())?;
     let recover_ms = lap_ms(begun);
     let begun = Instant::now();
     let queue = line_up(&catalogue, &Settings::default())?;
     let line_up_ms = lap_ms(begun);
-    let bundles = queue.map_or(0, |queue| queue.tally().total().bundles);
+    let bundles = queue.map_or(0, |(queue, _)| queue.tally().total().bundles);
     Ok(Start { bundles, open_ms, recover_ms, line_up_ms })
 }
 

@@ -4,7 +4,8 @@ use passband_proto::ids::Class;
 
 use super::{T0, drain, id, item, numbers, queue, sharing};
 use crate::queue::item::{Kind, MAX_BUNDLE_BYTES, MAX_UNIX_MS, State};
-use crate::queue::{Item, Queue, QueueError};
+use crate::queue::{Item, Queue, QueueError, item_of};
+use crate::store::tests::bundle;
 
 #[test]
 fn class_then_band_then_deadline_then_age_then_insertion() {
@@ -160,13 +161,25 @@ fn a_restart_finds_everything_as_it_stood_and_sendings_ended() {
         let kept = change.map(|change| postcard::to_allocvec(&change.standing).unwrap());
         (item(n), kept.map(|bytes| postcard::from_bytes(&bytes).unwrap()))
     });
-    let mut again = Queue::restore(sharing(&[3]), stored.clone()).unwrap();
+    let mut again = Queue::restore(sharing(&[3]), stored.clone()).unwrap().0;
     again.invariants();
     assert_eq!(drain(&mut again, T0), [4, 2, 1, 5, 3], "what was promoted was charged to tasking 0");
     assert!(
         again.promote(&id(5)).unwrap().standing.promoted > Some(2),
         "later than those before the restart"
     );
-    let fewer = Queue::restore(sharing(&[]), stored).unwrap();
+    let fewer = Queue::restore(sharing(&[]), stored).unwrap().0;
     assert_eq!(fewer.get(&id(1)).unwrap().item.tasking, 0, "its tasking is gone");
+}
+
+#[test]
+fn what_is_refused_after_a_restart_keeps_nothing_else_from_being_sent() {
+    let odd = Item { created_unix_ms: MAX_UNIX_MS + 1, ..item(1) };
+    let stored = [item(0), odd, item(0), item(2)].map(|item| (item, None));
+    let (mut queue, refused) = Queue::restore(sharing(&[]), stored).unwrap();
+    assert_eq!(refused.iter().map(|(bundle, _)| *bundle).collect::<Vec<_>>(), [id(1), id(0)]);
+    assert_eq!(drain(&mut queue, T0), [0, 2]);
+    // A bundle that was made while the clock stood there isn't such a one.
+    let record = bundle(1, Class::Alert, Kind::Evidence, u64::MAX);
+    assert!(queue.insert(&item_of(&record, &sharing(&[]))).unwrap().changed);
 }

@@ -237,7 +237,7 @@ impl Pair {
             // As the catalogue has it: the class it was made with.
             (Item { tasking: 0, ..b.item }, Some(standing))
         });
-        let restored = Queue::restore(self.model.settings.clone(), stored).unwrap();
+        let restored = Queue::restore(self.model.settings.clone(), stored).unwrap().0;
         restored.invariants();
         for view in self.queue.iter() {
             let state = if view.state == State::OnLink { view.standing.state } else { view.state };
