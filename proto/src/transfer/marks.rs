@@ -6,6 +6,7 @@
 //! not left yet. So it costs the knowledge of what was sent within two such spans at most, and never an id that
 //! is used twice.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::datagram::ESI_LIMIT;
@@ -30,10 +31,19 @@ struct Stored {
     encoded: u32,
 }
 
+/// A block of a bundle that isn't offered any more, of which more was sent than is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Left {
+    stored: Stored,
+    sent: u32,
+}
+
 /// The marks of all bundles that are offered.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     bundles: BTreeMap<BundleId, Vec<Stored>>,
+    /// What is still to be credited of bundles that were withdrawn.
+    left: BTreeMap<(BundleId, u32), Left>,
     /// Blocks of which more was sent than is stored.
     dirty: BTreeSet<(BundleId, u32)>,
     /// Symbols since the last write.
@@ -45,23 +55,49 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    pub(super) fn insert(&mut self, id: BundleId, blocks: u32, marks: &[BlockMark]) {
-        self.remove(&id);
+    /// Takes the marks of a bundle that is offered, as they are stored. Gives them with what is known better: what was
+    /// sent when it was offered before, and isn't credited yet.
+    pub(super) fn insert(&mut self, id: BundleId, blocks: u32, marks: &[BlockMark]) -> Vec<BlockMark> {
         let mut stored = vec![Stored::default(); blocks as usize];
         for mark in marks {
             if let Some(place) = stored.get_mut(mark.block as usize) {
                 *place = Stored { esi: mark.esi, sent: mark.sent, encoded: mark.sent };
             }
         }
+        let mut known = Vec::new();
+        for (block, place) in (0..).zip(&mut stored) {
+            let mut sent = place.sent;
+            if let Some(left) = self.left.remove(&(id, block)) {
+                place.esi = place.esi.max(left.stored.esi);
+                place.encoded = place.encoded.max(left.stored.encoded);
+                sent = sent.max(left.sent);
+                self.dirty.insert((id, block));
+            }
+            if place.esi > 0 || sent > 0 {
+                known.push(BlockMark { block, esi: place.esi, sent });
+            }
+        }
         self.bundles.insert(id, stored);
+        known
     }
 
-    pub(super) fn remove(&mut self, id: &BundleId) {
-        if let Some(blocks) = self.bundles.remove(id) {
-            let last = u32::try_from(blocks.len()).unwrap_or(u32::MAX);
-            let gone: Vec<_> = self.dirty.range((*id, 0)..=(*id, last)).copied().collect();
-            for key in gone {
-                self.dirty.remove(&key);
+    /// A bundle is withdrawn for a fault: what was sent of it last isn't known.
+    pub(super) fn forget(&mut self, id: &BundleId) {
+        self.withdraw(id, |_, _| None);
+    }
+
+    /// A bundle is withdrawn. `at` gives `(next esi, sent)` of a block; what was sent is credited once it has left.
+    pub(super) fn withdraw(&mut self, id: &BundleId, at: impl Fn(&BundleId, u32) -> Option<(u32, u32)>) {
+        let Some(blocks) = self.bundles.remove(id) else { return };
+        let gone: Vec<_> = self.dirty.range((*id, 0)..=(*id, u32::MAX)).copied().collect();
+        for key in gone {
+            self.dirty.remove(&key);
+            let (Some((next_esi, sent)), Some(stored)) = (at(id, key.1), blocks.get(key.1 as usize)) else {
+                continue;
+            };
+            let stored = Stored { esi: stored.esi.max(next_esi), ..*stored };
+            if stored.sent != sent {
+                self.left.insert(key, Left { stored, sent });
             }
         }
     }
@@ -118,6 +154,13 @@ impl Marks {
         for key in clean {
             self.dirty.remove(&key);
         }
+        if credit {
+            self.left.retain(|(id, block), Left { stored, sent }| {
+                (stored.sent, stored.encoded) = (stored.encoded, *sent);
+                marks.push((*id, BlockMark { block: *block, esi: stored.esi, sent: stored.sent }));
+                stored.sent != *sent
+            });
+        }
         marks
     }
 
@@ -128,7 +171,10 @@ impl Marks {
     ) -> Vec<(BundleId, BlockMark)> {
         (self.since_write, self.since_credit, self.present) = (0, 0, 0);
         self.dirty.clear();
-        let mut marks = Vec::new();
+        let left = std::mem::take(&mut self.left).into_iter();
+        let mut marks: Vec<_> = left
+            .map(|((id, block), left)| (id, BlockMark { block, esi: left.stored.esi, sent: left.sent }))
+            .collect();
         for (id, blocks) in &mut self.bundles {
             for (block, stored) in (0..).zip(blocks.iter_mut()) {
                 let Some((esi, sent)) = at(id, block) else { continue };
@@ -144,9 +190,14 @@ impl Marks {
     /// A write failed: nothing of it may be taken to be stored.
     pub(super) fn failed(&mut self, marks: &[(BundleId, BlockMark)]) {
         for (id, mark) in marks {
-            if let Some(stored) = self.bundles.get_mut(id).and_then(|b| b.get_mut(mark.block as usize)) {
-                stored.esi = 0;
-                self.dirty.insert((*id, mark.block));
+            let BlockMark { block, esi, sent } = *mark;
+            if let Some(blocks) = self.bundles.get_mut(id) {
+                if let Some(stored) = blocks.get_mut(block as usize) {
+                    stored.esi = 0;
+                    self.dirty.insert((*id, block));
+                }
+            } else if let Entry::Vacant(place) = self.left.entry((*id, block)) {
+                place.insert(Left { stored: Stored { esi, sent: 0, encoded: sent }, sent });
             }
         }
     }

@@ -275,18 +275,19 @@ impl Sender {
             self.tag_keys.insert(who, key.tag_key());
         }
         self.withdraw(&offer.id);
-        let marks: Vec<_> = offer.marks.iter().map(|m| (m.block, m.esi, m.sent)).collect();
+        let marks = self.marks.insert(offer.id, offer.geometry.block_count, &offer.marks);
+        let marks: Vec<_> = marks.iter().map(|m| (m.block, m.esi, m.sent)).collect();
         self.planner.insert(offer.id, offer.class, offer.rank, offer.geometry, &marks);
         self.identities.insert(offer.id, who);
-        self.marks.insert(offer.id, offer.geometry.block_count, &offer.marks);
         Ok(())
     }
 
-    /// Takes a bundle out of the plan.
+    /// Takes a bundle out of the plan. What was sent of it is credited with the next marks that are written.
     pub fn withdraw(&mut self, id: &BundleId) {
+        let planner = &self.planner;
+        self.marks.withdraw(id, |id, block| at(planner, id, block));
         self.planner.remove(id);
         self.identities.remove(id);
-        self.marks.remove(id);
         self.pool.forget(id);
         self.current.take_if(|current| current == id);
     }
@@ -419,6 +420,7 @@ impl Sender {
     }
 
     fn give_up<E>(&mut self, id: BundleId, fault: SendFault<E>) -> SendError<E> {
+        self.marks.forget(&id);
         self.withdraw(&id);
         SendError { id, fault }
     }

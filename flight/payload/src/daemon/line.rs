@@ -87,6 +87,8 @@ pub(crate) fn act(
     let change = shared.queue(|queue| change(queue, &id, action, now_unix_ms))?;
     let (changed, withdraw) = change.as_ref().map_or((false, false), |one| (one.changed, one.withdraw));
     shared.keep_standings(change).map_err(|e| format!("noting it: {e}"))?;
+    // Of what is presumed down the sender may send more, if it has capacity to spare, and the queue doesn't know.
+    let withdraw = withdraw || *action == QueueAction::Hold;
     drop(sender.send(if withdraw { QueueChange::Withdraw(id) } else { QueueChange::News }));
     let done = words(action);
     if changed {
@@ -138,14 +140,16 @@ fn drop_one(shared: &Shared, sender: &Sender<QueueChange>, id: &BundleId) -> Res
     let failed = |e: StoreError| format!("dropping it: {e}");
     let record = shared.catalogue.bundle(id).map_err(failed)?;
     let name = record.as_ref().map_or_else(String::new, |record| record.name.clone());
-    let view = shared.queue(|queue| queue.remove(id)).map_err(|e| e.to_string())?;
-    drop(sender.send(QueueChange::Withdraw(*id)));
+    let view =
+        shared.queue(|queue| queue.get(id)).ok_or_else(|| QueueError::Unknown { id: *id }.to_string())?;
     let text = format!("bundle {id} ({name:?}, {}) dropped by the operator", view.state.name());
     let frames: Vec<_> = record.and_then(|record| record.frame).into_iter().collect();
     let down = matches!(view.state, State::Presumed | State::Known);
     let forgotten = if down { &[][..] } else { frames.as_slice() };
     let report = Report::warning("bundle-dropped", text);
     shared.catalogue.drop_bundles(&[*id], forgotten, shared.clock.unix_ms(), &report).map_err(failed)?;
+    drop(shared.queue(|queue| queue.remove(id)));
+    drop(sender.send(QueueChange::Withdraw(*id)));
     shared.vault.remove(id).map_err(failed)
 }
 

@@ -24,7 +24,7 @@ use crate::telemetry::{Counters, Report, Severity, Throttle};
 /// One event of a lasting fault in so long, ms.
 const THROTTLE_MS: u64 = 60_000;
 
-/// What the threads share. Each lock is held for a moment only, and never two at once.
+/// What the threads share. Each lock is held for a moment only, and never two at once, but for `keeping`.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     gate_moved: Condvar,
     counters: Mutex<Counters>,
     queue: Mutex<Queue>,
+    /// Held while standings are looked at and written.
+    keeping: Mutex<()>,
     /// The bits of [`Shared::expected_loss`].
     loss: AtomicU64,
     /// How far the sender is with what it has.
@@ -121,6 +123,7 @@ impl Shared {
             gate_moved: Condvar::new(),
             counters: Mutex::new(Counters::default()),
             queue: Mutex::new(queue),
+            keeping: Mutex::default(),
             loss: AtomicU64::new(config_loss.to_bits()),
             progress: Mutex::new(BTreeMap::new()),
             health,
@@ -218,19 +221,29 @@ impl Shared {
         work(&mut lock(&self.queue))
     }
 
-    /// Keeps how bundles stand in the queue, of which these changes are the news.
+    /// Keeps how bundles stand in the queue that changed.
     pub(crate) fn keep_standings(
         &self,
         changes: impl IntoIterator<Item = queue::Change>,
     ) -> Result<(), StoreError> {
+        self.keep_standings_of(changes.into_iter().filter(|change| change.changed).map(|change| change.id))
+    }
+
+    /// Keeps how these bundles stand in the queue now.
+    pub(crate) fn keep_standings_of(
+        &self,
+        ids: impl IntoIterator<Item = BundleId>,
+    ) -> Result<(), StoreError> {
+        // Two who look and then write must not do so crosswise: what was looked at last has to be written last.
+        let _keeping = lock(&self.keeping);
         let records: Vec<_> = self.queue(|queue| {
-            let taskings = &queue.settings().taskings;
-            let record = |change: queue::Change| {
-                let tasking = taskings.get(usize::from(change.standing.tasking));
+            let record = |id: BundleId| {
+                let standing = queue.get(&id)?.standing;
+                let tasking = queue.settings().taskings.get(usize::from(standing.tasking));
                 let tasking = tasking.map_or_else(String::new, |tasking| tasking.name.clone());
-                (change.id, StandingRecord { standing: change.standing, tasking })
+                Some((id, StandingRecord { standing, tasking }))
             };
-            changes.into_iter().filter(|change| change.changed).map(record).collect()
+            ids.into_iter().filter_map(record).collect()
         });
         if records.is_empty() { Ok(()) } else { self.catalogue.set_standings(&records) }
     }

@@ -220,6 +220,44 @@ fn however_many_writes_a_burst_forces_none_credits_what_is_still_in_it() {
 }
 
 #[test]
+fn what_was_sent_before_a_bundle_is_withdrawn_stays_known_and_is_credited_once_it_has_left() {
+    const WAITING: u64 = 100;
+    let (mut store, other) = (Memory::default(), BundleId([9; 12]));
+    let config = SenderConfig { reserve_symbols: 100, ..SenderConfig::default() };
+    let mut first = Sender::new(&config, keys());
+    let offer = bundle(&mut store, ID, 1);
+    first.offer(&offer).unwrap();
+    let sent = send(&mut first, &mut store, 60, |_| ()) as u64;
+    first.withdraw(&ID);
+    let credited = |store: &Memory| -> u64 {
+        store.marks.iter().filter(|((id, _), _)| *id == ID).map(|(_, mark)| u64::from(mark.sent)).sum()
+    };
+    assert_eq!(credited(&store), 0, "it may be waiting still");
+    // Offered again, it goes on from there; and so it does when withdrawn once more.
+    first.offer(&bundle(&mut store, ID, 1)).unwrap();
+    assert_eq!(first.progress(&ID).unwrap().sent_symbols, sent);
+    first.withdraw(&ID);
+    first.offer(&bundle(&mut store, other, 20)).unwrap();
+    let mut more = 0;
+    while more < 4 * WAITING {
+        more += send(&mut first, &mut store, 1, |_| ()) as u64;
+        assert!(
+            credited(&store) <= (sent + more).saturating_sub(WAITING),
+            "{} after {more}",
+            credited(&store)
+        );
+    }
+    assert_eq!(credited(&store), sent);
+    // At the end of a pass it is written at once.
+    first.offer(&bundle(&mut store, ID, 1)).unwrap();
+    first.withdraw(&other);
+    let sent = sent + send(&mut first, &mut store, 30, |_| ()) as u64;
+    first.withdraw(&ID);
+    first.checkpoint(&mut store).unwrap();
+    assert_eq!(credited(&store), sent);
+}
+
+#[test]
 fn an_orderly_stop_costs_nothing() {
     let mut store = Memory::default();
     let offer = bundle(&mut store, ID, 1);

@@ -140,7 +140,7 @@ impl Encoder {
     fn apply(&mut self, change: QueueChange) {
         match change {
             QueueChange::News => {}
-            QueueChange::Withdraw(id) => self.offered.let_go(&id),
+            QueueChange::Withdraw(id) => self.offered.withdraw(&id),
             QueueChange::Heard(report) => self.offered.hear(&report),
         }
     }
@@ -225,7 +225,7 @@ impl Encoder {
                 // It goes on with the others, and with this one at the next pass.
                 if self.offered.failed(&e.id) {
                     let text = format!("sending failed until the next pass: {e}");
-                    self.shared.throttled(&format!("send {}", e.id), &Report::error("send-error", text));
+                    self.shared.throttled("send", &Report::error("send-error", text));
                 }
             }
         }

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use passband_proto::bundle::Geometry;
 use passband_proto::datagram::ESI_LIMIT;
 use passband_proto::ids::BundleId;
 use passband_proto::report::{self, Item};
@@ -14,6 +13,7 @@ use super::blocks::Blocks;
 use crate::daemon::shared::Shared;
 use crate::products::Kind;
 use crate::queue::{Change, Next, Queue, QueueError, State};
+use crate::store::BundleRecord;
 use crate::telemetry::Report;
 
 /// The sender is handed what so much of the link's time can carry, ns; and [`MIN_BACKLOG_SYMBOLS`] at least.
@@ -24,6 +24,8 @@ const MIN_BACKLOG_SYMBOLS: u64 = 16_384;
 const MAX_OFFERED: usize = 1_024;
 /// With nothing waiting, so many presumed ones share what capacity is left over.
 const MAX_PRESUMED: usize = 512;
+/// Most bundles that can't be offered before the next burst is sent.
+const MAX_FAILED: usize = 16;
 /// How often it is noted how far bundles have got, ms.
 const PROGRESS_MS: u64 = 1_000;
 /// The level of a bundle that is only looked at.
@@ -40,12 +42,13 @@ pub(super) struct Offered {
     /// Bundles of which more was sent than is noted, and when that was done last.
     moved: BTreeSet<BundleId>,
     noted_ms: u64,
-    /// Changes of standings that are not kept yet.
-    changes_to_keep: BTreeMap<BundleId, Change>,
+    /// Bundles whose standing has changed and is not kept yet.
+    changed: BTreeSet<BundleId>,
     /// Withdrawn for a fault; theirs is a turn again at the next pass.
     faulty: Vec<BundleId>,
-    /// Added to the ids of symbols: what was sent before isn't known.
+    /// Added to the ids of symbols, once for each bundle: what was sent before this run isn't known.
     esi_offset: u32,
+    moved_on: BTreeSet<BundleId>,
 }
 
 impl Offered {
@@ -58,9 +61,10 @@ impl Offered {
             levels: BTreeMap::new(),
             moved: BTreeSet::new(),
             noted_ms: 0,
-            changes_to_keep: BTreeMap::new(),
+            changed: BTreeSet::new(),
             faulty: Vec::new(),
             esi_offset,
+            moved_on: BTreeSet::new(),
         }
     }
 
@@ -68,8 +72,10 @@ impl Offered {
     pub(super) fn refill(&mut self, rate_bps: u64) {
         let symbol_bytes = self.shared.config.downlink.symbol_bytes;
         let enough = datagrams_in(rate_bps, BACKLOG_NS, symbol_bytes).max(MIN_BACKLOG_SYMBOLS);
-        let mut backlog = self.sender.backlog_symbols();
-        while let Some(next) = self.next(backlog < enough) {
+        let (mut backlog, mut failed) = (self.sender.backlog_symbols(), 0);
+        while failed < MAX_FAILED
+            && let Some(next) = self.next(backlog < enough)
+        {
             if self.is_presumed(&next.id) {
                 self.share_in(next);
             } else if self.offer(next) {
@@ -78,6 +84,7 @@ impl Offered {
             } else {
                 // It stays on the link, so that it has no turn again, until the next pass.
                 self.faulty.push(next.id);
+                failed += 1;
             }
         }
     }
@@ -149,6 +156,7 @@ impl Offered {
         let class =
             self.shared.queue(|queue| queue.get(&record.id)).map_or(record.class, |view| view.item.class);
         self.handed += 1;
+        let marks = self.offset(&record, marks);
         let offer = Offer {
             id: record.id,
             spacecraft: record.spacecraft,
@@ -156,12 +164,12 @@ impl Offered {
             class,
             rank: rank(next.level, record.kind, self.handed),
             geometry: record.geometry,
-            marks: self.offset(&record.geometry, marks),
+            marks,
         };
         let id = record.id;
         if let Err(e) = self.sender.offer(&offer) {
             let text = format!("bundle {id} ({:?}) can't be sent: {e}", record.name);
-            self.shared.throttled(&format!("offer {id}"), &Report::error("bundle-unsendable", text));
+            self.shared.throttled("offer", &Report::error("bundle-unsendable", text));
             return false;
         }
         self.blocks.insert(record);
@@ -171,9 +179,10 @@ impl Offered {
         true
     }
 
-    /// Marks from which on ids were certainly never used, where what was used isn't known for sure.
-    fn offset(&self, geometry: &Geometry, marks: Vec<BlockMark>) -> Vec<BlockMark> {
-        if self.esi_offset == 0 {
+    /// Marks from which on ids were certainly never used, where what was used isn't known for sure. What this run has
+    /// used is known from the second time on.
+    fn offset(&mut self, record: &BundleRecord, marks: Vec<BlockMark>) -> Vec<BlockMark> {
+        if self.esi_offset == 0 || !self.moved_on.insert(record.id) {
             return marks;
         }
         let of = |block| {
@@ -181,7 +190,7 @@ impl Offered {
             let mark = mark.unwrap_or(BlockMark { block, esi: 0, sent: 0 });
             BlockMark { esi: mark.esi.saturating_add(self.esi_offset).min(ESI_LIMIT), ..mark }
         };
-        (0..geometry.block_count).map(of).collect()
+        (0..record.geometry.block_count).map(of).collect()
     }
 
     /// Tells the sender what was reported of a bundle in earlier runs.
@@ -192,8 +201,18 @@ impl Offered {
         }
     }
 
+    /// The sender is to have a bundle no more. One that the queue believes on the link waits again: it may have been
+    /// handed over anew since that was said.
+    pub(super) fn withdraw(&mut self, id: &BundleId) {
+        let sent = self.sender.progress(id).map_or(0, |progress| progress.sent_symbols);
+        self.let_go(id);
+        if self.shared.queue(|queue| queue.get(id)).is_some_and(|view| view.state == State::OnLink) {
+            self.tell(id, |queue| queue.put_back(id, sent));
+        }
+    }
+
     /// The sender has a bundle no more.
-    pub(super) fn let_go(&mut self, id: &BundleId) {
+    fn let_go(&mut self, id: &BundleId) {
         self.sender.withdraw(id);
         self.blocks.remove(id);
         self.moved.remove(id);
@@ -283,11 +302,16 @@ impl Offered {
         self.moved.extend(bundles);
     }
 
+    /// What was presumed before stays so, whatever a crash has cost of the knowledge of what was sent.
     fn presume(&mut self, id: &BundleId, progress: &Progress) {
-        self.tell(id, |queue| queue.presume(id, progress.sent_symbols, progress.presumed));
+        self.tell(id, |queue| {
+            let before = queue.get(id).filter(|view| view.standing.state == State::Presumed);
+            let before = before.map_or(0.0, |view| view.standing.presumed);
+            queue.presume(id, progress.sent_symbols, progress.presumed.max(before))
+        });
     }
 
-    /// Tells the queue of a bundle; what that changed is kept with the next writing. `None`: it was dropped this
+    /// Tells the queue of a bundle; how it stands then is kept with the next writing. `None`: it was dropped this
     /// moment, or can't be told that any more.
     fn tell(
         &mut self,
@@ -295,7 +319,9 @@ impl Offered {
         news: impl FnOnce(&mut Queue) -> Result<Change, QueueError>,
     ) -> Option<Change> {
         let change = self.shared.queue(news).ok()?;
-        self.changes_to_keep.insert(*id, change);
+        if change.changed {
+            self.changed.insert(*id);
+        }
         Some(change)
     }
 
@@ -335,7 +361,9 @@ impl Offered {
     /// Notes how far the bundles have got of which something was sent, now and then or `now`.
     pub(super) fn note_progress(&mut self, now: bool) {
         let now_ms = self.shared.clock.now_ms();
-        if self.moved.is_empty() || (!now && now_ms.saturating_sub(self.noted_ms) < PROGRESS_MS) {
+        if (self.moved.is_empty() && self.changed.is_empty())
+            || (!now && now_ms.saturating_sub(self.noted_ms) < PROGRESS_MS)
+        {
             return;
         }
         self.noted_ms = now_ms;
@@ -347,8 +375,8 @@ impl Offered {
 
     /// Makes durable how bundles stand. What a failure or a crash loses is found out again by sending.
     fn keep_changes(&mut self) {
-        let changes = std::mem::take(&mut self.changes_to_keep);
-        if let Err(e) = self.shared.keep_standings(changes.into_values()) {
+        let changed = std::mem::take(&mut self.changed);
+        if let Err(e) = self.shared.keep_standings_of(changed) {
             self.shared.store_failed("noting how bundles stand", &e);
         }
     }
