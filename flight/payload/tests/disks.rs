@@ -194,15 +194,22 @@ fn the_scrub_finds_a_flipped_bit_and_makes_anew_what_has_a_source() {
     flip_a_bit(&strip);
     payload.start();
     payload.wait_for_event("bundle-resealed");
-    payload.wait_for_event("bundle-lost");
+    payload.wait_for_event("bundle-damaged");
     let events = payload.json(&["events", "--limit", "1000"]);
     let text = |code: &str| {
         let event = events["events"].as_array().unwrap().iter().find(|event| event["code"] == code).unwrap();
         event["text"].as_str().unwrap().to_owned()
     };
     assert!(text("bundle-resealed").contains("whole evidence"), "{}", text("bundle-resealed"));
-    assert!(text("bundle-lost").contains("broken cube 1 of"), "{}", text("bundle-lost"));
-    assert!(!evidence.exists() && !strip.exists() && sealed(&payload, "whole", "evidence").exists());
+    let told = text("bundle-damaged");
+    assert!(told.contains("broken cube 1 of") && told.contains("blocks still open"), "{told}");
+    assert!(!evidence.exists() && sealed(&payload, "whole", "evidence").exists());
+    assert!(strip.exists(), "what has no source is kept");
+    let queue = payload.json(&["queue"]);
+    let rows = queue["bundles"].as_array().unwrap();
+    let kept =
+        rows.iter().find(|row| strip.ends_with(format!("{}.pbb", row["id"].as_str().unwrap()))).unwrap();
+    assert_eq!(kept["state"], "damaged");
     assert_eq!(payload.json(&["status"])["counters"]["bundles_damaged"], 2);
     let mut ground = Ground::default();
     ground.receive(&payload, before - 1);

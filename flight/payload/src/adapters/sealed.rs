@@ -2,15 +2,19 @@
 //!
 //! For repairs only: what goes down is never opened.
 
+mod seals;
+
+pub use seals::{Seals, check_seals, forget_cached, is_fault_of_medium};
+
+use core::fmt;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use passband_proto::bundle::{FILE_HEADER_BYTES, FileHeader, Head, Manifest, Opener};
+use passband_proto::bundle::{Head, Manifest, Opener};
 use passband_proto::ids::BundleId;
 use passband_proto::keys::EpochKey;
 use passband_spectral::cube::ReadAt;
 use passband_spectral::envi::{Header, Interleave};
-use sha2::{Digest, Sha256};
 
 use super::disk::DiskFile;
 use super::spool::parse_header;
@@ -36,16 +40,16 @@ impl<'a> SealedBundle<'a> {
     /// Opens a bundle that was sealed under `key`.
     ///
     /// # Errors
-    /// Its head can't be read or doesn't open, in words.
-    pub fn open(vault: &'a Vault, key: &EpochKey, record: &'a BundleRecord) -> Result<Self, String> {
-        let file = vault.read(&record.id).map_err(|e| e.to_string())?;
+    /// Its head can't be read, or doesn't open.
+    pub fn open(vault: &'a Vault, key: &EpochKey, record: &'a BundleRecord) -> Result<Self, OpenFault> {
+        let file = vault.read(&record.id).map_err(|e| OpenFault::of(&e))?;
         let opener = Opener::new(key, &record.id, record.geometry.block_count);
         let mut head = vec![0; record.geometry.head_bytes as usize];
         vault
             .read_block(&record.id, file.as_ref(), &record.geometry, (0, 0), &mut head)
-            .map_err(|e| e.to_string())?;
+            .map_err(|e| OpenFault::of(&e))?;
         let Head { manifest, content, .. } =
-            opener.open_head(head).map_err(|e| format!("bundle {}: {e}", record.id))?;
+            opener.open_head(head).map_err(|e| OpenFault::Damaged(format!("bundle {}: {e}", record.id)))?;
         Ok(Self { vault, record, file, opener, manifest, inline: content })
     }
 
@@ -106,62 +110,53 @@ impl<'a> SealedBundle<'a> {
         let mut sealed = vec![0; bytes as usize];
         self.vault
             .read_block(&self.record.id, self.file.as_ref(), geometry, (block, 0), &mut sealed)
-            .map_err(|e| io::Error::other(e.to_string()))?;
-        self.opener.open(block, &mut sealed).map_err(io::Error::other)?;
+            .map_err(|e| io::Error::new(kind(&e), e.to_string()))?;
+        self.opener.open(block, &mut sealed).map_err(|e| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("bundle {}: {e}", self.record.id))
+        })?;
         Ok(sealed)
     }
 }
 
-/// What a look at a sealed file found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seals {
-    /// All hold; the SHA-256 of the file.
-    Hold([u8; 32]),
-    /// The file isn't there, or not what was sealed.
-    Broken,
+/// Why what is sealed could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OpenFault {
+    /// Something isn't there, or isn't what was sealed.
+    Damaged(String),
+    /// It can't be read at present: that says nothing of what it is.
+    Unreadable(String),
 }
 
-/// Whether all seals of a bundle hold that was sealed under `key`. `pause` is as for [`Vault::is_sound`].
-///
-/// # Errors
-/// It can't be read.
-pub fn check_seals(
-    vault: &Vault,
-    key: &EpochKey,
-    record: &BundleRecord,
-    pause: &mut dyn FnMut(usize) -> bool,
-) -> Result<Option<Seals>, StoreError> {
-    let broken = Ok(Some(Seals::Broken));
-    let (id, geometry) = (&record.id, &record.geometry);
-    let Some(file) = vault.read_if_there(id)?.filter(|file| file.bytes() == record.bytes()) else {
-        return broken;
-    };
-    let mut header = [0; FILE_HEADER_BYTES];
-    vault.read_at(id, file.as_ref(), 0, &mut header)?;
-    if !FileHeader::decode(&header).is_ok_and(|header| header.id == *id && header.geometry == *geometry) {
-        return broken;
+impl OpenFault {
+    fn of(error: &StoreError) -> Self {
+        Self::of_kind(kind(error), error.to_string())
     }
-    let mut hash = Sha256::new();
-    hash.update(header);
-    let opener = Opener::new(key, id, geometry.block_count);
-    for block in 0..geometry.block_count {
-        let mut sealed = vec![0; geometry.block_bytes(block).unwrap_or_default() as usize];
-        let bytes = sealed.len();
-        vault.read_block(id, file.as_ref(), geometry, (block, 0), &mut sealed)?;
-        hash.update(&sealed);
-        let holds = if block == 0 {
-            opener.open_head(sealed).is_ok()
-        } else {
-            opener.open(block, &mut sealed).is_ok()
-        };
-        if !holds {
-            return broken;
-        }
-        if !pause(bytes) {
-            return Ok(None);
+
+    fn of_kind(kind: io::ErrorKind, why: String) -> Self {
+        match kind {
+            io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => {
+                Self::Damaged(why)
+            }
+            _ => Self::Unreadable(why),
         }
     }
-    Ok(Some(Seals::Hold(hash.finalize().into())))
+}
+
+impl fmt::Display for OpenFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Damaged(why) | Self::Unreadable(why)) = self;
+        f.write_str(why)
+    }
+}
+
+impl From<OpenFault> for String {
+    fn from(fault: OpenFault) -> Self {
+        fault.to_string()
+    }
+}
+
+fn kind(error: &StoreError) -> io::ErrorKind {
+    if let StoreError::File { source, .. } = error { source.kind() } else { io::ErrorKind::Other }
 }
 
 /// A frame read out of the bundles of its cube: its data file, byte for byte.
@@ -184,27 +179,22 @@ impl<'a> SealedFrame<'a> {
     /// Puts a frame together from all the bundles of its cube, in any order.
     ///
     /// # Errors
-    /// Some are missing, or what they hold doesn't fit together.
-    pub fn new(bundles: Vec<SealedBundle<'a>>) -> Result<Self, String> {
-        let mut parts = bundles.into_iter().map(FramePart::new).collect::<Result<Vec<_>, _>>()?;
+    /// Some are missing, what they hold doesn't fit together, or it can't be read.
+    pub fn new(bundles: Vec<SealedBundle<'a>>) -> Result<Self, OpenFault> {
+        let damaged = |why: &str| OpenFault::Damaged(why.to_owned());
+        let parts: Result<Vec<_>, _> = bundles.into_iter().map(FramePart::new).collect();
+        let mut parts = parts.map_err(OpenFault::Damaged)?;
         parts.sort_by_key(|part| part.lines.start);
-        let first = parts.first().ok_or("none of its cube is there")?;
-        let (at, bytes) = first.bundle.place_of(0).ok_or("a cube without files")?;
+        let first = parts.first().ok_or_else(|| damaged("none of its cube is there"))?;
+        let (at, bytes) = first.bundle.place_of(0).ok_or_else(|| damaged("a cube without files"))?;
         let last = LastBlock::default();
-        let mut header_text = vec![0; usize::try_from(bytes).map_err(|e| e.to_string())?];
-        first.bundle.read(at, &mut header_text, &last).map_err(|e| e.to_string())?;
+        let bytes = usize::try_from(bytes).map_err(|e| OpenFault::Damaged(e.to_string()))?;
+        let mut header_text = vec![0; bytes];
+        let read = first.bundle.read(at, &mut header_text, &last);
+        read.map_err(|e| OpenFault::of_kind(e.kind(), e.to_string()))?;
         let data_name = first.bundle.label("data-file").unwrap_or_default().to_owned();
-        let header = parse_header(&header_text)?;
-        let mut next = 0;
-        for part in &parts {
-            if part.lines.start != next {
-                return Err(format!("lines {next} to {} of its cube are missing", part.lines.start));
-            }
-            next = part.lines.end;
-        }
-        if next != header.lines as u64 {
-            return Err(format!("lines from {next} on of its cube are missing"));
-        }
+        let header = parse_header(&header_text).map_err(OpenFault::Damaged)?;
+        check_lines(&parts, header.lines as u64).map_err(OpenFault::Damaged)?;
         Ok(Self { header_text, header, data_name, parts, last })
     }
 
@@ -246,6 +236,18 @@ impl<'a> SealedFrame<'a> {
             }
         }
     }
+}
+
+/// Whether parts, by their first line, are all of a frame of so many lines.
+fn check_lines(parts: &[FramePart<'_>], lines: u64) -> Result<(), String> {
+    let mut next = 0;
+    for part in parts {
+        if part.lines.start != next {
+            return Err(format!("lines {next} to {} of its cube are missing", part.lines.start));
+        }
+        next = part.lines.end;
+    }
+    if next == lines { Ok(()) } else { Err(format!("lines from {next} on of its cube are missing")) }
 }
 
 impl<'a> FramePart<'a> {

@@ -1,17 +1,18 @@
-//! Mending: a stored bundle that is damaged is made anew from its source, or given up with a word of what was lost.
+//! Mending: a stored bundle that is damaged is made anew from its source.
 //!
 //! The source of what is made *of* a frame (quicklook, evidence, region) is the frame, as the bundles of its cube hold
-//! it. A damaged part of the cube itself has no source on board any more.
+//! it. A damaged part of the cube itself has no source on board any more. Nothing is ever dropped here that wasn't
+//! replaced: what can't be made anew stays as it is.
 
 use passband_proto::ids::BundleId;
 use passband_proto::keyring::KeyRing;
 use passband_spectral::cube::Cube;
 
 use super::intake::{AnyData, Examine, IntakeError, Sealer, Source, random_id};
-use crate::adapters::sealed::{SealedBundle, SealedFrame};
+use crate::adapters::sealed::{OpenFault, SealedBundle, SealedFrame, forget_cached};
 use crate::camera::FrameFiles;
 use crate::products::{Facts, Kind, Rules, plan};
-use crate::store::{BundleRecord, Catalogue, FrameId};
+use crate::store::{BundleRecord, Catalogue, FrameId, StoreError};
 use crate::telemetry::Report;
 
 /// All that mending works with.
@@ -26,17 +27,22 @@ pub(crate) struct Mender<'a> {
 /// What became of a damaged bundle.
 #[derive(Debug)]
 pub(crate) enum Mended {
-    /// This one stands for it now.
+    /// This one stands for it now; an event has told so.
     Anew(Box<BundleRecord>),
-    /// It is gone.
-    Lost,
+    /// It never can be made anew, and why. Nothing has changed.
+    Never(String),
+}
+
+/// Whether there may be something on board that a bundle could be made of anew.
+pub(crate) fn has_source(record: &BundleRecord) -> bool {
+    record.frame.is_some() && matches!(record.kind, Kind::Quicklook | Kind::Evidence | Kind::Region)
 }
 
 impl Mender<'_> {
-    /// Puts another in the place of a damaged bundle, or gives it up; an event tells which.
+    /// Puts another in the place of a damaged bundle, if one can be made.
     ///
     /// # Errors
-    /// The store failed, or the daemon stops: nothing has changed.
+    /// The store failed, something can't be read, a key is missing, or the daemon stops: it may be another time.
     pub(crate) fn mend(&self, damaged: &BundleRecord, unix_ms: u64) -> Result<Mended, IntakeError> {
         let what = format!("bundle {} ({:?}, {})", damaged.id, damaged.name, damaged.class);
         match self.seal_anew(damaged) {
@@ -52,12 +58,7 @@ impl Mender<'_> {
                 self.remove(&damaged.id);
                 Ok(Mended::Anew(Box::new(new)))
             }
-            Err(Failed::For(why)) => {
-                let text = format!("{what} is damaged on disk and can't be made anew: {why}; it is lost");
-                self.catalogue.drop_bundle(&damaged.id, unix_ms, &Report::error("bundle-lost", text))?;
-                self.remove(&damaged.id);
-                Ok(Mended::Lost)
-            }
+            Err(Failed::For(why)) => Ok(Mended::Never(why)),
             Err(Failed::Now(e)) => Err(e),
         }
     }
@@ -68,12 +69,11 @@ impl Mender<'_> {
     }
 
     fn seal_anew(&self, damaged: &BundleRecord) -> Result<BundleRecord, Failed> {
-        let (Some(frame), Kind::Quicklook | Kind::Evidence | Kind::Region) = (damaged.frame, damaged.kind)
-        else {
+        let Some(frame) = damaged.frame.filter(|_| has_source(damaged)) else {
             return Err(Failed::For("there is nothing on board that it could be made of".to_owned()));
         };
         let records = self.cube_of(frame)?;
-        let source = self.open(&records).map_err(Failed::For)?;
+        let source = self.open(&records)?;
         let (header_text, header) = source.header();
         let data: AnyData<'_> = &source;
         let cube = Cube::new(header.clone(), data).map_err(|e| Failed::For(e.to_string()))?;
@@ -117,21 +117,39 @@ impl Mender<'_> {
         })
     }
 
-    /// The bundles of a frame's cube.
+    /// The bundles of a frame's cube, none of which was found to be damaged.
     fn cube_of(&self, frame: FrameId) -> Result<Vec<BundleRecord>, Failed> {
-        let mut records = self.catalogue.bundles().map_err(|e| Failed::Now(e.into()))?;
+        let now = |e: StoreError| Failed::Now(e.into());
+        let mut records = self.catalogue.bundles().map_err(now)?;
         records.retain(|record| record.frame == Some(frame) && record.kind == Kind::Cube);
+        for record in &records {
+            if self.catalogue.damage(&record.id).map_err(now)?.is_some() {
+                return Err(Failed::For(format!("bundle {} ({:?}) is damaged, too", record.id, record.name)));
+            }
+        }
         Ok(records)
     }
 
-    fn open<'s>(&'s self, records: &'s [BundleRecord]) -> Result<SealedFrame<'s>, String> {
+    /// Puts the frame together again. What looks damaged is looked at twice: memory may be wrong, too.
+    fn open<'s>(&'s self, records: &'s [BundleRecord]) -> Result<SealedFrame<'s>, Failed> {
+        self.open_once(records).or_else(|failed| {
+            if let Failed::Now(_) = failed {
+                return Err(failed);
+            }
+            records.iter().for_each(|record| forget_cached(self.sealer.vault, &record.id));
+            self.open_once(records)
+        })
+    }
+
+    fn open_once<'s>(&'s self, records: &'s [BundleRecord]) -> Result<SealedFrame<'s>, Failed> {
         let open = |record: &'s BundleRecord| {
-            let (spacecraft, epoch) = (record.spacecraft, record.epoch);
-            let key = self.keys.get(spacecraft, epoch);
-            let key = key.ok_or_else(|| format!("there is no key of epoch {epoch} any more"))?;
-            SealedBundle::open(self.sealer.vault, key, record)
+            let key = self.keys.get(record.spacecraft, record.epoch).ok_or_else(|| {
+                Failed::Now(IntakeError::Later(format!("there is no key of epoch {}", record.epoch)))
+            })?;
+            Ok(SealedBundle::open(self.sealer.vault, key, record)?)
         };
-        SealedFrame::new(records.iter().map(open).collect::<Result<_, _>>()?)
+        let bundles: Result<_, Failed> = records.iter().map(open).collect();
+        Ok(SealedFrame::new(bundles?)?)
     }
 }
 
@@ -153,5 +171,14 @@ impl Failed {
     }
 }
 
+impl From<OpenFault> for Failed {
+    fn from(fault: OpenFault) -> Self {
+        match fault {
+            OpenFault::Damaged(why) => Self::For(why),
+            OpenFault::Unreadable(why) => Self::Now(IntakeError::Later(why)),
+        }
+    }
+}
+
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

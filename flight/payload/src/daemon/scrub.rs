@@ -1,6 +1,13 @@
 //! The scrub: reads stored bundles, slowly, to see whether they still are what was written. What isn't is made anew
 //! from its frame, or reported.
+//!
+//! It never drops a bundle, and never believes a single look: memory fails, too. What the medium refuses to give back is
+//! taken for damaged when it does so round after round while it gives back other things.
 
+mod look;
+mod repair;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
@@ -9,13 +16,11 @@ use std::time::Duration;
 use passband_proto::ids::BundleId;
 use passband_spectral::target::Target;
 
+use self::look::{Found, look};
+use self::repair::Wait;
 use super::encoder::QueueChange;
-use super::frames::seal_options;
-use super::intake::{Detector, IntakeError, Sealer};
-use super::mend::{Mended, Mender};
 use super::shared::{Shared, lock};
-use crate::adapters::sealed::{Seals, check_seals};
-use crate::queue::{State, item_of};
+use crate::queue::State;
 use crate::store::{BundleRecord, StoreError};
 use crate::telemetry::Report;
 
@@ -25,12 +30,33 @@ const NAP: Duration = Duration::from_millis(100);
 const FIRST_PAUSE_S: u64 = 2;
 /// Between two rounds, s.
 const PAUSE_S: u64 = 60;
+/// What can't be read in so many rounds is damaged.
+const ROUNDS_UNREADABLE: u32 = 3;
 
 /// The thread that scrubs.
 pub(crate) struct Scrub {
     pub(crate) shared: Arc<Shared>,
     pub(crate) target: Target,
     pub(crate) queue: Sender<QueueChange>,
+}
+
+/// What the scrub knows besides what the catalogue keeps, of bundles that are stored; a restart forgets it.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Bundles that the medium gave back, over all rounds.
+    read_well: u64,
+    /// Those that it didn't.
+    faults: BTreeMap<BundleId, Fault>,
+    /// When those that are damaged may be mended.
+    waits: BTreeMap<BundleId, Wait>,
+}
+
+/// A bundle that can't be read.
+#[derive(Debug, Clone, Copy)]
+struct Fault {
+    rounds: u32,
+    /// [`Memory::read_well`] when it was counted last.
+    read_well: u64,
 }
 
 impl Scrub {
@@ -41,7 +67,7 @@ impl Scrub {
         if rate == 0 || self.shared.in_memory {
             return;
         }
-        let mut pause_s = FIRST_PAUSE_S;
+        let (mut pause_s, mut memory) = (FIRST_PAUSE_S, Memory::default());
         let mut from = crate::adapters::os::random_12().map_or(BundleId([0; 12]), BundleId);
         loop {
             if !self.sleep(Duration::from_secs(std::mem::replace(&mut pause_s, PAUSE_S))) {
@@ -49,9 +75,10 @@ impl Scrub {
             }
             match self.shared.catalogue.bundles() {
                 Ok(records) => {
+                    memory.keep(&records);
                     let at = records.partition_point(|record| record.id < from);
                     for record in records.iter().skip(at).chain(records.iter().take(at)) {
-                        if !self.look_at(record, rate) {
+                        if !self.look_at(&mut memory, record, rate) {
                             return;
                         }
                     }
@@ -62,93 +89,83 @@ impl Scrub {
         }
     }
 
-    /// Looks at a bundle; `false` when the daemon stops.
-    fn look_at(&self, record: &BundleRecord, rate: u64) -> bool {
+    /// Looks at a bundle, or at one that is damaged, whether it can be mended by now; `false` when the daemon stops.
+    fn look_at(&self, memory: &mut Memory, record: &BundleRecord, rate: u64) -> bool {
         let shared = &self.shared;
         while !lock(&shared.health).may_scrub() {
             if !self.sleep(Duration::from_secs(1)) {
                 return false;
             }
         }
-        let state = shared.queue(|queue| queue.get(&record.id).map(|view| view.state));
-        if matches!(state, None | Some(State::Damaged)) {
-            return !shared.stopping();
+        let worked = match shared.queue(|queue| queue.get(&record.id).map(|view| view.standing.state)) {
+            None => Ok(()),
+            Some(State::Damaged) => match shared.catalogue.damage(&record.id) {
+                Ok(Some(damage)) => self.mend(memory, record, damage),
+                // It could not be noted when it was found.
+                Ok(None) => self.scrub(memory, record, rate),
+                Err(e) => Err(e),
+            },
+            Some(_) => self.scrub(memory, record, rate),
+        };
+        if let Err(e) = worked {
+            shared.store_failed("scrubbing", &e);
         }
+        !shared.stopping()
+    }
+
+    /// Reads a bundle, and does what has to be done then.
+    fn scrub(&self, memory: &mut Memory, record: &BundleRecord, rate: u64) -> Result<(), StoreError> {
+        let (shared, keys, id) = (&self.shared, self.shared.keys(), &record.id);
         let mut pause = |bytes: usize| {
             let ns = (bytes as u128 * 1_000_000_000) / u128::from(rate.max(1));
             self.sleep(Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX)))
         };
         shared.count(|c| c.bundles_scrubbed += 1);
-        let found = match &record.sha256 {
-            Some(sha256) => shared.vault.is_sound(&record.id, (record.bytes(), sha256), &mut pause),
-            None => self.first_look(record, &mut pause),
-        };
+        let key = keys.get(record.spacecraft, record.epoch);
+        let Some(found) = look(&shared.vault, key, record, &mut pause)? else { return Ok(()) };
+        // One that went meanwhile isn't damaged.
+        if found != Found::Sound && shared.catalogue.bundle(id)?.is_none() {
+            return Ok(());
+        }
+        if !matches!(found, Found::Unreadable { .. }) {
+            memory.read_well(id);
+        }
+        self.follow(memory, record, found)
+    }
+
+    /// Does what has to be done about what was found.
+    fn follow(&self, memory: &mut Memory, record: &BundleRecord, found: Found) -> Result<(), StoreError> {
+        let (shared, id) = (&self.shared, &record.id);
+        let what = format!("bundle {id} ({:?})", record.name);
         match found {
-            Ok(Some(true)) => {}
-            // One that went meanwhile isn't damaged.
-            Ok(Some(false)) if matches!(shared.catalogue.bundle(&record.id), Ok(None)) => {}
-            Ok(Some(false)) => self.mend(record),
-            Ok(None) => return false,
-            Err(e) => shared.store_failed("scrubbing", &e),
-        }
-        !shared.stopping()
-    }
-
-    /// Looks at a bundle whose digest isn't known: if its seals hold, it is from now on. Whether it is sound; `None`
-    /// when the daemon stops.
-    fn first_look(
-        &self,
-        record: &BundleRecord,
-        pause: &mut dyn FnMut(usize) -> bool,
-    ) -> Result<Option<bool>, StoreError> {
-        let (shared, keys) = (&self.shared, self.shared.keys());
-        // Without its key nothing can be said of it.
-        let Some(key) = keys.get(record.spacecraft, record.epoch) else { return Ok(Some(true)) };
-        match check_seals(&shared.vault, key, record, pause)? {
-            Some(Seals::Hold(sha256)) => shared.catalogue.set_digest(&record.id, sha256).map(|()| Some(true)),
-            Some(Seals::Broken) => Ok(Some(false)),
-            None => Ok(None),
-        }
-    }
-
-    /// It isn't sent any more, and another takes its place if one can be made.
-    fn mend(&self, record: &BundleRecord) {
-        let shared = &self.shared;
-        shared.count(|c| c.bundles_damaged += 1);
-        if let Ok(change) = shared.queue(|queue| queue.damaged(&record.id)) {
-            drop(self.queue.send(QueueChange::Withdraw(record.id)));
-            if let Err(e) = shared.keep_standings([change]) {
-                shared.store_failed("noting a damaged bundle", &e);
-            }
-        }
-        let keys = shared.keys();
-        let Some(key) = keys.newest(shared.config.spacecraft) else { return };
-        let options = seal_options(&shared.config.downlink);
-        let mender = Mender {
-            catalogue: &shared.catalogue,
-            sealer: Sealer { vault: &shared.vault, key, options, threads: 1, stop: shared.stop_flag() },
-            keys: &keys,
-            rules: &shared.config.products,
-            examiner: &Detector {
-                target: &self.target,
-                params: &shared.config.triage.params,
-                calibration: shared.config.triage.calibration.as_deref(),
-            },
-        };
-        match mender.mend(record, shared.clock.unix_ms()) {
-            Ok(mended) => {
-                drop(shared.queue(|queue| queue.remove(&record.id)));
-                if let Mended::Anew(new) = mended {
-                    drop(shared.queue(|queue| queue.insert(&item_of(&new, queue.settings()))));
-                    drop(self.queue.send(QueueChange::News));
+            Found::Sound => {}
+            Found::Digest(sha256) => {
+                shared.catalogue.set_digest(id, sha256)?;
+                if record.sha256.is_some() {
+                    let text =
+                        format!("{what} is whole by all its seals, but its digest was wrong: corrected");
+                    shared.event(&Report::warning("bundle-digest-corrected", text));
                 }
             }
-            Err(IntakeError::Stopping) => {}
-            Err(e) => {
-                let text = format!("bundle {} ({:?}) is damaged on disk: {e}", record.id, record.name);
-                shared.throttled(&format!("mend {}", record.id), &Report::error("bundle-damaged", text));
+            Found::Misread => {
+                let text =
+                    format!("{what} was misread once and is whole: memory or the way from the disk failed");
+                shared.throttled("misread", &Report::warning("bundle-misread", text));
+            }
+            Found::Undecided(why) => {
+                let text = format!("whether {what} is whole can't be told: {why}");
+                shared.throttled(&format!("undecided {id}"), &Report::warning("bundle-undecided", text));
+            }
+            Found::Damaged { open_blocks } => self.damaged(memory, record, open_blocks)?,
+            Found::Unreadable { open_blocks, why } => {
+                if memory.failed_for_good(id, open_blocks > 0) {
+                    return self.damaged(memory, record, open_blocks);
+                }
+                let text = format!("{what} can't be read: {why}");
+                shared.throttled(&format!("unreadable {id}"), &Report::error("store-error", text));
             }
         }
+        Ok(())
     }
 
     /// Sleeps; `false` when the daemon stops.
@@ -166,40 +183,30 @@ impl Scrub {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::fs;
+impl Memory {
+    fn read_well(&mut self, id: &BundleId) {
+        self.read_well = self.read_well.saturating_add(1);
+        self.faults.remove(id);
+    }
 
-    use passband_proto::keys::EpochKey;
-
-    use super::*;
-    use crate::config::Config;
-    use crate::daemon::notes::make_notes;
-
-    #[test]
-    fn a_first_look_takes_the_digest_of_what_is_whole_and_finds_what_is_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let config = Config::parse("", &dir.path().join("c.toml")).unwrap();
-        let shared = Arc::new(Shared::for_tests(config, dir.path()));
-        let key = EpochKey::new(1, 1, [8; 32]);
-        let mut keys = passband_proto::keyring::KeyRing::default();
-        keys.insert(key.clone());
-        shared.set_keys(keys);
-        let made = make_notes(&shared, &key).unwrap();
-        let adopted = made.iter().map(|record| BundleRecord { sha256: None, ..record.clone() });
-        let adopted: Vec<_> = adopted.collect();
-        shared.catalogue.add_adopted(&adopted, 9, 5, &Report::info("x", "x")).unwrap();
-        let path = dir.path().join(format!("bundles/{}.pbb", made[1].id));
-        let mut bytes = fs::read(&path).unwrap();
-        *bytes.last_mut().unwrap() ^= 1;
-        fs::write(&path, bytes).unwrap();
-        let (queue, _changes) = std::sync::mpsc::channel();
-        let scrub = Scrub { shared: Arc::clone(&shared), target: Target::ch4(), queue };
-        for record in &adopted {
-            assert!(shared.queue(|queue| queue.insert(&item_of(record, queue.settings()))).unwrap().changed);
-            assert!(scrub.look_at(record, u64::MAX));
+    /// Notes that the medium failed a bundle, or a part of it only; whether it has done so often enough, while it gave
+    /// back others, to be taken for damage of this one.
+    fn failed_for_good(&mut self, id: &BundleId, in_part: bool) -> bool {
+        let read_well = self.read_well;
+        let fault = self.faults.entry(*id).or_insert(Fault { rounds: 0, read_well: 0 });
+        if in_part || fault.rounds == 0 || read_well > fault.read_well {
+            *fault = Fault { rounds: fault.rounds.saturating_add(1), read_well };
         }
-        assert_eq!(shared.catalogue.bundles().unwrap(), made[..1], "its digest is known, the other is lost");
-        assert_eq!(shared.catalogue.events(None, 1).unwrap()[0].code, "bundle-lost");
+        fault.rounds >= ROUNDS_UNREADABLE
+    }
+
+    /// Forgets what is gone.
+    fn keep(&mut self, records: &[BundleRecord]) {
+        let is_kept = |id: &BundleId| records.binary_search_by(|record| record.id.cmp(id)).is_ok();
+        self.faults.retain(|id, _| is_kept(id));
+        self.waits.retain(|id, _| is_kept(id));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ impl DiskFile for SimFile {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        self.disk.read(self.inode, offset, buf)
+        self.disk.read_watched(self.inode, offset, buf)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -41,4 +41,6 @@ impl DiskFile for SimFile {
     fn inode(&self) -> u64 {
         self.inode
     }
+
+    fn forget_cached(&self) {}
 }

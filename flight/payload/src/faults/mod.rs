@@ -13,7 +13,8 @@
 //! [`SimDisk::after_cut`] draws one of the possible disks from a seed. [`SimDisk::watch`] calls back before every
 //! operation that changes anything: the place to cut.
 //!
-//! Besides, the disk can be made full, read-only, slow, or failing to sync. As with Linux, a sync that failed may have
+//! Besides, the disk can be made full, read-only, slow, or failing to sync, and [`SimDisk::watch_reads`] lets reads fail
+//! or give back what isn't there. As with Linux, a sync that failed may have
 //! thrown the bytes away: they are seen until power goes, and no later sync saves them.
 
 pub(crate) mod blocks;
@@ -53,10 +54,13 @@ pub struct Faults {
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
     watcher: Arc<Mutex<Option<Watcher>>>,
+    reads: Arc<Mutex<Option<ReadWatcher>>>,
 }
 
 /// Called before each change with what there is before it.
 type Watcher = Box<dyn FnMut(&SimDisk) + Send>;
+/// Called with what was read of which file, from where on: it may change that, or fail it.
+type ReadWatcher = Box<dyn FnMut(&Path, u64, &mut [u8]) -> io::Result<()> + Send>;
 
 #[derive(Debug, Clone, Default)]
 struct State {
@@ -116,7 +120,7 @@ impl Default for SimDisk {
     fn default() -> Self {
         let root = BTreeMap::from([(PathBuf::from("/"), Node::Folder)]);
         let state = State { names: root.clone(), safe: root, ..State::default() };
-        Self { state: Arc::new(Mutex::new(state)), watcher: Arc::default() }
+        Self { state: Arc::new(Mutex::new(state)), watcher: Arc::default(), reads: Arc::default() }
     }
 }
 
@@ -141,6 +145,17 @@ impl SimDisk {
     /// Stops calling.
     pub fn unwatch(&self) {
         *self.watcher.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Lets `watcher` change or fail what is read of files from now on, as memory, cells and controllers do; those of
+    /// databases aside.
+    pub fn watch_reads(&self, watcher: impl FnMut(&Path, u64, &mut [u8]) -> io::Result<()> + Send + 'static) {
+        *self.reads.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(watcher));
+    }
+
+    /// Reads are what they are again.
+    pub fn unwatch_reads(&self) {
+        *self.reads.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Operations so far that changed anything.
@@ -174,7 +189,7 @@ impl SimDisk {
             .collect();
         let state =
             State { safe: names.clone(), names, files, next_inode: state.next_inode, ..State::default() };
-        Self { state: Arc::new(Mutex::new(state)), watcher: Arc::default() }
+        Self { state: Arc::new(Mutex::new(state)), watcher: Arc::default(), reads: Arc::default() }
     }
 
     /// All files and their bytes, as a program sees them.
@@ -254,6 +269,19 @@ impl SimDisk {
     fn read(&self, inode: u64, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let mut state = self.lock();
         state.file(inode)?.seen().read(offset, out)
+    }
+
+    fn read_watched(&self, inode: u64, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.read(inode, offset, out)?;
+        let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(watcher) = reads.as_mut() else { return Ok(()) };
+        let path = self
+            .lock()
+            .names
+            .iter()
+            .find(|(_, node)| **node == Node::File(inode))
+            .map(|(path, _)| path.clone());
+        path.map_or(Ok(()), |path| watcher(&path, offset, out))
     }
 
     fn len(&self, inode: u64) -> io::Result<u64> {

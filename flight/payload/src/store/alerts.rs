@@ -145,6 +145,22 @@ pub(super) fn link_evidence(
     Ok(Some(record))
 }
 
+/// Alerts whose evidence a bundle carried have it in the bundle that takes its place.
+pub(super) fn move_evidence(
+    txn: &WriteTransaction,
+    from: &BundleId,
+    to: &BundleId,
+) -> Result<(), redb::Error> {
+    let mut table = txn.open_table(ALERTS)?;
+    for mut record in read_all(&table)? {
+        if record.evidence.as_ref() == Some(from) {
+            record.evidence = Some(*to);
+            table.insert(record.number, encode(&record).as_slice())?;
+        }
+    }
+    Ok(())
+}
+
 /// What keeping it is good for: what is still to be sent is worth more than what is not, and of that what was never
 /// sent.
 fn use_of(record: &AlertRecord) -> (bool, bool, (u16, u32, u32)) {

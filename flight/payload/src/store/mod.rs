@@ -5,6 +5,7 @@
 //! transaction that makes them known.
 
 mod alerts;
+mod damages;
 mod error;
 mod events;
 pub mod health;
@@ -12,6 +13,7 @@ mod records;
 mod reports;
 
 pub use alerts::{MAX_ALERTS, SealAlert};
+pub use damages::Damage;
 pub use error::{StoreError, is_fault_of_disk};
 pub use events::{MAX_EVENTS, MAX_EVENTS_READ};
 pub use records::{
@@ -94,6 +96,7 @@ impl Catalogue {
             txn.open_table(FRAME_ORDER)?;
             txn.open_table(STANDINGS)?;
             alerts::make_table(txn)?;
+            damages::make_table(txn)?;
             reports::make_tables(txn)?;
             events::make_table(txn)?;
             Ok(found.unwrap_or(FORMAT))
@@ -312,7 +315,8 @@ impl Catalogue {
         })
     }
 
-    /// Puts a bundle in the place of another, which is forgotten with all that was sent of it, and says so.
+    /// Puts a bundle in the place of another, which is forgotten with all that was sent of it, and says so. An alert
+    /// whose evidence the other was has it in this one.
     pub fn replace_bundle(
         &self,
         old: &BundleId,
@@ -323,6 +327,7 @@ impl Catalogue {
         self.write(|txn| {
             forget(txn, old)?;
             insert_bundles(txn, [new])?;
+            alerts::move_evidence(txn, old, &new.id)?;
             events::insert(txn, unix_ms, report)
         })
     }
@@ -444,6 +449,7 @@ fn forget(txn: &WriteTransaction, id: &BundleId) -> Result<bool, redb::Error> {
         txn.open_table(MARKS)?.retain_in((id.0, 0)..=(id.0, u32::MAX), |_, _| false)?;
         txn.open_table(STANDINGS)?.remove(id.0)?;
         reports::forget(txn, id)?;
+        damages::forget(txn, id)?;
     }
     Ok(known)
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOp
 use std::path::Path;
 
 use redb::StorageBackend;
-use rustix::fs::{FallocateFlags, OFlags, fallocate};
+use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise, fallocate};
 use rustix::io::Errno;
 
 use super::{DatabaseFile, Disk, DiskFile};
@@ -119,6 +119,11 @@ impl DiskFile for LinuxFile {
     fn inode(&self) -> u64 {
         self.inode
     }
+
+    fn forget_cached(&self) {
+        // No more than a hint, so that its failure is no fault.
+        let _refused = fadvise(&self.file, 0, None, Advice::DontNeed);
+    }
 }
 
 /// Locked as long as it is open.
@@ -192,6 +197,7 @@ mod tests {
         file.append(b"two").unwrap();
         file.sync().unwrap();
         let mut three = [0; 3];
+        file.forget_cached();
         file.read_at(4, &mut three).unwrap();
         assert_eq!((file.bytes(), &three), (7, b"two"));
         assert!(file.read_at(5, &mut three).is_err());

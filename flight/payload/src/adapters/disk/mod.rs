@@ -122,6 +122,9 @@ pub trait DiskFile: Debug + Send + Sync {
 
     /// What tells it from another file of the same name.
     fn inode(&self) -> u64;
+
+    /// What memory holds of it is to be read from the disk again. A hint: a disk that can't do it goes on as it was.
+    fn forget_cached(&self);
 }
 
 impl ReadAt for Box<dyn DiskFile> {

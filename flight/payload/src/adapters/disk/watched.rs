@@ -163,6 +163,10 @@ impl DiskFile for WatchedFile {
     fn inode(&self) -> u64 {
         self.file.inode()
     }
+
+    fn forget_cached(&self) {
+        self.file.forget_cached();
+    }
 }
 
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use crate::daemon::adopt::{Begin, adopt};
 use crate::daemon::intake::{Detector, Follow, Intake, Step, Taken};
 use crate::faults::SimDisk;
 use crate::products::{Make, Rule};
-use crate::store::AlertRecord;
+use crate::store::{AlertRecord, Damage};
 
 struct Nobody;
 
@@ -36,18 +36,18 @@ impl Follow for Nobody {
 }
 
 /// A store with the bundles of one frame of this layout, whose strips have at most `strip_bytes`.
-struct World {
-    disk: SimDisk,
-    vault: Vault,
-    catalogue: Catalogue,
-    keys: KeyRing,
-    rules: Rules,
-    bundles: Vec<BundleRecord>,
+pub(in crate::daemon) struct World {
+    pub(in crate::daemon) disk: SimDisk,
+    pub(in crate::daemon) vault: Vault,
+    pub(in crate::daemon) catalogue: Catalogue,
+    pub(in crate::daemon) keys: KeyRing,
+    pub(in crate::daemon) rules: Rules,
+    pub(in crate::daemon) bundles: Vec<BundleRecord>,
     data: Vec<u8>,
 }
 
 impl World {
-    fn new(interleave: Interleave, header_offset: u64, strip_bytes: u64) -> Self {
+    pub(in crate::daemon) fn new(interleave: Interleave, header_offset: u64, strip_bytes: u64) -> Self {
         let disk = SimDisk::default();
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
         let state = Path::new("/state");
@@ -87,15 +87,19 @@ impl World {
     }
 
     fn mend(&self, damaged: &BundleRecord) -> Mended {
+        self.mend_with(&self.keys, damaged).unwrap()
+    }
+
+    fn mend_with(&self, keys: &KeyRing, damaged: &BundleRecord) -> Result<Mended, IntakeError> {
         let (target, params, stop) = (Target::ch4(), Params::default(), AtomicBool::new(false));
         let mender = Mender {
             catalogue: &self.catalogue,
             sealer: self.sealer(&stop),
-            keys: &self.keys,
+            keys,
             rules: &self.rules,
             examiner: &Detector { target: &target, params: &params, calibration: None },
         };
-        mender.mend(damaged, 99).unwrap()
+        mender.mend(damaged, 99)
     }
 
     fn of(&self, kind: Kind) -> &BundleRecord {
@@ -167,18 +171,61 @@ fn what_is_made_of_a_frame_is_made_anew() {
 }
 
 #[test]
-fn what_has_no_source_is_reported_as_lost() {
+fn what_has_no_source_stays_as_it_is() {
     let world = World::new(Interleave::Bsq, 0, 1_000);
-    let strip = world.of(Kind::Cube);
+    let (strip, quicklook) = (world.of(Kind::Cube), world.of(Kind::Quicklook));
     world.damage(strip, strip.bytes() - 20);
-    assert!(!world.is_sound(strip));
-    assert!(matches!(world.mend(strip), Mended::Lost));
+    let events = world.codes();
+    let Mended::Never(why) = world.mend(strip) else { panic!() };
+    assert!(why.contains("nothing on board"), "{why}");
+    let damage = Damage { open_blocks: 1, unended: 0, given_up: true };
+    world.catalogue.set_damage(&strip.id, &damage, 5, None).unwrap();
+    let Mended::Never(why) = world.mend(quicklook) else { panic!("its frame isn't whole any more") };
+    assert!(why.contains("a cube 1 of ") && why.contains("damaged, too"), "{why}");
+    world.catalogue.drop_bundle(&strip.id, 5, &Report::info("x", "x")).unwrap();
+    assert_eq!(world.catalogue.damage(&strip.id).unwrap(), None, "forgotten with it");
+    let Mended::Never(why) = world.mend(quicklook) else { panic!() };
+    assert!(why.contains("lines 0 to"), "{why}");
+    assert_eq!(world.codes()[..events.len()], events);
+    assert!(world.vault.read(&strip.id).is_ok() && world.vault.read(&quicklook.id).is_ok());
+    assert!(world.catalogue.bundle(&quicklook.id).unwrap().is_some());
+}
+
+#[test]
+fn what_can_be_read_another_time_is_not_given_up() {
+    let world = World::new(Interleave::Bip, 0, 1_000);
     let quicklook = world.of(Kind::Quicklook);
-    world.damage(quicklook, 100);
-    assert!(matches!(world.mend(quicklook), Mended::Lost), "its frame isn't whole any more");
-    let events = world.catalogue.events(None, 100).unwrap();
-    let lost: Vec<_> = events.iter().filter(|e| e.code == "bundle-lost").map(|e| &e.text).collect();
-    assert!(lost[0].contains("a cube 1 of ") && lost[1].contains("lines 0 to"), "{lost:?}");
+    let mut others = KeyRing::default();
+    others.insert(EpochKey::new(1, 2, [9; 32]));
+    let error = world.mend_with(&others, quicklook).unwrap_err();
+    assert!(matches!(&error, IntakeError::Later(why) if why == "there is no key of epoch 1"), "{error:?}");
+    let strip = world.of(Kind::Cube).id.to_string();
+    for (errno, is_passing) in [(5, true), (12, true), (0, false)] {
+        let at = strip.clone();
+        world.disk.watch_reads(move |path, _, out| {
+            if !path.to_string_lossy().contains(&at) {
+                return Ok(());
+            }
+            if is_passing {
+                return Err(std::io::Error::from_raw_os_error(errno));
+            }
+            out[0] ^= 1;
+            Ok(())
+        });
+        match world.mend_with(&world.keys, quicklook) {
+            Err(IntakeError::Later(_)) => assert!(is_passing),
+            Ok(Mended::Never(why)) => assert!(!is_passing && why.contains("seal of block 0"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    let (at, mut flips) = (strip, 1);
+    world.disk.watch_reads(move |path, _, out| {
+        if path.to_string_lossy().contains(&at) && flips > 0 {
+            (out[0], flips) = (out[0] ^ 1, flips - 1);
+        }
+        Ok(())
+    });
+    assert!(matches!(world.mend(quicklook), Mended::Anew(_)), "a head that was misread once");
 }
 
 #[test]
@@ -200,12 +247,13 @@ fn what_is_adopted_is_what_it_was_but_for_a_digest_which_its_seals_give_back() {
         assert_eq!(check_seals(&world.vault, key, &record, &mut |_| false).unwrap(), None);
         for byte in [0, 20, 40, record.bytes() / 2, record.bytes() - 1] {
             world.damage(&record, byte);
-            assert_eq!(look(&record), Seals::Broken, "{} byte {byte}", record.name);
+            let broken = |seals| matches!(seals, Seals::Broken { open_blocks: 0.. });
+            assert!(broken(look(&record)), "{} byte {byte}", record.name);
             world.damage(&record, byte);
             assert_eq!(look(&record), Seals::Hold(sha256), "{} byte {byte}", record.name);
         }
         world.vault.remove(&record.id).unwrap();
-        assert_eq!(look(&record), Seals::Broken);
+        assert_eq!(look(&record), Seals::Broken { open_blocks: 0 });
         anew.drop_bundle(&record.id, 5, &Report::info("x", "x")).unwrap();
         anew.set_digest(&record.id, sha256).unwrap();
         assert_eq!(anew.bundle(&record.id).unwrap(), None);

@@ -150,3 +150,18 @@ fn a_full_table_lets_go_what_is_settled_then_what_was_sent_then_the_least_sure()
     let dropped = codes(&catalogue).iter().filter(|code| *code == "alert-dropped").count();
     assert_eq!(dropped, 3);
 }
+
+#[test]
+fn evidence_that_is_made_anew_is_the_alerts_still() {
+    let catalogue = memory();
+    let (first, _) = add(&catalogue, 1, 990).unwrap();
+    let mut new = super::super::tests::frame(1);
+    (new.frame.id, new.alert) = (frame(9), Some(frame(1)));
+    catalogue.add_frame(&new).unwrap();
+    add(&catalogue, 2, 985).unwrap();
+    let evidence = bundle(8, passband_proto::ids::Class::Alert, Kind::Evidence, 5);
+    let report = Report::warning("bundle-resealed", "x");
+    catalogue.replace_bundle(&BundleId([1; 12]), &evidence, 9, &report).unwrap();
+    let links: Vec<_> = catalogue.alerts().unwrap().iter().map(|alert| alert.evidence).collect();
+    assert_eq!(links, [Some(evidence.id), first.evidence], "and only that one's");
+}
