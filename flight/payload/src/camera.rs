@@ -5,7 +5,7 @@
 //! renames, header last, but nothing here relies on it: a frame is taken when both files are there,
 //! the data is as long as the header says, and neither changed for a moment; it is refused when
 //! it is not so and nothing changed for the settling time. Dot files, `*.tmp` and `*.part` are passed
-//! over.
+//! over. What the disk can't tell anything of is waited for.
 //!
 //! This module is handed listings of the spool and asks for the size a header describes; it never
 //! opens, moves or removes a file, and never reads a clock.
@@ -33,6 +33,8 @@ pub enum Kind {
     File,
     /// Something else: "a symbolic link", "a directory", …
     Other(&'static str),
+    /// There is something of that name, but the disk couldn't tell what.
+    Unknown,
 }
 
 /// An entry of the spool, as the directory shows it.
@@ -51,6 +53,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// One of which the disk couldn't tell more than its name.
+    pub fn unknown(name: OsString) -> Self {
+        Self { name, kind: Kind::Unknown, bytes: 0, changed_ns: 0, inode: 0 }
+    }
+
     /// Whether it is a folder.
     pub fn is_folder(&self) -> bool {
         self.kind == Kind::Other(FOLDER)
@@ -201,13 +208,14 @@ impl Camera {
         let steady = all().all(|seen| seen.steady);
         let deferred = all().any(|seen| now_ms < seen.not_before_ms);
         let bytes = all().next().map_or(0, |seen| seen.entry.bytes);
+        let unknown = all().any(|seen| seen.entry.kind == Kind::Unknown);
         let odd = all().find_map(|seen| match seen.entry.kind {
-            Kind::File => None,
+            Kind::File | Kind::Unknown => None,
             Kind::Other(kind) => {
                 Some(format!("{} is {kind}, not a regular file", printable_name(&seen.entry.name)))
             }
         });
-        if !steady || deferred {
+        if !steady || deferred || unknown {
             return Verdict::Wait;
         }
         let refuse_when_quiet = |reason: String| if quiet { Verdict::Refuse(reason) } else { Verdict::Wait };
@@ -260,6 +268,7 @@ impl Camera {
             let (patience_ms, reason) = match seen.entry.kind {
                 Kind::File => (self.limits.orphan_ms, "no header speaks of this file".to_owned()),
                 Kind::Other(kind) => (self.limits.settle_ms, format!("it is {kind}, not a regular file")),
+                Kind::Unknown => continue,
             };
             if seen.steady && now_ms.saturating_sub(seen.since_ms) >= patience_ms {
                 let name = display_name(&seen.entry.name);
@@ -478,6 +487,16 @@ mod tests {
         let mut pipe = file("pipe", 0);
         pipe.kind = Kind::Other("a pipe");
         assert_eq!(looks(&[pipe], &[0, 2_000]).len(), 1);
+    }
+
+    #[test]
+    fn what_the_disk_cannot_tell_anything_of_is_waited_for() {
+        let times = [0, 2_000, 100_000];
+        let [data, header] = [file("a.bil", 100), file("a.hdr", 5)];
+        assert_eq!(looks(&[Entry::unknown("a.bil".into()), header.clone()], &times), []);
+        assert_eq!(looks(&[data, Entry::unknown("a.hdr".into())], &times), []);
+        assert_eq!(looks(&[Entry::unknown("lone".into())], &times), []);
+        assert!(refusal(&[header]).2.contains("no data file"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use passband_proto::ids::BundleId;
 use sha2::{Digest, Sha256};
 
 use super::disk::{Disk, DiskFile};
-use crate::camera::Entry;
+use crate::camera::{Entry, Kind};
 use crate::store::StoreError;
 
 /// Most files that are looked at when sweeping.
@@ -33,6 +33,49 @@ pub struct Vault {
 pub struct Draft {
     file: Box<dyn DiskFile>,
     hash: Sha256,
+}
+
+/// What a sweep came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many files were removed: unknown ones, and interrupted ones.
+    pub removed: u64,
+    /// Known bundles whose file isn't there or has another size.
+    pub missing: Vec<BundleId>,
+    /// Known bundles whose file couldn't be looked at: whether it is there isn't known.
+    pub doubtful: Troubles,
+    /// Files that should have been removed, and couldn't be.
+    pub stuck: Troubles,
+}
+
+/// How many times something failed, and how for the first time.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Troubles {
+    /// How many times.
+    pub count: u64,
+    /// The first, in words.
+    pub first: String,
+}
+
+impl Troubles {
+    fn note(&mut self, what: &dyn core::fmt::Display) {
+        if self.count == 0 {
+            self.first = what.to_string();
+        }
+        self.count += 1;
+    }
+}
+
+/// A known bundle while it is looked for.
+struct Expected {
+    bytes: u64,
+    found: bool,
+}
+
+impl Expected {
+    fn fits(&self, entry: &Entry) -> bool {
+        entry.kind == Kind::File && entry.bytes == self.bytes
+    }
 }
 
 impl Write for Draft {
@@ -183,32 +226,49 @@ impl Vault {
         Ok(entries.into_iter().filter_map(|entry| Some((id(&entry)?, entry.bytes))).collect())
     }
 
-    /// Removes what the catalogue doesn't know and all that was interrupted; `known` gives the size of
-    /// each known bundle. Returns how many files were removed, and the known bundles whose file isn't
-    /// there or has another size.
-    pub fn sweep(&self, known: &BTreeMap<BundleId, u64>) -> Result<(u64, Vec<BundleId>), StoreError> {
-        let mut removed = 0;
-        let mut missing: BTreeMap<_, _> = known.clone();
+    /// Removes what the catalogue doesn't know and all that was interrupted; `known` gives the size of each known
+    /// bundle, bytes. A file that can't be looked at or removed is told of, and ends nothing.
+    pub fn sweep(&self, known: impl IntoIterator<Item = (BundleId, u64)>) -> Result<Swept, StoreError> {
+        let mut known: BTreeMap<_, _> =
+            known.into_iter().map(|(id, bytes)| (id, Expected { bytes, found: false })).collect();
+        let mut swept = Swept::default();
         for folder in [self.folder.join("tmp"), self.folder.clone()] {
             let entries = self.disk.list(&folder, MAX_FILES);
             for entry in entries.map_err(|e| StoreError::file("listing", &folder, e))? {
-                if entry.is_folder() {
-                    continue;
-                }
                 let in_place = folder == self.folder;
                 let id = entry.name.to_str().and_then(|n| n.strip_suffix(".pbb")?.parse().ok());
-                if let Some(id) = id.filter(|id| in_place && known.contains_key(id)) {
-                    if missing.get(&id) == Some(&entry.bytes) {
-                        missing.remove(&id);
-                    }
-                    continue;
+                if let Some(expected) = id.filter(|_| in_place).and_then(|id| known.get_mut(&id)) {
+                    expected.found |= expected.fits(&entry);
+                } else if !entry.is_folder() {
+                    self.remove_stranger(&folder.join(&entry.name), &mut swept);
                 }
-                let path = folder.join(&entry.name);
-                self.disk.remove(&path).map_err(|e| StoreError::file("removing", &path, e))?;
-                removed += 1;
             }
         }
-        Ok((removed, missing.into_keys().collect()))
+        for (id, expected) in known.iter().filter(|(_, expected)| !expected.found) {
+            self.confirm(id, expected, &mut swept);
+        }
+        Ok(swept)
+    }
+
+    fn remove_stranger(&self, path: &Path, swept: &mut Swept) {
+        match self.disk.remove(path) {
+            Ok(()) => swept.removed += 1,
+            Err(e) => swept.stuck.note(&StoreError::file("removing", path, e)),
+        }
+    }
+
+    /// Asks the disk about the file of a known bundle that the listing didn't show as it should be.
+    fn confirm(&self, id: &BundleId, expected: &Expected, swept: &mut Swept) {
+        let path = self.path(id);
+        match self.disk.about(&path) {
+            Ok(about) if expected.fits(&about) => {}
+            Ok(about) if about.kind == Kind::Unknown => {
+                swept.doubtful.note(&format!("{}: the disk can't tell what it is", path.display()));
+            }
+            Ok(_) => swept.missing.push(*id),
+            Err(e) if e.kind() == ErrorKind::NotFound => swept.missing.push(*id),
+            Err(e) => swept.doubtful.note(&StoreError::file("looking at", &path, e)),
+        }
     }
 
     fn tmp(&self, id: &BundleId) -> PathBuf {
@@ -222,7 +282,7 @@ impl Vault {
 
 #[cfg(test)]
 mod tests {
-    use super::super::disk::LinuxDisk;
+    use super::super::disk::{LinuxDisk, SickDisk};
     use super::*;
 
     #[test]
@@ -259,14 +319,47 @@ mod tests {
         );
         assert!(vault.read_block(&ids[0], file.as_ref(), &geometry, (2, 0), &mut out).is_err());
 
-        let known = BTreeMap::from([(ids[0], 264), (BundleId([9; 12]), 1)]);
-        let (removed, missing) = vault.sweep(&known).unwrap();
-        assert_eq!((removed, missing), (2, vec![BundleId([9; 12])]), "one unknown, one interrupted");
-        let short = BTreeMap::from([(ids[0], 265)]);
-        assert_eq!(vault.sweep(&short).unwrap(), (0, vec![ids[0]]), "of another size");
+        let swept = vault.sweep([(ids[0], 264), (BundleId([9; 12]), 1)]).unwrap();
+        assert_eq!(
+            (swept.removed, swept.missing),
+            (2, vec![BundleId([9; 12])]),
+            "one unknown, one interrupted"
+        );
+        let short = vault.sweep([(ids[0], 265)]).unwrap();
+        assert_eq!((short.removed, short.missing), (0, vec![ids[0]]), "of another size");
         assert!(vault.read(&ids[0]).is_ok() && vault.read(&ids[1]).is_err());
         vault.remove(&ids[0]).unwrap();
         vault.remove(&ids[0]).unwrap();
         assert!(vault.read(&ids[0]).is_err());
+    }
+    #[test]
+    fn a_bundle_whose_file_cannot_be_looked_at_stays_known_and_the_sweep_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let ids = [1, 2, 3, 4].map(|n| BundleId([n; 12]));
+        let name = |id: &BundleId| format!("{id}.pbb");
+        let (sick, stuck) = (name(&ids[0]), name(&ids[2]));
+        let disk = SickDisk::over(Arc::new(LinuxDisk), move |operation, path| {
+            let fails = match operation {
+                "about" => path.ends_with(&sick),
+                "remove" => path.ends_with(&stuck),
+                _ => false,
+            };
+            fails.then(|| rustix::io::Errno::IO.into())
+        });
+        let vault = Vault::open(disk, dir.path()).unwrap();
+        for id in &ids[..3] {
+            vault.create(id).unwrap().finish().unwrap();
+        }
+        vault.publish(&ids[..3]).unwrap();
+        let swept = vault.sweep([(ids[0], 0), (ids[1], 0), (ids[3], 0)]).unwrap();
+        assert_eq!((swept.removed, swept.missing), (0, vec![ids[3]]), "just one isn't there");
+        assert!(
+            swept.doubtful.count == 1 && swept.doubtful.first.contains("looking at"),
+            "{:?}",
+            swept.doubtful
+        );
+        assert!(swept.stuck.count == 1 && swept.stuck.first.contains("removing"), "{:?}", swept.stuck);
+        let there = |id: &BundleId| dir.path().join("bundles").join(name(id)).exists();
+        assert!(there(&ids[0]) && there(&ids[1]));
     }
 }

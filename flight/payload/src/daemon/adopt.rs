@@ -78,8 +78,8 @@ impl Adoption<'_> {
         let (mut unfit, files) = (Vec::new(), self.kept.clone().into_iter().collect::<Vec<_>>());
         for files in files.chunks(BATCH) {
             let mut records = Vec::new();
-            for (id, bytes) in files {
-                match describe(self.vault, self.keys, *id, *bytes) {
+            for (id, _) in files {
+                match describe(self.vault, self.keys, *id) {
                     Ok(record) => records.push(record),
                     Err(why) => unfit.push((*id, why)),
                 }
@@ -143,11 +143,11 @@ enum Unfit {
 }
 
 /// What a sealed file says of itself.
-fn describe(vault: &Vault, keys: &KeyRing, id: BundleId, bytes: u64) -> Result<BundleRecord, Unfit> {
+fn describe(vault: &Vault, keys: &KeyRing, id: BundleId) -> Result<BundleRecord, Unfit> {
     let now = |e: StoreError| Unfit::Now(e.to_string());
     let file = vault.read(&id).map_err(now)?;
-    let mut header = [0; FILE_HEADER_BYTES];
-    if bytes < header.len() as u64 || file.bytes() != bytes {
+    let (mut header, bytes) = ([0; FILE_HEADER_BYTES], file.bytes());
+    if bytes < header.len() as u64 {
         return Err(Unfit::Broken("it is cut off".to_owned()));
     }
     vault.read_at(&id, file.as_ref(), 0, &mut header).map_err(now)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use passband_proto::ids::BundleId;
 
 use crate::adapters::spool::Spool;
-use crate::adapters::vault::Vault;
+use crate::adapters::vault::{Swept, Troubles, Vault};
 use crate::queue::{Queue, QueueError, Restored, Settings, item_of};
 use crate::store::{Catalogue, StoreError};
 use crate::telemetry::Report;
@@ -64,16 +64,68 @@ fn sweep(
     unix_ms: u64,
     kept: BTreeMap<BundleId, u64>,
 ) -> Result<(), StoreError> {
-    let mut known = kept;
-    known.extend(catalogue.bundles()?.iter().map(|b| (b.id, b.bytes())));
-    let (removed, missing) = vault.sweep(&known)?;
+    let known = catalogue.bundles()?.into_iter().map(|bundle| (bundle.id, bundle.bytes()));
+    let Swept { removed, missing, doubtful, stuck } = vault.sweep(kept.into_iter().chain(known))?;
     if removed > 0 {
         let text = format!("{removed} unfinished bundle files of an interrupted run removed");
         catalogue.add_event(unix_ms, &Report::info("store-swept", text))?;
+    }
+    if stuck.count > 0 {
+        let Troubles { count, first } = stuck;
+        let text = format!("{count} unfinished bundle files could not be removed, the first: {first}");
+        catalogue.add_event(unix_ms, &Report::error("store-error", text))?;
+    }
+    if doubtful.count > 0 {
+        let Troubles { count, first } = doubtful;
+        let text =
+            format!("{count} bundles stay known, but their files could not be looked at, the first: {first}");
+        catalogue.add_event(unix_ms, &Report::error("bundles-unreadable", text))?;
     }
     for id in missing {
         let text = format!("bundle {id}: its file is gone or has another size; the bundle is lost");
         catalogue.drop_bundle(&id, unix_ms, &Report::error("bundle-lost", text))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use passband_proto::ids::Class;
+
+    use super::*;
+    use crate::adapters::disk::{LinuxDisk, SickDisk};
+    use crate::products::Kind;
+    use crate::store::tests::{bundle, memory};
+
+    #[test]
+    fn a_bundle_that_the_disk_cannot_look_at_outlives_the_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let sick = Arc::new(AtomicBool::new(false));
+        let now = Arc::clone(&sick);
+        let disk = SickDisk::over(Arc::new(LinuxDisk), move |operation, path| {
+            let fails = operation == "about" && path.extension().is_some() && now.load(Ordering::Relaxed);
+            fails.then(|| rustix::io::Errno::IO.into())
+        });
+        let vault = Vault::open(Arc::clone(&disk), dir.path()).unwrap();
+        let at = |name| dir.path().join(name);
+        let spool = Spool::open(disk, &at("spool"), &at("rejected"), 1 << 20).unwrap();
+        let (catalogue, record) = (memory(), bundle(1, Class::Routine, Kind::Cube, 5));
+        let mut draft = vault.create(&record.id).unwrap();
+        draft.write_all(&vec![1; usize::try_from(record.bytes()).unwrap()]).unwrap();
+        draft.finish().unwrap();
+        vault.publish(&[record.id]).unwrap();
+        catalogue.add_adopted(&[record.clone()], 0, 5, &Report::info("bundles-adopted", "one")).unwrap();
+        for (is_sick, events) in [(true, 2), (false, 2)] {
+            sick.store(is_sick, Ordering::Relaxed);
+            recover(&catalogue, &vault, &spool, 77).unwrap();
+            assert_eq!(catalogue.bundles().unwrap(), [record.clone()]);
+            let told = catalogue.events(None, 100).unwrap();
+            assert!(told.len() == events && told.iter().any(|e| e.code == "bundles-unreadable"), "{told:?}");
+        }
+        assert!(vault.read(&record.id).is_ok());
+    }
 }

@@ -60,10 +60,7 @@ impl Disk for LinuxDisk {
         let mut out = Vec::new();
         for found in fs::read_dir(folder)?.take(most) {
             let found = found?;
-            // A file that goes while we look is not there.
-            if let Ok(metadata) = found.metadata() {
-                out.push(entry(found.file_name(), &metadata));
-            }
+            out.extend(listed(found.file_name(), found.metadata()));
         }
         Ok(out)
     }
@@ -164,6 +161,15 @@ impl StorageBackend for LinuxDatabase {
     }
 }
 
+/// What a listing shows of a name. A file that goes while we look is not there; one that can't be looked at is.
+fn listed(name: OsString, metadata: io::Result<Metadata>) -> Option<Entry> {
+    match metadata {
+        Ok(metadata) => Some(entry(name, &metadata)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        Err(_) => Some(Entry::unknown(name)),
+    }
+}
+
 fn entry(name: OsString, metadata: &Metadata) -> Entry {
     let kind = metadata.file_type();
     let kind = match () {
@@ -217,6 +223,14 @@ mod tests {
         disk.remove_folder(&at("a/b")).unwrap();
         assert_eq!(disk.about(&at("a/g")).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert!(disk.free_bytes(&at("a")).is_some() && disk.free_bytes(&at("none")).is_none());
+    }
+
+    #[test]
+    fn a_listing_leaves_out_what_is_gone_and_not_what_cannot_be_looked_at() {
+        let failed = |kind: Errno| listed("x".into(), Err(kind.into()));
+        assert_eq!(failed(Errno::NOENT), None);
+        assert_eq!(failed(Errno::IO), Some(Entry::unknown("x".into())));
+        assert_eq!(failed(Errno::ACCESS).unwrap().kind, Kind::Unknown);
     }
 
     #[test]

@@ -8,11 +8,15 @@
 mod linux;
 mod overlay;
 mod proving;
+#[cfg(test)]
+mod sick;
 mod watched;
 
 pub use linux::LinuxDisk;
 pub use overlay::Overlay;
 pub use proving::Proving;
+#[cfg(test)]
+pub(crate) use sick::SickDisk;
 pub use watched::{NowMs, WatchedDisk};
 
 use core::fmt::Debug;
@@ -63,7 +67,7 @@ pub trait Disk: Debug + Send + Sync {
     /// Nothing is there, or those of the disk.
     fn about(&self, path: &Path) -> io::Result<Entry>;
 
-    /// What is in a folder, `most` entries at most, in no order.
+    /// What is in a folder, `most` entries at most, in no order; of an entry that can't be looked at only its name.
     ///
     /// # Errors
     /// Those of the disk.
