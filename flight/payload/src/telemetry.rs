@@ -127,7 +127,7 @@ pub struct Throttle {
     last: BTreeMap<String, (u64, u64)>,
 }
 
-/// Most kinds that one throttle remembers; the whole memory is dropped beyond.
+/// Most kinds that one throttle remembers; of more, the one that passed longest ago is forgotten.
 const MAX_THROTTLED: usize = 1024;
 
 impl Throttle {
@@ -148,10 +148,17 @@ impl Throttle {
             return Some(std::mem::take(held));
         }
         if self.last.len() >= MAX_THROTTLED {
-            self.last.clear();
+            self.forget_oldest();
         }
         self.last.insert(kind.to_owned(), (now_ms, 0));
         Some(0)
+    }
+
+    fn forget_oldest(&mut self) {
+        let oldest = self.last.iter().min_by_key(|(_, (last_ms, _))| *last_ms).map(|(kind, _)| kind.clone());
+        if let Some(kind) = oldest {
+            self.last.remove(&kind);
+        }
     }
 }
 
@@ -368,6 +375,18 @@ mod tests {
         assert_eq!([throttle.pass(50, "a"), throttle.pass(99, "a")], [None, None]);
         assert_eq!(throttle.pass(100, "a"), Some(2));
         assert_eq!(throttle.pass(10, "a"), None, "a clock that jumps back keeps quiet");
+    }
+
+    #[test]
+    fn a_full_throttle_forgets_the_oldest_kind_alone() {
+        let mut throttle = Throttle::new(100_000);
+        let kind = |n: usize| format!("kind {n}");
+        for n in 0..MAX_THROTTLED {
+            assert_eq!(throttle.pass(n as u64, &kind(n)), Some(0));
+        }
+        assert_eq!(throttle.pass(5_000, "one more"), Some(0));
+        assert!((1..MAX_THROTTLED).all(|n| throttle.pass(5_000, &kind(n)).is_none()));
+        assert_eq!(throttle.pass(5_000, &kind(0)), Some(0), "it passed longest ago");
     }
 
     #[test]
