@@ -5,7 +5,8 @@
 //! renames, header last, but nothing here relies on it: a frame is taken when both files are there,
 //! the data is as long as the header says, and neither changed for a moment; it is refused when
 //! it is not so and nothing changed for the settling time. Dot files, `*.tmp` and `*.part` are passed
-//! over. What the disk can't tell anything of is waited for.
+//! over. What the disk can't tell anything of is waited for, and folders are left alone: one may be a file system's
+//! own (`lost+found`), or hold what somebody is still at.
 //!
 //! This module is handed listings of the spool and asks for the size a header describes; it never
 //! opens, moves or removes a file, and never reads a clock.
@@ -22,6 +23,13 @@ use passband_spectral::envi::MAX_HEADER_BYTES;
 pub const DATA_ENDINGS: [&str; 7] = ["bil", "bip", "bsq", "img", "dat", "raw", "bin"];
 /// Longest name of a frame, bytes: its products' names are longer.
 pub const MAX_FRAME_NAME_BYTES: usize = 150;
+
+/// A refusal that failed is tried again after so long, and then after twice as long each time, ms.
+const REFUSE_AGAIN_MS: u64 = 2_000;
+/// The longest of these times, ms.
+const REFUSE_AGAIN_MAX_MS: u64 = 3_600_000;
+/// The folder that a file system makes of its own.
+const LOST_AND_FOUND: &str = "lost+found";
 
 /// A file that hasn't changed for so long isn't being written, ms: more than the grain of file times.
 const STEADY_MS: u64 = 20;
@@ -110,6 +118,10 @@ pub struct Limits {
 pub struct Camera {
     limits: Limits,
     seen: BTreeMap<OsString, Seen>,
+    /// Folders at the last look.
+    folders: BTreeSet<OsString>,
+    /// Those of them that were not there at the look before.
+    new_folders: Vec<OsString>,
 }
 
 /// What is remembered of an entry.
@@ -122,18 +134,38 @@ struct Seen {
     steady: bool,
     /// What the header describes, once asked for.
     described: Option<Result<u64, String>>,
-    /// Not to be taken before.
+    /// Not to be taken or refused before.
     not_before_ms: u64,
+    /// It was tried to take it, as the header of a frame.
+    tried: bool,
+    /// How often its refusal failed.
+    refusals_failed: u32,
+}
+
+impl Seen {
+    fn new(entry: Entry, now_ms: u64) -> Self {
+        Self {
+            entry,
+            since_ms: now_ms,
+            steady: false,
+            described: None,
+            not_before_ms: 0,
+            tried: false,
+            refusals_failed: 0,
+        }
+    }
 }
 
 impl Camera {
     /// Has seen nothing yet.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, seen: BTreeMap::new() }
+        Self { limits, seen: BTreeMap::new(), folders: BTreeSet::new(), new_folders: Vec::new() }
     }
 
     /// Looks at a listing of the spool, at `now_ms` of any steady clock. `describe` gives the size of
-    /// the data, bytes, that the header of this name describes, or what is wrong with the header.
+    /// the data, bytes, that the header of this name describes, or what is wrong with the header. First come the frames
+    /// that were never tried, as one of them may be urgent, the oldest first; then what is to be refused; last the
+    /// frames that were tried before.
     pub fn look(
         &mut self,
         now_ms: u64,
@@ -146,7 +178,7 @@ impl Camera {
         headers.sort_by_key(|entry| (entry.changed_ns, entry.name.clone()));
         let headers: Vec<OsString> = headers.into_iter().map(|entry| entry.name.clone()).collect();
         let mut claimed = BTreeSet::new();
-        let mut actions = Vec::new();
+        let (mut takes, mut again, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
         for header in headers {
             let data = self.data_of(&header, &claimed);
             claimed.extend(data.iter().cloned());
@@ -154,32 +186,73 @@ impl Camera {
             claimed.insert(header.clone());
             match verdict {
                 Verdict::Wait => {}
-                Verdict::Take(files) => actions.push(Action::Take(files)),
+                Verdict::Take(files) if self.seen.get(&header).is_some_and(|seen| seen.tried) => {
+                    again.push(Action::Take(files));
+                }
+                Verdict::Take(files) => takes.push(Action::Take(files)),
                 Verdict::Refuse(reason) => {
                     let files = data.into_iter().chain([header.clone()]).collect();
-                    actions.push(Action::Refuse { name: display_name(&header), files, reason });
+                    refusals.push(Action::Refuse { name: display_name(&header), files, reason });
                 }
             }
         }
-        self.refuse_orphans(now_ms, &claimed, &mut actions);
-        actions
+        self.refuse_orphans(now_ms, &claimed, &mut refusals);
+        takes.into_iter().chain(refusals).chain(again).collect()
     }
 
     /// Leaves a frame alone until `until_ms`: it could not be taken, and that won't change at once.
     pub fn defer(&mut self, header: &str, until_ms: u64) {
         if let Some(seen) = self.seen.get_mut(OsStr::new(header)) {
             seen.not_before_ms = until_ms;
+            seen.tried = true;
         }
     }
 
+    /// Leaves files alone for a while whose refusal failed: the longer the more often it did.
+    pub fn refusal_failed(&mut self, files: &[OsString], now_ms: u64) {
+        for file in files {
+            if let Some(seen) = self.seen.get_mut(file) {
+                let wait_ms = REFUSE_AGAIN_MS.saturating_mul(1 << seen.refusals_failed.min(20));
+                seen.not_before_ms = now_ms.saturating_add(wait_ms.min(REFUSE_AGAIN_MAX_MS));
+                seen.refusals_failed += 1;
+            }
+        }
+    }
+
+    /// Whether a refusal of any of these files failed before.
+    pub fn was_refused(&self, files: &[OsString]) -> bool {
+        files.iter().filter_map(|file| self.seen.get(file)).any(|seen| seen.refusals_failed > 0)
+    }
+
+    /// Whether there was a file of this name at the last look.
+    pub fn knows(&self, file: &str) -> bool {
+        self.seen.contains_key(OsStr::new(file))
+    }
+
+    /// How many frames were tried and are there still.
+    pub fn waiting(&self) -> usize {
+        self.seen.values().filter(|seen| seen.tried).count()
+    }
+
+    /// Folders of the last look that were not there at the one before: they are no frames, and are left alone.
+    pub fn take_new_folders(&mut self) -> Vec<OsString> {
+        std::mem::take(&mut self.new_folders)
+    }
+
     fn remember(&mut self, now_ms: u64, listing: Vec<Entry>) {
+        let (folders, files): (Vec<_>, Vec<_>) =
+            listing.into_iter().filter(|entry| !is_passed_over(&entry.name)).partition(Entry::is_folder);
+        let folders: BTreeSet<_> =
+            folders.into_iter().map(|entry| entry.name).filter(|name| name != LOST_AND_FOUND).collect();
+        self.new_folders.extend(folders.difference(&self.folders).cloned());
+        self.folders = folders;
         let mut now = BTreeMap::new();
-        for entry in listing.into_iter().filter(|entry| !is_passed_over(&entry.name)) {
+        for entry in files {
             let seen = match self.seen.remove(&entry.name) {
                 Some(before) if before.entry == entry => {
                     Seen { steady: now_ms.saturating_sub(before.since_ms) >= STEADY_MS, ..before }
                 }
-                _ => Seen { since_ms: now_ms, steady: false, described: None, not_before_ms: 0, entry },
+                _ => Seen::new(entry, now_ms),
             };
             now.insert(seen.entry.name.clone(), seen);
         }
@@ -270,7 +343,8 @@ impl Camera {
                 Kind::Other(kind) => (self.limits.settle_ms, format!("it is {kind}, not a regular file")),
                 Kind::Unknown => continue,
             };
-            if seen.steady && now_ms.saturating_sub(seen.since_ms) >= patience_ms {
+            let due = now_ms.saturating_sub(seen.since_ms) >= patience_ms && now_ms >= seen.not_before_ms;
+            if seen.steady && due {
                 let name = display_name(&seen.entry.name);
                 actions.push(Action::Refuse { name, files: vec![seen.entry.name.clone()], reason });
             }
@@ -312,6 +386,41 @@ pub fn frame_name(header: &OsStr, data: &OsStr) -> Option<String> {
         _ => stem,
     };
     name.into_string().ok()
+}
+
+/// The names that the other file of a frame may have, the usual ones first: of a header its data, else a header.
+pub fn partners(name: &OsStr) -> impl Iterator<Item = OsString> {
+    let of_header = header_stem(name);
+    let headers = if of_header.is_some() {
+        Vec::new()
+    } else {
+        [Some(name.to_owned()), data_stem(name).map(|d| d.0)].to_vec()
+    };
+    let data = of_header.clone().into_iter().chain(of_header.into_iter().flat_map(|stem| {
+        SPELLINGS.into_iter().flat_map(move |upper| {
+            let stem = stem.clone();
+            DATA_ENDINGS.into_iter().map(move |ending| with_ending(&stem, ending, upper))
+        })
+    }));
+    let headers = headers
+        .into_iter()
+        .flatten()
+        .flat_map(|stem| SPELLINGS.map(|upper| with_ending(&stem, "hdr", upper)));
+    let passed_over = is_passed_over(name);
+    data.chain(headers).filter(move |_| !passed_over)
+}
+
+/// Which of an ending's three letters are capitals, as bits: the usual spellings first.
+const SPELLINGS: [u8; 8] = [0, 7, 1, 2, 3, 4, 5, 6];
+
+fn with_ending(stem: &OsStr, ending: &str, upper: u8) -> OsString {
+    let spelt = ending.chars().zip(0..).map(|(c, nth)| match upper >> nth & 1 {
+        0 => c,
+        _ => c.to_ascii_uppercase(),
+    });
+    let mut name = stem.to_owned();
+    name.push(format!(".{}", spelt.collect::<String>()));
+    name
 }
 
 fn is_passed_over(name: &OsStr) -> bool {
@@ -508,5 +617,66 @@ mod tests {
         assert_eq!(camera.look(1_000, listing(), |_| Ok(100)), []);
         assert_eq!(camera.look(8_999, listing(), |_| Ok(100)), []);
         assert_eq!(camera.look(9_000, listing(), |_| Ok(100)), frame("a", "a.hdr", "a.bil"));
+    }
+    #[test]
+    fn folders_are_left_alone_and_told_once() {
+        let folder = |name: &str| Entry { kind: Kind::Other(FOLDER), ..file(name, 0) };
+        let mut camera = Camera::new(LIMITS);
+        for (t, new) in [(0, vec!["a.bil", "d.hdr"]), (2_000, vec![]), (700_000, vec![])] {
+            let listing = ["lost+found", "a.bil", "d.hdr", ".hidden"].map(folder);
+            assert_eq!(camera.look(t, listing.to_vec(), |_| Ok(100)), []);
+            assert_eq!(camera.take_new_folders(), new);
+        }
+        camera.look(800_000, vec![folder("e")], |_| Ok(100));
+        assert_eq!(camera.take_new_folders(), ["e"]);
+    }
+
+    #[test]
+    fn a_refusal_that_failed_is_tried_again_less_and_less_often() {
+        let mut camera = Camera::new(LIMITS);
+        for (listing, files) in
+            [(vec![file("a.hdr", 5)], vec![OsString::from("a.hdr")]), (vec![file("x", 5)], vec!["x".into()])]
+        {
+            camera.look(0, listing.clone(), |_| Ok(100));
+            let mut refusals = Vec::new();
+            for t in (60_000..10_000_000).step_by(500) {
+                let actions = camera.look(t, listing.clone(), |_| Ok(100));
+                assert_eq!(camera.was_refused(&files), !refusals.is_empty());
+                if !actions.is_empty() {
+                    refusals.push(t);
+                    camera.refusal_failed(&files, t);
+                }
+            }
+            let gaps: Vec<_> = refusals.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            assert_eq!(gaps[..4], [2_000, 4_000, 8_000, 16_000]);
+            assert!(gaps.len() < 15 && gaps.iter().all(|gap| *gap <= 3_600_000), "{gaps:?}");
+        }
+    }
+
+    #[test]
+    fn frames_that_were_never_tried_go_first_and_those_that_were_go_last() {
+        let mut camera = Camera::new(LIMITS);
+        let pair = |name: &str, age: i128| {
+            [("bil", 100), ("hdr", 5)]
+                .map(|(end, bytes)| Entry { changed_ns: age, ..file(format!("{name}.{end}"), bytes) })
+        };
+        let mut listing = [pair("old", 1), pair("older", 0)].concat();
+        camera.look(0, listing.clone(), |_| Ok(100));
+        for name in ["old.hdr", "older.hdr"] {
+            camera.defer(name, 3_000);
+        }
+        assert_eq!(camera.waiting(), 2);
+        listing.push(file("odd.hdr", 5));
+        listing.extend(pair("new", 9));
+        camera.look(1_000, listing.clone(), |_| Ok(100));
+        let actions = camera.look(3_000, listing, |_| Ok(100));
+        let names: Vec<_> = actions
+            .iter()
+            .map(|action| match action {
+                Action::Take(files) => files.name.as_str(),
+                Action::Refuse { name, .. } => name.as_str(),
+            })
+            .collect();
+        assert_eq!(names, ["new", "odd", "older", "old"]);
     }
 }

@@ -12,6 +12,7 @@ pub mod disk;
 pub mod log;
 pub mod os;
 pub mod pass_files;
+mod rejected;
 pub mod sealed;
 pub mod spool;
 pub mod vault;

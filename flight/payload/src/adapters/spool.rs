@@ -3,6 +3,7 @@
 //! Files are opened without following links and only if they are regular, and removed only while they
 //! are still the ones that were opened.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -12,23 +13,28 @@ use passband_spectral::cube::ReadAt;
 use passband_spectral::envi::{Header, MAX_HEADER_BYTES};
 
 use super::disk::{Disk, DiskFile, LinuxDisk};
-use crate::camera::{Entry, FrameFiles, Kind, data_beside};
+use super::rejected::{Pruned, RejectedFolder};
+use crate::camera::{Entry, FrameFiles, Kind, data_beside, partners};
 use crate::store::FileIdentity;
 
-/// Most entries of the spool that are looked at.
-const MAX_ENTRIES: usize = 10_000;
-/// Most folders of one name in `rejected/`.
-const MAX_SAME_NAME: u32 = 100_000;
-/// Bytes copied at a time.
-const COPY_BYTES: usize = 1 << 18;
+/// Most entries of the spool that are listed at a time.
+pub const MAX_ENTRIES: usize = 10_000;
 
 /// The spool and where refused files go.
 #[derive(Debug)]
 pub struct Spool {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
-    rejected: PathBuf,
-    rejected_limit_bytes: u64,
+    rejected: RejectedFolder,
+}
+
+/// What is in the spool.
+#[derive(Debug)]
+pub struct Listing {
+    /// Its entries.
+    pub entries: Vec<Entry>,
+    /// There is more than these.
+    pub cut_off: bool,
 }
 
 /// A data file, open for reading at any place.
@@ -55,6 +61,8 @@ pub struct Rejected {
     pub folder: PathBuf,
     /// Folders of files refused earlier that were removed, as all together had become too large.
     pub removed: Vec<OsString>,
+    /// A folder that should have been removed and couldn't be, and why.
+    pub stuck: Option<String>,
 }
 
 impl ReadAt for DataFile {
@@ -92,12 +100,16 @@ impl Spool {
                 _ => {}
             }
         }
-        Ok(Self { disk, folder: folder.to_owned(), rejected: rejected.to_owned(), rejected_limit_bytes })
+        let (folder, rejected) = (folder.to_owned(), rejected.to_owned());
+        let limit_bytes = rejected_limit_bytes;
+        let rejected = RejectedFolder { disk: Arc::clone(&disk), folder: rejected, limit_bytes };
+        Ok(Self { disk, folder, rejected })
     }
 
-    /// What is in the spool now.
-    pub fn list(&self) -> io::Result<Vec<Entry>> {
-        self.disk.list(&self.folder, MAX_ENTRIES)
+    /// What is in the spool now. Of a spool that holds more than can be looked at it is a part, in which no file is
+    /// alone that has another of its frame.
+    pub fn list(&self) -> io::Result<Listing> {
+        self.list_at_most(MAX_ENTRIES)
     }
 
     /// The size of the data that a header describes, bytes, or what is wrong with the header.
@@ -138,14 +150,7 @@ impl Spool {
     /// Removes a file of the spool if it is still this one. `false`: it isn't there any more.
     pub fn remove(&self, identity: &FileIdentity) -> io::Result<bool> {
         let path = self.folder.join(&identity.name);
-        match self.disk.about(&path) {
-            Ok(about) if about.inode == identity.inode && about.bytes == identity.bytes => {
-                self.disk.remove(&path).map(|()| true)
-            }
-            Ok(_) => Ok(false),
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
-            Err(e) => Err(e),
-        }
+        remove_if_still(self.disk.as_ref(), &path, identity.inode, identity.bytes)
     }
 
     /// Makes durable what was removed.
@@ -154,105 +159,59 @@ impl Spool {
     }
 
     /// Moves files to a new folder in `rejected/`, with the reason beside them.
+    ///
+    /// # Errors
+    /// Those of the disk: the files are in the spool still.
     pub fn reject(&self, name: &str, files: &[OsString], reason: &str) -> io::Result<Rejected> {
-        let folder = self.new_rejected_folder(name)?;
-        for file in files {
-            self.move_file(&self.folder.join(file), &folder.join(file))?;
+        let folder = self.rejected.take(&self.folder, name, files, reason)?;
+        let Pruned { removed, failed } = self.rejected.prune(&folder);
+        Ok(Rejected { folder, removed, stuck: failed })
+    }
+
+    fn list_at_most(&self, most: usize) -> io::Result<Listing> {
+        let mut entries = self.disk.list(&self.folder, most.saturating_add(1))?;
+        let cut_off = entries.len() > most;
+        if cut_off {
+            entries.truncate(most);
+            entries = self.with_partners(entries);
         }
-        self.write_reason(&folder, reason)?;
-        self.disk.sync_folder(&folder)?;
-        self.disk.sync_folder(&self.rejected)?;
-        self.sync()?;
-        let removed = self.prune_rejected(&folder)?;
-        Ok(Rejected { folder, removed })
+        Ok(Listing { entries, cut_off })
+    }
+
+    /// Part of a listing, and for each file in it that would be alone the other of its frame.
+    fn with_partners(&self, entries: Vec<Entry>) -> Vec<Entry> {
+        let mut all: BTreeMap<_, _> = entries.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
+        for name in all.keys().cloned().collect::<Vec<_>>() {
+            if partners(&name).any(|partner| all.contains_key(&partner)) {
+                continue;
+            }
+            let partner = partners(&name).find_map(|partner| self.find(partner));
+            all.extend(partner.map(|entry| (entry.name.clone(), entry)));
+        }
+        all.into_values().collect()
+    }
+
+    /// What has this name, if it isn't a folder.
+    fn find(&self, name: OsString) -> Option<Entry> {
+        match self.disk.about(&self.folder.join(&name)) {
+            Ok(entry) => Some(entry).filter(|entry| !entry.is_folder()),
+            Err(e) if e.kind() == ErrorKind::NotFound => None,
+            Err(_) => Some(Entry::unknown(name)),
+        }
     }
 
     fn read_header(&self, name: &OsStr) -> io::Result<(Vec<u8>, Box<dyn DiskFile>)> {
         header_of(self.disk.open(&self.folder.join(name))?)
     }
+}
 
-    fn new_rejected_folder(&self, name: &str) -> io::Result<PathBuf> {
-        let name = match name {
-            "." | ".." => "_",
-            name => name,
-        };
-        for count in 1..MAX_SAME_NAME {
-            let unique = if count == 1 { name.to_owned() } else { format!("{name}~{count}") };
-            let folder = self.rejected.join(unique);
-            match self.disk.make_new_folder(&folder) {
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                made => return made.map(|()| folder),
-            }
-        }
-        Err(io::Error::other(format!("{MAX_SAME_NAME} folders of the name {name:?} in rejected/")))
-    }
-
-    /// Moves a file, by copying where the folders are on different file systems; one that isn't there is
-    /// passed over.
-    fn move_file(&self, from: &Path, to: &Path) -> io::Result<()> {
-        match self.disk.rename(from, to) {
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-            Err(e) if e.kind() == ErrorKind::CrossesDevices => {
-                let (source, mut copy) = (self.disk.open(from)?, self.disk.create(to)?);
-                let mut chunk = vec![0; COPY_BYTES];
-                let mut at = 0;
-                while at < source.bytes() {
-                    let left = usize::try_from(source.bytes() - at).unwrap_or(usize::MAX);
-                    let part = chunk.get_mut(..left.min(COPY_BYTES)).unwrap_or_default();
-                    source.read_at(at, part)?;
-                    copy.append(part)?;
-                    at += part.len() as u64;
-                }
-                copy.sync()?;
-                // The name as well, before the one it had goes.
-                self.disk.sync_folder(to.parent().unwrap_or(&self.rejected))?;
-                self.disk.remove(from)
-            }
-            moved => moved,
-        }
-    }
-
-    /// Writes the reason as `reason.txt`, or under another name if a refused file has that one.
-    fn write_reason(&self, folder: &Path, reason: &str) -> io::Result<()> {
-        for name in ["reason.txt", "reason.passband.txt"] {
-            match self.disk.create(&folder.join(name)) {
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(e),
-                Ok(mut file) => {
-                    file.append(format!("{reason}\n").as_bytes())?;
-                    return file.sync();
-                }
-            }
-        }
-        Err(io::Error::other("no name is free for the reason"))
-    }
-
-    /// Removes the oldest folders of `rejected/`, but not `newest`, until the rest is within its limit.
-    fn prune_rejected(&self, newest: &Path) -> io::Result<Vec<OsString>> {
-        let mut folders = Vec::new();
-        for entry in self.disk.list(&self.rejected, MAX_ENTRIES)? {
-            let path = self.rejected.join(&entry.name);
-            // What isn't a folder is none of ours.
-            let Ok(files) = self.disk.list(&path, MAX_ENTRIES) else { continue };
-            let bytes: u64 = files.iter().map(|file| file.bytes).sum();
-            folders.push((entry.changed_ns, entry.name, path, files, bytes));
-        }
-        folders.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        let mut total: u64 = folders.iter().map(|folder| folder.4).sum();
-        let mut removed = Vec::new();
-        for (_, name, path, files, bytes) in folders {
-            if total <= self.rejected_limit_bytes {
-                break;
-            }
-            if path == newest {
-                continue;
-            }
-            files.iter().try_for_each(|file| self.disk.remove(&path.join(&file.name)))?;
-            self.disk.remove_folder(&path)?;
-            total = total.saturating_sub(bytes);
-            removed.push(name);
-        }
-        Ok(removed)
+/// Removes a file if it still has this inode and size. `false`: it isn't there any more.
+pub(super) fn remove_if_still(disk: &dyn Disk, path: &Path, inode: u64, bytes: u64) -> io::Result<bool> {
+    match disk.about(path) {
+        Ok(about) if about.inode == inode && about.bytes == bytes => disk.remove(path).map(|()| true),
+        Ok(_) => Ok(false),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
     }
 }
 
@@ -301,7 +260,7 @@ mod tests {
         fs::create_dir(at("d")).unwrap();
         symlink("/etc/passwd", at("l.bil")).unwrap();
         fs::write(at("l.hdr"), "x").unwrap();
-        let mut listed = spool.list().unwrap();
+        let mut listed = spool.list().unwrap().entries;
         listed.sort_by(|a, b| a.name.cmp(&b.name));
         let kinds: Vec<_> = listed.iter().map(|e| (e.name.to_str().unwrap(), e.kind)).collect();
         let other = Kind::Other;
@@ -330,7 +289,7 @@ mod tests {
         let folder = spool.reject("reason.txt", &["reason.txt".into()], "a stranger").unwrap().folder;
         assert_eq!(fs::read_to_string(folder.join("reason.txt")).unwrap(), "mine");
         assert_eq!(fs::read_to_string(folder.join("reason.passband.txt")).unwrap(), "a stranger\n");
-        assert!(spool.list().unwrap().is_empty());
+        assert!(spool.list().unwrap().entries.is_empty());
     }
 
     #[test]
@@ -369,5 +328,27 @@ mod tests {
         assert!(spool.remove(header).unwrap());
         assert!(!spool.remove(header).unwrap());
         assert_eq!(fs::read(at("a.bil")).unwrap(), [1; 12]);
+    }
+    #[test]
+    fn a_listing_that_is_cut_off_tears_no_frame_apart() {
+        let (dir, spool) = spool();
+        let pairs = [("a.bil", "a.hdr"), ("b.img", "b.img.hdr"), ("c", "c.HDR"), ("d.Raw", "d.Hdr")];
+        for name in pairs.iter().flat_map(|(data, header)| [data, header]) {
+            fs::write(dir.path().join("spool").join(name), "x").unwrap();
+        }
+        for name in ["lone.hdr", "notes.txt", ".e.hdr"] {
+            fs::write(dir.path().join("spool").join(name), "x").unwrap();
+        }
+        assert!(!spool.list().unwrap().cut_off && !spool.list_at_most(11).unwrap().cut_off);
+        for most in 1..11 {
+            let Listing { entries, cut_off } = spool.list_at_most(most).unwrap();
+            let names: Vec<_> = entries.iter().map(|entry| entry.name.to_str().unwrap()).collect();
+            assert!(cut_off && names.len() >= most && names.len() <= 2 * most, "{names:?}");
+            for (data, header) in &pairs {
+                assert_eq!(names.contains(data), names.contains(header), "{names:?}");
+            }
+            let unique: std::collections::BTreeSet<_> = names.iter().collect();
+            assert_eq!(unique.len(), names.len());
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
@@ -16,8 +17,8 @@ use super::intake::{Detector, Follow, Intake, IntakeError, Sealer, Step, Taken};
 use super::notes::make_notes;
 use super::shared::{Shared, lock};
 use crate::adapters::crash;
-use crate::adapters::spool::Spool;
-use crate::camera::{Action, Camera, FrameFiles, Limits};
+use crate::adapters::spool::{Listing, MAX_ENTRIES, Spool};
+use crate::camera::{Action, Camera, FrameFiles, Kind, Limits, printable_name};
 use crate::config::Downlink;
 use crate::queue::{State, View, item_of};
 use crate::store::{AlertRecord, BundleRecord, FrameId, StoreError};
@@ -31,6 +32,8 @@ const MAX_REMEMBERED: usize = 10_000;
 const NAP_MS: u64 = 100;
 /// The first notes are made so long after a start, ms: frames that waited come first.
 const FIRST_NOTES_MS: u64 = 30_000;
+/// Most refusals at a look: each takes a few syncs, and a frame that is new may be urgent.
+const MAX_REFUSALS: u32 = 8;
 /// Room asked for notes, bytes.
 const NOTES_ROOM_BYTES: u64 = 4 << 20;
 /// Most frames that an event names.
@@ -57,6 +60,16 @@ pub(crate) struct Frames {
 pub(crate) struct Need {
     bytes: u64,
     class: Class,
+}
+
+/// What became of a frame.
+enum Outcome {
+    Taken,
+    /// It will never be taken.
+    Malformed(String),
+    /// It stays in the spool for now.
+    Delayed(String),
+    Stopping,
 }
 
 impl Frames {
@@ -94,51 +107,125 @@ impl Frames {
 
     /// Looks once, refuses what is to be refused, and takes one frame. `false`: nothing was done.
     fn look(&self, camera: &mut Camera) -> bool {
+        let Some(listing) = self.list() else { return false };
+        let now_ms = self.shared.clock.now_ms();
+        let whole = !listing.cut_off;
+        let actions = camera.look(now_ms, listing.entries, |header| self.spool.described_bytes(header));
+        if whole {
+            self.waiting.borrow_mut().retain(|header, _| camera.knows(header));
+        }
+        self.tell_of_folders(&camera.take_new_folders());
+        let mut delayed = None;
+        let done = self.act(camera, actions, &mut delayed);
+        if let Some((name, reason)) = delayed {
+            let waiting = camera.waiting();
+            let text =
+                format!("{waiting} frames stay in the spool; of {name:?}, the last looked at: {reason}");
+            // One kind for all: with one of each frame, many that wait would hold up those to come.
+            self.shared.throttled("take", &Report::error("frame-delayed", text));
+        }
+        done
+    }
+
+    fn list(&self) -> Option<Listing> {
+        let tell = |kind: &str, report: Report| self.shared.throttled(kind, &report);
         let listing = match self.spool.list() {
             Ok(listing) => listing,
             Err(e) => {
-                let report = Report::error("spool-error", format!("listing the spool: {e}"));
-                self.shared.throttled("spool", &report);
-                return false;
+                tell("spool", Report::error("spool-error", format!("listing the spool: {e}")));
+                return None;
             }
         };
-        let now_ms = self.shared.clock.now_ms();
-        let actions = camera.look(now_ms, listing, |header| self.spool.described_bytes(header));
-        let mut done = false;
+        let unknown: Vec<_> = listing.entries.iter().filter(|entry| entry.kind == Kind::Unknown).collect();
+        if let Some(first) = unknown.first() {
+            let (count, first) = (unknown.len(), printable_name(&first.name));
+            let text = format!("{count} entries of the spool can't be looked at, {first} among them");
+            tell("spool entries", Report::error("spool-error", text));
+        }
+        if listing.cut_off {
+            let text = format!(
+                "the spool holds more than {MAX_ENTRIES} entries: the rest is looked at once these are fewer"
+            );
+            tell("spool crowded", Report::warning("spool-crowded", text));
+        }
+        Some(listing)
+    }
+
+    fn tell_of_folders(&self, folders: &[OsString]) {
+        if folders.is_empty() {
+            return;
+        }
+        let names: Vec<_> = folders.iter().take(MAX_NAMED).map(|name| printable_name(name)).collect();
+        let more = if folders.len() > MAX_NAMED { " and more" } else { "" };
+        let text =
+            format!("folders in the spool are no frames, and are left alone: {}{more}", names.join(" "));
+        self.shared.throttled("spool folders", &Report::warning("spool-folders", text));
+    }
+
+    /// Does what is to be done until a frame is taken; the last frame that has to wait, and why, stands in `delayed`.
+    /// `false`: nothing was done.
+    fn act(&self, camera: &mut Camera, actions: Vec<Action>, delayed: &mut Option<(String, String)>) -> bool {
+        let (mut done, mut refusals) = (false, 0);
+        let mut tight = BTreeMap::new();
         for action in actions {
-            match action {
-                Action::Refuse { name, files, reason } => done |= self.refuse(&name, &files, &reason),
-                Action::Take(files) => {
-                    let header = files.header.clone();
-                    if self.take(files) {
-                        // There may be something more urgent by now.
-                        return true;
-                    }
-                    camera.defer(&header, self.shared.clock.now_ms().saturating_add(RETRY_MS));
-                }
-            }
             if self.shared.stopping() {
                 break;
+            }
+            let files = match action {
+                Action::Refuse { .. } if refusals >= MAX_REFUSALS => {
+                    // There may be a new frame by now: the next look goes on.
+                    done = true;
+                    continue;
+                }
+                Action::Refuse { name, files, reason } => {
+                    refusals += 1;
+                    done |= self.refuse(camera, &name, &files, &reason);
+                    continue;
+                }
+                Action::Take(files) => files,
+            };
+            let FrameFiles { name, header, data } = files.clone();
+            let outcome = match self.still_waits(&header, &mut tight) {
+                Some(reason) => Outcome::Delayed(reason),
+                None => self.take(files),
+            };
+            match outcome {
+                // There may be something more urgent by now.
+                Outcome::Taken => return true,
+                Outcome::Malformed(reason) => {
+                    if self.refuse(camera, &name, &[data.into(), header.into()], &reason) {
+                        return true;
+                    }
+                }
+                Outcome::Delayed(reason) => {
+                    camera.defer(&header, self.shared.clock.now_ms().saturating_add(RETRY_MS));
+                    *delayed = Some((name, reason));
+                }
+                Outcome::Stopping => return done,
             }
         }
         done
     }
 
-    /// Takes a frame; `false`: it stays in the spool for now.
-    fn take(&self, files: FrameFiles) -> bool {
-        let shared = &self.shared;
-        let name = files.name.clone();
-        let waits = self.waiting.borrow().get(&files.header).copied();
-        if let Some(need) = waits
-            && let Err(reason) = self.find_room(need)
-        {
-            return self.delay(&name, &reason);
+    /// Why a frame that was looked at has to wait still, if it has. `tight` holds the least that had no room just now, bytes
+    /// of each class, and why.
+    fn still_waits(&self, header: &str, tight: &mut BTreeMap<Class, (u64, String)>) -> Option<String> {
+        let Need { bytes, class } = self.waiting.borrow().get(header).copied()?;
+        if let Some((_, reason)) = tight.get(&class).filter(|(least, _)| bytes >= *least) {
+            return Some(reason.clone());
         }
-        let header = files.header.clone();
-        let whole = [files.data.clone().into(), files.header.clone().into()];
+        let reason = self.find_room(Need { bytes, class }).err()?;
+        tight.insert(class, (bytes, reason.clone()));
+        Some(reason)
+    }
+
+    /// Takes a frame.
+    fn take(&self, files: FrameFiles) -> Outcome {
+        let shared = &self.shared;
+        let (name, header) = (files.name.clone(), files.header.clone());
         let keys = shared.keys();
         let Some(key) = keys.newest(shared.config.spacecraft) else {
-            return false;
+            return Outcome::Delayed(format!("there is no key of spacecraft {}", shared.config.spacecraft));
         };
         let downlink = &shared.config.downlink;
         let options = seal_options(downlink);
@@ -159,7 +246,7 @@ impl Frames {
                 calibration: shared.config.triage.calibration.as_deref(),
             },
         };
-        crash::at_work_on(Some(&files.header));
+        crash::at_work_on(Some(&header));
         let mut taking = Taking { frames: self, header: &header };
         let taken = intake.take(files, shared.clock.unix_ms(), &mut taking);
         crash::at_work_on(None);
@@ -174,24 +261,17 @@ impl Frames {
                 drop(self.queue.send(QueueChange::News));
                 shared.count(|c| c.frames_accepted.add(class));
                 tracing::info!("frame {name:?} accepted as {class}");
-                true
+                Outcome::Taken
             }
             Ok(Taken::Duplicate { id }) => {
                 shared.count(|c| c.frames_duplicate += 1);
                 tracing::warn!("frame {name:?} is frame {id} again");
-                true
+                Outcome::Taken
             }
-            Err(IntakeError::Malformed(reason)) => self.refuse(&name, &whole, &reason),
-            Err(IntakeError::NoRoom(reason) | IntakeError::Later(reason)) => self.delay(&name, &reason),
-            Err(IntakeError::Stopping) => false,
+            Err(IntakeError::Malformed(reason)) => Outcome::Malformed(reason),
+            Err(IntakeError::NoRoom(reason) | IntakeError::Later(reason)) => Outcome::Delayed(reason),
+            Err(IntakeError::Stopping) => Outcome::Stopping,
         }
-    }
-
-    /// Tells that a frame has to wait.
-    fn delay(&self, name: &str, reason: &str) -> bool {
-        let text = format!("frame {name:?} stays in the spool: {reason}");
-        self.shared.throttled(&format!("take {name}"), &Report::error("frame-delayed", text));
-        false
     }
 
     /// Makes the bundles about the payload itself.
@@ -225,25 +305,33 @@ impl Frames {
         }
     }
 
-    /// Moves files to `rejected/`; the event comes first, so that nothing goes unseen.
-    fn refuse(&self, name: &str, files: &[std::ffi::OsString], reason: &str) -> bool {
-        let report = Report::warning("frame-rejected", format!("frame {name:?} rejected: {reason}"));
-        self.shared.throttled(&format!("refuse {name} {reason}"), &report);
-        match self.spool.reject(name, files, reason) {
-            Ok(rejected) => {
-                self.shared.count(|c| c.frames_rejected += 1);
-                if !rejected.removed.is_empty() {
-                    let text = format!("rejected/ is full: removed the oldest, {:?}", rejected.removed);
-                    self.shared.event(&Report::warning("rejected-pruned", text));
-                }
-                true
-            }
-            Err(e) => {
-                let text = format!("moving frame {name:?} to rejected/: {e}");
-                self.shared.throttled(&format!("reject {name}"), &Report::error("spool-error", text));
-                false
-            }
+    /// Moves files to `rejected/`; the event comes first, so that nothing goes unseen. `false`: it failed, and they are
+    /// left alone for a while.
+    fn refuse(&self, camera: &mut Camera, name: &str, files: &[OsString], reason: &str) -> bool {
+        // Told once, however often it is tried.
+        if !camera.was_refused(files) {
+            let text = format!("frame {name:?} rejected: {reason}");
+            self.shared.event(&Report::warning("frame-rejected", text));
         }
+        let rejected = match self.spool.reject(name, files, reason) {
+            Ok(rejected) => rejected,
+            Err(e) => {
+                camera.refusal_failed(files, self.shared.clock.now_ms());
+                let text = format!("moving frame {name:?} to rejected/: {e}; it stays in the spool for now");
+                self.shared.throttled("reject", &Report::error("spool-error", text));
+                return false;
+            }
+        };
+        self.shared.count(|c| c.frames_rejected += 1);
+        if !rejected.removed.is_empty() {
+            let text = format!("rejected/ is full: removed the oldest, {:?}", rejected.removed);
+            self.shared.event(&Report::warning("rejected-pruned", text));
+        }
+        if let Some(stuck) = rejected.stuck {
+            let text = format!("rejected/ is full, and not all that is old can be removed: {stuck}");
+            self.shared.throttled("prune", &Report::error("spool-error", text));
+        }
+        true
     }
 
     /// Drops bundles until a frame fits into the quota; else why it can't be stored now.
@@ -380,3 +468,6 @@ impl Follow for Taking<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
