@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::disk::Disk;
 use super::spool::remove_if_still;
+use crate::camera::Entry;
 
 /// Most entries of a folder that are looked at.
 const MAX_ENTRIES: usize = 10_000;
@@ -90,7 +91,7 @@ impl RejectedFolder {
         // What isn't a folder is none of ours.
         let mut folders: Vec<_> = entries
             .into_iter()
-            .filter(|entry| entry.is_folder())
+            .filter(Entry::is_folder)
             .map(|entry| {
                 (entry.changed_ns, self.bytes_in(&self.folder.join(&entry.name), MAX_DEPTH), entry.name)
             })
@@ -214,7 +215,7 @@ impl RejectedFolder {
     /// Bytes of all files in a folder, as far as they can be told.
     fn bytes_in(&self, folder: &Path, depth: u32) -> u64 {
         let inside = self.disk.list(folder, MAX_ENTRIES).unwrap_or_default();
-        let bytes = |entry: &crate::camera::Entry| match depth.checked_sub(1) {
+        let bytes = |entry: &Entry| match depth.checked_sub(1) {
             Some(depth) if entry.is_folder() => self.bytes_in(&folder.join(&entry.name), depth),
             _ => entry.bytes,
         };

@@ -118,11 +118,13 @@ mod tests {
         draft.write_all(&vec![1; usize::try_from(record.bytes()).unwrap()]).unwrap();
         draft.finish().unwrap();
         vault.publish(&[record.id]).unwrap();
-        catalogue.add_adopted(&[record.clone()], 0, 5, &Report::info("bundles-adopted", "one")).unwrap();
+        catalogue
+            .add_adopted(std::slice::from_ref(&record), 0, 5, &Report::info("bundles-adopted", "one"))
+            .unwrap();
         for (is_sick, events) in [(true, 2), (false, 2)] {
             sick.store(is_sick, Ordering::Relaxed);
             recover(&catalogue, &vault, &spool, 77).unwrap();
-            assert_eq!(catalogue.bundles().unwrap(), [record.clone()]);
+            assert_eq!(catalogue.bundles().unwrap(), std::slice::from_ref(&record));
             let told = catalogue.events(None, 100).unwrap();
             assert!(told.len() == events && told.iter().any(|e| e.code == "bundles-unreadable"), "{told:?}");
         }

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use super::*;
 use crate::adapters::disk::{Disk, LinuxDisk, SickDisk};
 use crate::config::Config;
+use crate::daemon::shared::lock;
 
 /// The thread on a spool of `disk`, not running.
 fn frames(folder: &Path, disk: Arc<dyn Disk>) -> (Frames, Camera) {
