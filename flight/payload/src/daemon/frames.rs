@@ -280,16 +280,13 @@ impl Frames {
         let keys = shared.keys();
         let Some(key) = keys.newest(shared.config.spacecraft) else { return };
         let need = Need { bytes: NOTES_ROOM_BYTES, class: Class::Routine };
-        let made = self.make_room(need).and_then(|()| make_notes(shared, key));
-        match made {
-            Ok(made) => {
-                made.iter().for_each(|bundle| self.line_up(bundle));
-                drop(self.queue.send(QueueChange::News));
-            }
-            Err(e) => {
-                let text = format!("housekeeping or log was not made: {e}");
-                shared.throttled("notes", &Report::error("notes-failed", text));
-            }
+        let line_up = |note| {
+            self.line_up(&note);
+            drop(self.queue.send(QueueChange::News));
+        };
+        if let Err(e) = self.make_room(need).and_then(|()| make_notes(shared, key, line_up)) {
+            let text = format!("housekeeping or log was not made: {e}");
+            shared.throttled("notes", &Report::error("notes-failed", text));
         }
     }
 

@@ -15,20 +15,25 @@ use crate::triage::ProductFile;
 /// Most events of one log.
 const MAX_EVENTS: usize = 5_000;
 
-/// Makes the housekeeping and the log that are due, by the configuration; those that were made.
+/// Makes the housekeeping and the log that are due, by the configuration; each is handed to `made`.
 ///
 /// # Errors
 /// What kept one from being made, in words.
-pub(super) fn make_notes(shared: &Shared, key: &EpochKey) -> Result<Vec<BundleRecord>, String> {
+pub(super) fn make_notes(
+    shared: &Shared,
+    key: &EpochKey,
+    mut made: impl FnMut(BundleRecord),
+) -> Result<(), String> {
     let rules = &shared.config.products;
-    let mut made = Vec::new();
     if let Some(class) = rules.housekeeping.0 {
-        made.push(housekeeping(shared, key, class)?);
+        made(housekeeping(shared, key, class)?);
     }
-    if let Some(class) = rules.log.0 {
-        made.extend(log(shared, key, class)?);
+    if let Some(class) = rules.log.0
+        && let Some(log) = log(shared, key, class)?
+    {
+        made(log);
     }
-    Ok(made)
+    Ok(())
 }
 
 /// How the payload is, as `passband status --json` says it.
@@ -111,7 +116,8 @@ mod tests {
             bundle.content().read_at(0, &mut bytes).unwrap();
             (name, String::from_utf8(bytes).unwrap())
         };
-        let made = make_notes(&shared, &key).unwrap();
+        let mut made = Vec::new();
+        make_notes(&shared, &key, |note| made.push(note)).unwrap();
         let kinds: Vec<_> = made.iter().map(|record| (record.kind, record.class)).collect();
         assert_eq!(kinds, [(Kind::Housekeeping, Class::Suspect), (Kind::Log, Class::Routine)]);
         assert!(read(&made[0]).1.starts_with("{\"schema\":1,\"version\""));
@@ -120,7 +126,8 @@ mod tests {
         assert_eq!((name.as_str(), log.lines().count()), ("events-1-2.jsonl", 2));
         let event: Event = serde_json::from_str(log.lines().next().unwrap()).unwrap();
         assert_eq!((event.code.as_str(), event.text.as_str()), ("first", "one"));
-        let again = make_notes(&shared, &key).unwrap();
+        let mut again = Vec::new();
+        make_notes(&shared, &key, |note| again.push(note)).unwrap();
         assert_eq!(read(&again[1]).0, "events-3-4.jsonl");
         assert_eq!(shared.catalogue.bundles().unwrap().len(), 4);
     }

@@ -123,7 +123,7 @@ mod tests {
             .unwrap();
         for (is_sick, events) in [(true, 2), (false, 2)] {
             sick.store(is_sick, Ordering::Relaxed);
-            recover(&catalogue, &vault, &spool, 77).unwrap();
+            recover(&catalogue, &vault, &spool, 77, BTreeMap::new()).unwrap();
             assert_eq!(catalogue.bundles().unwrap(), std::slice::from_ref(&record));
             let told = catalogue.events(None, 100).unwrap();
             assert!(told.len() == events && told.iter().any(|e| e.code == "bundles-unreadable"), "{told:?}");

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use passband_proto::keys::EpochKey;
 
 use super::*;
-use crate::adapters::disk::Disk;
+use crate::adapters::disk::{Disk, SickDisk};
 use crate::daemon::cuts::{Promises, Radio, World, formatted};
 use crate::daemon::recover::recover;
 use crate::faults::SimDisk;
@@ -79,6 +79,29 @@ fn what_can_not_be_opened_now_is_kept_and_taken_in_another_time() {
     assert!(kept.is_empty() && !anew.is_adopting().unwrap());
     recover(&anew, &vault, &spool, 5, kept).unwrap();
     assert_eq!((ids(&anew), anew.session_base().unwrap()), (all, BEGIN.session));
+}
+
+#[test]
+fn what_the_disk_does_not_give_now_is_kept_for_another_time() {
+    let (disk, all) = stored();
+    let World { spool, key, .. } = World::open(&disk).unwrap();
+    let bad = all.iter().map(path).nth(2).unwrap();
+    let shared: Arc<dyn Disk> = Arc::new(disk);
+    for fails in ["open", "about"] {
+        let bad = bad.clone();
+        let sick = SickDisk::over(Arc::clone(&shared), move |operation, path| {
+            (operation == fails && path == bad).then(|| rustix::io::Errno::IO.into())
+        });
+        let vault = Vault::open(sick, Path::new("/state")).unwrap();
+        let anew = memory();
+        let kept = adopt(&anew, &vault, &keys(&key), 5, BEGIN).unwrap();
+        assert_eq!(anew.is_adopting().unwrap(), fails == "open");
+        recover(&anew, &vault, &spool, 5, kept).unwrap();
+        let well = Vault::open(Arc::clone(&shared), Path::new("/state")).unwrap();
+        let kept = adopt(&anew, &well, &keys(&key), 5, BEGIN).unwrap();
+        recover(&anew, &well, &spool, 5, kept).unwrap();
+        assert_eq!(ids(&anew), all, "{fails}");
+    }
 }
 
 #[test]

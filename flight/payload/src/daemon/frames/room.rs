@@ -7,7 +7,7 @@ use passband_proto::ids::{BundleId, Class};
 use super::super::encoder::QueueChange;
 use super::super::shared::lock;
 use super::{Frames, MAX_NAMED, Need};
-use crate::queue::{State, View};
+use crate::queue::{Queue, State, View};
 use crate::store::{FrameId, StoreError};
 use crate::telemetry::Report;
 
@@ -58,25 +58,19 @@ impl Frames {
     /// Drops bundles for room: one event says what went.
     fn drop_bundles(&self, ids: &[BundleId]) -> Result<(), StoreError> {
         let shared = &self.shared;
-        let mut dropped = Vec::new();
-        for id in ids {
-            // Whatever is no longer in the queue can't have a turn meanwhile.
-            let Some(view) = shared.queue(|queue| queue.remove(id).ok()) else { continue };
-            drop(self.queue.send(QueueChange::Withdraw(*id)));
-            dropped.push(view);
-        }
+        let views = |queue: &mut Queue| ids.iter().filter_map(|id| queue.get(id)).collect();
+        let dropped: Vec<View> = shared.queue(views);
         if dropped.is_empty() {
             return Ok(());
         }
         let gone: Vec<BundleId> = dropped.iter().map(|view| view.item.id).collect();
         let frames = self.frames_not_down(&dropped)?;
         let report = Report::warning("bundles-dropped", eviction_text(&dropped, &frames));
-        let kept = shared.catalogue.drop_bundles(&gone, &frames, shared.clock.unix_ms(), &report);
-        if let Err(e) = kept {
-            for view in dropped {
-                drop(shared.queue(|queue| queue.insert(&view.item)));
-            }
-            return Err(e);
+        // One that has its turn at this moment can't be offered, as the catalogue doesn't know it any more.
+        shared.catalogue.drop_bundles(&gone, &frames, shared.clock.unix_ms(), &report)?;
+        for id in &gone {
+            drop(shared.queue(|queue| queue.remove(id)));
+            drop(self.queue.send(QueueChange::Withdraw(*id)));
         }
         shared.count(|c| c.bundles_dropped += gone.len() as u64);
         gone.iter().try_for_each(|id| shared.vault.remove(id))
