@@ -249,7 +249,9 @@ fn a_frame_that_crashed_the_daemon_is_set_aside() {
     assert!(reason.contains("panicked at the detector"), "{reason}");
     assert_eq!(payload.json(&["status"])["events"]["critical"], 1);
     assert!(!payload.state("crash.txt").exists());
-    assert_eq!(payload.json(&["status"])["counters"]["frames_accepted"]["routine"], 1);
+    payload.wait_until("the good one counts", |p| {
+        (p.json(&["status"])["counters"]["frames_accepted"]["routine"] == 1).then_some(())
+    });
 }
 
 #[test]
