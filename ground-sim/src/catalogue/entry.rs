@@ -18,8 +18,8 @@ use serde_json::Value;
 const MAX_DESCRIPTION_BYTES: u64 = 4 << 20;
 /// Largest file of detections that is read, bytes.
 const MAX_DETECTIONS_BYTES: u64 = 16 << 20;
-/// Positions that are kept of a product.
-const MAX_POSITIONS: usize = 64;
+/// Positions that are kept of a product: the most that the detector's `max_candidates` can be set to.
+const MAX_POSITIONS: usize = 10_000;
 
 /// A product that is whole, in a folder of its own below OUT.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -269,6 +269,13 @@ mod tests {
         assert_eq!(
             (product.gas.as_deref(), product.probability, product.frame_id),
             (Some("CH4"), Some(0.9871), None)
+        );
+        let many = vec![r#"{"latitude_deg":1,"longitude_deg":2}"#; 300].join(",");
+        write("f.detections.json", &format!(r#"{{"detections":[{many}]}}"#));
+        assert_eq!(
+            Product::read(dir.path()).unwrap().positions.len(),
+            300,
+            "more than the detector's usual 100"
         );
         write("bundle.json", &about("../../etc/passwd"));
         assert!(Product::read(dir.path()).unwrap_err().to_string().contains("passwd"));

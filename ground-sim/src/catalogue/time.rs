@@ -32,6 +32,9 @@ pub fn parse(text: &str) -> Result<u64, String> {
     let [Some(year @ 1970..=9999), Some(month @ 1..=12), Some(day @ 1..=31)] = date else {
         return Err(bad());
     };
+    if civil(days(year, month, day)) != (year, month, day) {
+        return Err(format!("'{text}' is no time: month {month} of {year} has no day {day}"));
+    }
     let mut parts = time.splitn(3, ':');
     let (hour, minute) = (whole(parts.next()), whole(parts.next()));
     let (Some(hour @ 0..=23), Some(minute @ 0..=59)) = (hour, minute) else { return Err(bad()) };
@@ -91,6 +94,10 @@ mod tests {
         for bad in ["", "yesterday", "2026-13-01", "2026-01-01T24:00", "1969-01-01"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
+        for none in ["2026-02-31", "2026-02-29T10:00", "2026-04-31", "2100-02-29"] {
+            assert!(parse(none).unwrap_err().contains("has no day"), "{none}");
+        }
+        assert_eq!(parse("2024-02-29").map(rfc3339).unwrap(), "2024-02-29T00:00:00.000Z");
         assert_eq!(parse_http("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777_000));
         assert_eq!(parse_http("Sun, 06 Nov 1994 08:49:37"), None);
     }
