@@ -223,10 +223,30 @@ def check_stac(out):
         rows, columns = item["properties"]["proj:shape"]
         assert rows > 0 and columns > 0 and 0 <= item["properties"].get("eo:cloud_cover", 0) <= 100
         assert (item["geometry"] is None) == ("bbox" not in item)
+        check_extensions(item)
+        # The schemas of extensions are on the web only.
         documents.append({**item, "stac_extensions": []})
     for document in documents:
         pystac.validation.validate_dict(document)
     return items
+
+
+def check_extensions(item):
+    """The schemas of extensions ask for one of their fields; and fields are of extensions that are listed."""
+    listed = {uri.split("/")[3] for uri in item["stac_extensions"]}
+    prefixes = {"eo": "eo", "projection": "proj", "view": "view", "file": "file"}
+    used = {name.split(":")[0] for name in field_names(item)} & set(prefixes.values())
+    assert {prefixes[name] for name in listed} == used, f"{item['id']}: lists {listed}, uses {used}"
+
+
+def field_names(value):
+    if isinstance(value, dict):
+        for name, field in value.items():
+            yield name
+            yield from field_names(field)
+    elif isinstance(value, list):
+        for field in value:
+            yield from field_names(field)
 
 
 def check_asset(folder, asset):
@@ -237,6 +257,8 @@ def check_asset(folder, asset):
         assert asset["file:checksum"] == "1220" + hashlib.sha256(content).hexdigest()
     for band in asset.get("bands", []):
         assert 0.3 < band["eo:center_wavelength"] < 16, "micrometres"
+        nodata = band.get("nodata", 0)
+        assert nodata in ("nan", "inf", "-inf") or isinstance(nodata, (int, float)), nodata
 
 
 def frame_folder(out, source):

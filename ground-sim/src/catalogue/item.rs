@@ -11,6 +11,7 @@ use passband_spectral::envi::{DataType, Header};
 use serde_json::{Map, Value, json};
 
 use super::entry::{Product, ProductFile};
+use super::extensions::extensions;
 use super::frame::Frame;
 use super::geojson::coordinate;
 use super::place::Place;
@@ -21,11 +22,6 @@ use super::time::rfc3339;
 pub(super) const STAC_VERSION: &str = "1.1.0";
 /// The collection that all frames are in.
 pub(super) const COLLECTION: &str = "passband-frames";
-
-const EO: &str = "https://stac-extensions.github.io/eo/v2.0.0/schema.json";
-const PROJECTION: &str = "https://stac-extensions.github.io/projection/v2.0.0/schema.json";
-const VIEW: &str = "https://stac-extensions.github.io/view/v1.0.0/schema.json";
-const FILE: &str = "https://stac-extensions.github.io/file/v2.1.0/schema.json";
 
 /// The item of a frame.
 pub(super) fn of_frame(
@@ -41,7 +37,7 @@ pub(super) fn of_frame(
     let mut item = json!({
         "type": "Feature",
         "stac_version": STAC_VERSION,
-        "stac_extensions": [EO, PROJECTION, VIEW, FILE],
+        "stac_extensions": [],
         "id": item_id(folder),
         "collection": COLLECTION,
         "geometry": null,
@@ -57,6 +53,7 @@ pub(super) fn of_frame(
         item["bbox"] = json!(bounds(&ring));
         item["geometry"] = json!({ "type": "Polygon", "coordinates": [ring] });
     }
+    item["stac_extensions"] = json!(extensions(&item));
     item
 }
 
@@ -204,11 +201,21 @@ fn bands(header: &Header) -> Value {
             out["eo:full_width_half_max"] = json!(micrometres(nm));
         }
         if let Some(value) = header.data_ignore_value {
-            out["nodata"] = json!(value);
+            out["nodata"] = nodata(value);
         }
         out
     };
     Value::Array((0..header.bands).map(band).collect())
+}
+
+/// A value for "no data" as STAC's common metadata writes it: what JSON has no number for is a word.
+fn nodata(value: f64) -> Value {
+    match value {
+        _ if value.is_nan() => json!("nan"),
+        f64::INFINITY => json!("inf"),
+        f64::NEG_INFINITY => json!("-inf"),
+        _ => json!(value),
+    }
 }
 
 /// The name of a type in STAC's common metadata.
@@ -235,6 +242,34 @@ pub(super) fn bounds(ring: &[[f64; 2]]) -> [f64; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::extensions::{EO, PROJECTION};
+
+    #[test]
+    fn only_extensions_with_a_field_are_listed_and_no_data_is_never_null() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut frame = crate::catalogue::tests::frame();
+        let of = |frame: &Frame, verdict: Option<&Value>| of_frame(frame, dir.path(), verdict, None);
+        assert_eq!(of(&frame, None)["stac_extensions"], json!([]));
+        let verdict = json!({ "lines": 2, "samples": 3, "quality": { "cloud_fraction": 0.25 } });
+        assert_eq!(of(&frame, Some(&verdict))["stac_extensions"], json!([EO, PROJECTION]));
+        let mut header = Header::new(3, 2, 1, DataType::F32);
+        (header.wavelengths_nm, header.data_ignore_value) = (Some(vec![2300.0]), Some(f64::NAN));
+        std::fs::write(dir.path().join("f.hdr"), header.to_text()).unwrap();
+        frame.cube = Some(crate::catalogue::Cube {
+            whole: true,
+            header: "f.hdr".to_owned(),
+            data: "f.bil".to_owned(),
+            lines: 2,
+            missing_lines: Vec::new(),
+            parts: 1,
+            placed: vec![1],
+            lead_bytes: 0,
+        });
+        let item = of(&frame, None);
+        assert_eq!(item["stac_extensions"], json!([EO, PROJECTION]));
+        assert_eq!(item["assets"]["cube"]["bands"][0]["nodata"], "nan");
+        assert_eq!((nodata(f64::NEG_INFINITY), nodata(-9999.0)), (json!("-inf"), json!(-9999.0)));
+    }
 
     #[test]
     fn names_are_escaped_and_keys_are_free() {

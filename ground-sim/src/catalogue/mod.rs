@@ -13,6 +13,7 @@
 
 mod collection;
 mod entry;
+mod extensions;
 pub mod frame;
 mod geojson;
 mod item;
