@@ -1,9 +1,13 @@
 //! `OUT/frames` as a STAC catalogue (1.1.0): `catalog.json`, one collection, and an item a frame. All links are
 //! relative, so that the folder can be copied to a web server as it is.
+//!
+//! They name all frames, and are only written after a burst of products. Until then `OUT/catalogue/stale` says that
+//! they lack something, also after a crash.
 
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::entry::read_bounded;
@@ -13,6 +17,8 @@ use crate::station::write_aside;
 
 /// Largest collection that is read back, bytes.
 const MAX_COLLECTION_BYTES: u64 = 256 << 20;
+/// Largest item that is read back, bytes.
+const MAX_ITEM_BYTES: u64 = 64 << 20;
 
 /// What the items of a collection span.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,8 +43,14 @@ impl Extent {
         }
     }
 
+    /// Takes in the item in a frame's folder.
+    pub(super) fn add_item_of(&mut self, folder: &Path) {
+        let item = read_bounded(&folder.join("item.json"), MAX_ITEM_BYTES).ok();
+        self.add(&item.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default());
+    }
+
     /// Takes in an item.
-    pub(super) fn add(&mut self, item: &Value) {
+    fn add(&mut self, item: &Value) {
         if let Some([w, s, e, n]) = numbers(&item["bbox"]) {
             let [w0, s0, e0, n0] = self.bbox.unwrap_or([w, s, e, n]);
             self.bbox = Some([w.min(w0), s.min(s0), e.max(e0), n.max(n0)]);
@@ -50,7 +62,29 @@ impl Extent {
     }
 }
 
-/// Writes the catalogue and its collection.
+/// Says that the collection lacks something from now on, before it does.
+///
+/// # Errors
+/// Those of the disk.
+pub(super) fn mark_stale(out: &Path) -> Result<()> {
+    let path = stale_path(out);
+    if !path.exists() {
+        File::create(&path).with_context(|| format!("making {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Whether the collection lacks something, or there are frames and no collection.
+pub(super) fn is_stale(out: &Path) -> bool {
+    let frames = out.join("frames");
+    stale_path(out).exists() || (frames.is_dir() && !frames.join("collection.json").exists())
+}
+
+fn stale_path(out: &Path) -> PathBuf {
+    out.join("catalogue").join("stale")
+}
+
+/// Writes the catalogue and its collection, which then lack nothing.
 ///
 /// # Errors
 /// Those of the disk.
@@ -58,7 +92,7 @@ pub(super) fn write(out: &Path, extent: &Extent) -> Result<()> {
     let folder = out.join("frames");
     let folders = frame::folders(out)?;
     if folders.is_empty() {
-        return Ok(());
+        return unmark(out);
     }
     let json = "application/json";
     let catalog = json!({
@@ -90,7 +124,18 @@ pub(super) fn write(out: &Path, extent: &Extent) -> Result<()> {
         "links": links,
     });
     write_aside(&folder.join("catalog.json"), &serde_json::to_vec_pretty(&catalog)?)?;
-    write_aside(&folder.join("collection.json"), &serde_json::to_vec_pretty(&collection)?)
+    write_aside(&folder.join("collection.json"), &serde_json::to_vec_pretty(&collection)?)?;
+    unmark(out)
+}
+
+fn unmark(out: &Path) -> Result<()> {
+    let path = stale_path(out);
+    match fs::remove_file(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("removing {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn numbers(list: &Value) -> Option<[f64; 4]> {

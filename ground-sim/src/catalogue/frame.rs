@@ -4,9 +4,12 @@
 //! in strips is put together by [`super::strips`]. `frame.json` says what is there, `detections.geojson` where
 //! plumes are, `item.json` all of it as a STAC item. Everything is written aside and renamed, and can be made
 //! again from the products at any time.
+//!
+//! A product is of the frame as long as its folder is in OUT or the frame's folder holds what was in it. A fault of
+//! one product never keeps another out; while a frame has a fault, every update links all of its products anew.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -16,16 +19,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::entry::{Product, read_bounded, read_detections};
+use super::fault::{self, Fault};
+use super::source::read_header;
 use super::strips::{self, Cube};
-use super::{geojson, item};
+use super::{files, geojson, item, proof};
 use crate::station::write_aside;
 
 /// Largest `frame.json` that is read, bytes.
 const MAX_FRAME_BYTES: u64 = 64 << 20;
 /// Most products that are kept of one frame.
 const MAX_PRODUCTS: usize = 10_000;
-/// What the catalogue's own files in a frame's folder are called.
-const OWN_FILES: [&str; 3] = ["frame.json", "item.json", "detections.geojson"];
 
 /// A frame and what there is of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,7 +41,7 @@ pub struct Frame {
     pub frame_id: String,
     /// The spacecraft that took it.
     pub spacecraft: u16,
-    /// Its class, as its newest product says.
+    /// The most valuable class of its products.
     pub class: Class,
     /// When it was accepted on board, ms since 1970-01-01 UTC.
     pub created_unix_ms: u64,
@@ -77,33 +80,58 @@ impl Frame {
         Ok(frame)
     }
 
-    /// Takes products into their frame, which must be one, and writes what there is of it. What could not be put
-    /// together is said in [`Frame::fault`].
+    /// Takes products into their frame, which must be one, and writes what there is of it. `listed` gives the
+    /// products of it that are in the list: they are asked for where the frame has to begin anew. What could not
+    /// be put together is given beside, and said in [`Frame::fault`].
     ///
     /// # Errors
     /// Products of no frame, or those of the disk.
-    pub fn update(out: &Path, products: &[Product]) -> Result<Self> {
+    pub(super) fn update(
+        out: &Path,
+        products: &[Product],
+        listed: impl FnOnce() -> Result<Vec<Product>>,
+    ) -> Result<(Self, Vec<Fault>)> {
         let first = products.first().context("no product")?;
         let (name, id) = first.frame_key().context("it was made from no frame")?;
         let folder = folder(out, name, id);
         fs::create_dir_all(&folder).with_context(|| format!("making the folder {}", folder.display()))?;
-        let mut frame = Self::read(&folder).unwrap_or_else(|_| Self::begin(first, name, id));
-        for product in products {
-            frame.products.retain(|known| known.id != product.id);
-            frame.products.push(product.clone());
+        let (mut frame, sound) = match Self::read(&folder) {
+            Ok(frame) => {
+                let sound = frame.fault.is_none();
+                (frame, sound)
+            }
+            Err(e) if is_lost(&e) => (Self::begin(first, name, id, listed()?), false),
+            Err(e) => return Err(e),
+        };
+        frame.take(products);
+        if !frame.cube.as_ref().is_some_and(|cube| strips::is_there(&folder, cube)) {
+            frame.cube = proof::proven(&folder, &frame.products).or(frame.cube);
         }
-        frame
-            .products
-            .sort_by(|a, b| (a.created_unix_ms, a.part, &a.id).cmp(&(b.created_unix_ms, b.part, &b.id)));
+        let mut faults = frame.forget(out, &folder);
         ensure!(frame.products.len() <= MAX_PRODUCTS, "more than {MAX_PRODUCTS} products of frame {name}");
         frame.sum_up();
-        let done = frame.link(out, &folder, products).and_then(|()| frame.put_together(out, &folder));
-        frame.fault = done.err().map(|e| format!("{e:#}"));
+        let all = if sound { products.to_vec() } else { frame.products.clone() };
+        frame.link(out, &folder, &all, &mut faults);
+        if let Err(e) = frame.put_together(out, &folder, &mut faults) {
+            faults.push(Fault::of_cube(&e));
+        }
+        frame.fault = fault::joined(&faults);
         frame.write(&folder)?;
-        Ok(frame)
+        Ok((frame, faults))
     }
 
-    fn begin(product: &Product, name: &str, id: &str) -> Self {
+    /// Says which products' files the frame's folder holds, so that their own folders may go.
+    pub(super) fn holds<'a>(&'a self, folder: &'a Path) -> impl Fn(&Product) -> bool + 'a {
+        let cube = self.cube.as_ref().filter(|cube| strips::is_there(folder, cube));
+        let placed = move |part| cube.is_some_and(|cube| cube.placed.contains(&part));
+        move |product| match product.part {
+            Some((part, _)) if product.is_strip() => placed(part),
+            _ => files::holds(folder, product),
+        }
+    }
+
+    /// A frame of which nothing can be read, with what is in the list of it.
+    fn begin(product: &Product, name: &str, id: &str, listed: Vec<Product>) -> Self {
         Self {
             schema: 1,
             frame: name.to_owned(),
@@ -120,14 +148,35 @@ impl Frame {
             files: Vec::new(),
             fault: None,
             positions: Vec::new(),
-            products: Vec::new(),
+            products: listed,
         }
     }
 
-    /// Takes over what the newest product says of the frame.
+    fn take(&mut self, products: &[Product]) {
+        for product in products {
+            self.products.retain(|known| known.id != product.id);
+            self.products.push(product.clone());
+        }
+        self.products
+            .sort_by(|a, b| (a.created_unix_ms, a.part, &a.id).cmp(&(b.created_unix_ms, b.part, &b.id)));
+    }
+
+    /// Leaves out the products that are neither in OUT any more nor in the frame's folder.
+    fn forget(&mut self, out: &Path, folder: &Path) -> Vec<Fault> {
+        let products = std::mem::take(&mut self.products);
+        let held = self.holds(folder);
+        let is_here = |product: &Product| out.join(&product.folder).is_dir() || held(product);
+        let (here, gone): (Vec<_>, Vec<_>) = products.into_iter().partition(is_here);
+        drop(held);
+        self.products = here;
+        gone.iter().map(Fault::gone).collect()
+    }
+
+    /// Takes over what the newest product says of the frame; its class is the most valuable one.
     fn sum_up(&mut self) {
         let Some(newest) = self.products.last() else { return };
-        (self.class, self.spacecraft) = (newest.class, newest.spacecraft);
+        self.spacecraft = newest.spacecraft;
+        self.class = self.products.iter().map(|p| p.class).min().unwrap_or(newest.class);
         self.created_unix_ms = self.products.iter().map(|p| p.created_unix_ms).min().unwrap_or_default();
         let newest = || self.products.iter().rev();
         self.tasking = newest().find_map(|p| p.tasking.clone());
@@ -140,39 +189,32 @@ impl Frame {
     }
 
     /// Links the files of products into the frame's folder; strips stay where they are.
-    fn link(&mut self, out: &Path, folder: &Path, products: &[Product]) -> Result<()> {
+    fn link(&mut self, out: &Path, folder: &Path, products: &[Product], faults: &mut Vec<Fault>) {
         for product in products.iter().filter(|product| !product.is_strip()) {
             let from = out.join(&product.folder);
-            let names = product.files.iter().chain(&product.preview).map(|file| &file.name);
-            for name in names {
-                ensure!(
-                    !is_reserved(name),
-                    "{name:?} of {} is what a file of the catalogue is called",
-                    product.name
-                );
-                link(&from.join(name), &folder.join(name))?;
-                if product.product != "cube" && !self.files.contains(name) {
+            let is_here = from.is_dir();
+            for name in files::of(product).map(|file| &file.name) {
+                if let Err(e) = if is_here { files::link(&from, folder, name) } else { Ok(()) } {
+                    faults.push(Fault::of(product, &e));
+                } else if product.product != "cube" && !self.files.contains(name) {
                     self.files.push(name.clone());
                 }
             }
         }
         self.files.sort();
-        Ok(())
     }
 
     /// The cube: as it came, or of its strips.
-    fn put_together(&mut self, out: &Path, folder: &Path) -> Result<()> {
-        let is_there =
-            |cube: &Cube| [&cube.header, &cube.data].iter().all(|name| folder.join(name).is_file());
-        if self.cube.as_ref().is_some_and(|cube| cube.whole && is_there(cube)) {
+    fn put_together(&mut self, out: &Path, folder: &Path, faults: &mut Vec<Fault>) -> Result<()> {
+        if self.cube.as_ref().is_some_and(|cube| cube.whole && strips::is_there(folder, cube)) {
             return Ok(());
         }
-        let single = self.products.iter().rev().find(|p| p.product == "cube" && !p.is_strip());
-        self.cube = if let Some(product) = single {
+        let is_one = |p: &&Product| p.product == "cube" && !p.is_strip() && files::holds(folder, p);
+        self.cube = if let Some(product) = self.products.iter().rev().find(is_one) {
             of_one(folder, product)?
         } else {
             let lines = self.verdict(folder).and_then(|verdict| verdict.get("lines")?.as_u64());
-            strips::assemble(out, folder, &self.products, self.cube.as_ref(), lines)?
+            strips::assemble(out, folder, &self.products, self.cube.as_ref(), lines, faults)?
         };
         Ok(())
     }
@@ -225,9 +267,10 @@ pub fn folders(out: &Path) -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-/// Whether a name is that of one of the catalogue's own files in a frame's folder.
-pub(super) fn is_reserved(name: &str) -> bool {
-    OWN_FILES.contains(&name) || name.contains(".partial.")
+/// Whether `frame.json` isn't there, or nothing can be made of it; anything else may pass.
+fn is_lost(e: &anyhow::Error) -> bool {
+    let io = e.downcast_ref::<io::Error>();
+    io.is_some_and(|e| e.kind() == io::ErrorKind::NotFound) || e.is::<serde_json::Error>()
 }
 
 /// A cube that came as the camera's own files.
@@ -236,7 +279,7 @@ fn of_one(folder: &Path, product: &Product) -> Result<Option<Cube>> {
     let header = product.files.iter().find(|file| is_header(&file.name));
     let data = product.files.iter().find(|file| !is_header(&file.name));
     let (Some(header), Some(data)) = (header, data) else { return Ok(None) };
-    let read = strips::read_header(&folder.join(&header.name))?;
+    let read = read_header(&folder.join(&header.name))?;
     Ok(Some(Cube {
         whole: true,
         header: header.name.clone(),
@@ -247,20 +290,4 @@ fn of_one(folder: &Path, product: &Product) -> Result<Option<Cube>> {
         placed: vec![1],
         lead_bytes: read.header_offset,
     }))
-}
-
-/// Links a file to a place where another may be; copies it where it can't be linked.
-fn link(from: &Path, to: &Path) -> Result<()> {
-    let source = fs::metadata(from).with_context(|| format!("linking {}", from.display()))?;
-    if fs::metadata(to).is_ok_and(|there| (there.dev(), there.ino()) == (source.dev(), source.ino())) {
-        return Ok(());
-    }
-    let name = to.file_name().and_then(|name| name.to_str()).unwrap_or("file");
-    let aside = to.with_file_name(format!(".{name}.link"));
-    let _ = fs::remove_file(&aside);
-    if fs::hard_link(from, &aside).is_err() {
-        fs::copy(from, &aside)
-            .with_context(|| format!("copying {} to {}", from.display(), aside.display()))?;
-    }
-    fs::rename(&aside, to).with_context(|| format!("renaming {}", aside.display()))
 }

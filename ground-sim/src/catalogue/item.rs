@@ -15,7 +15,7 @@ use super::extensions::extensions;
 use super::frame::Frame;
 use super::geojson::coordinate;
 use super::place::Place;
-use super::strips::read_header;
+use super::source::read_header;
 use super::time::rfc3339;
 
 /// Version of the specification that is followed.

@@ -4,7 +4,7 @@
 //! over by readers, and closed by the next writer. Only `index` writes the file anew, aside and renamed, so that
 //! whoever reads sees the old list or the new one. One process at a time writes: whoever holds `OUT/catalogue/lock`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
@@ -29,6 +29,29 @@ pub struct Journal {
 pub struct Mark {
     inode: u64,
     offset: u64,
+}
+
+/// Which frames have products in the list, so that all of it is only read for those.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    mark: Mark,
+    frames: BTreeSet<String>,
+}
+
+impl Listed {
+    /// The products of a frame that are in the list.
+    ///
+    /// # Errors
+    /// The list can't be read.
+    pub(super) fn of_frame(&mut self, journal: &Journal, key: (&str, &str)) -> Result<Vec<Product>> {
+        let frames = &mut self.frames;
+        self.mark = journal.read_from(self.mark, |product| frames.extend(product.frame_id))?;
+        if !self.frames.contains(key.1) {
+            return Ok(Vec::new());
+        }
+        let products = journal.read()?.into_values();
+        Ok(products.filter(|product| product.frame_key() == Some(key)).collect())
+    }
 }
 
 impl Journal {

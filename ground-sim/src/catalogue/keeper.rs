@@ -2,6 +2,7 @@
 //! whole and never waited for. What it can't do it reports; what it misses it finds when there is less to do, or
 //! when it is started again.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::Catalogue;
+use super::{Catalogue, fault};
 
 /// Products that may wait; more are found by a look at OUT later.
 const MOST_WAITING: usize = 4096;
@@ -19,6 +20,12 @@ const MOST_WAITING: usize = 4096;
 const MOST_FAULTS: usize = 100;
 /// After such a silence the collection is brought up to date.
 const QUIET: Duration = Duration::from_millis(500);
+/// What could not be taken in for a reason that may pass is tried again after this.
+const RETRY: Duration = Duration::from_mins(1);
+/// The same fault is said again after this.
+const SAY_AGAIN: Duration = Duration::from_hours(1);
+/// Faults of which is known when they were said.
+const MOST_SAID: usize = 1000;
 /// The collection names all frames: writing it takes at most one part in so many of the thread's time.
 const SHARE_OF_TIME: u32 = 20;
 /// Added to the thread's nice value: whatever receives and decodes comes first.
@@ -39,6 +46,17 @@ struct Shared {
     faults: Mutex<Vec<String>>,
 }
 
+/// The keeper's thread.
+struct Work<'a> {
+    catalogue: Catalogue,
+    shared: &'a Shared,
+    changed: &'a dyn Fn(),
+    /// When each fault was said.
+    said: BTreeMap<String, Instant>,
+    /// When to look for what could not be taken in.
+    retry: Option<Instant>,
+}
+
 impl Keeper {
     /// A keeper of `out`, or why there is none: reception goes on without.
     pub fn start_or_say(out: &Path, changed: impl Fn() + Send + 'static) -> Option<Self> {
@@ -56,7 +74,10 @@ impl Keeper {
         let theirs = Arc::clone(&shared);
         let catalogue = Catalogue::new(out);
         let thread = std::thread::Builder::new().name("catalogue".to_owned());
-        let thread = thread.spawn(move || keep(catalogue, &coming, &theirs, &changed));
+        let thread = thread.spawn(move || {
+            let (said, retry) = (BTreeMap::new(), None);
+            Work { catalogue, shared: &theirs, changed: &changed, said, retry }.keep(&coming);
+        });
         Ok(Self { folders: Some(folders), shared, thread: Some(thread.context("starting a thread")?) })
     }
 
@@ -103,43 +124,79 @@ impl Shared {
     }
 }
 
-/// Keeps the catalogue until nobody can tell of products any more.
-fn keep(mut catalogue: Catalogue, coming: &Receiver<PathBuf>, shared: &Shared, changed: &dyn Fn()) {
-    yield_to_reception();
-    catch_up(&mut catalogue, shared, changed);
-    let mut not_before = Instant::now();
-    loop {
-        match coming.recv_timeout(QUIET) {
-            Ok(folder) => match catalogue.add(&folder) {
-                Ok(_) => changed(),
-                Err(e) => shared.fault(&format!("{}: {e:#}", folder.display())),
-            },
-            Err(RecvTimeoutError::Timeout) => {
-                if shared.missed.swap(false, Ordering::Relaxed) {
-                    catch_up(&mut catalogue, shared, changed);
+impl Work<'_> {
+    /// Keeps the catalogue until nobody can tell of products any more.
+    fn keep(mut self, coming: &Receiver<PathBuf>) {
+        yield_to_reception();
+        self.catch_up();
+        let mut not_before = Instant::now();
+        loop {
+            match coming.recv_timeout(QUIET) {
+                Ok(folder) => self.add(&folder),
+                Err(RecvTimeoutError::Timeout) => {
+                    let is_time = self.retry.is_some_and(|at| at <= Instant::now());
+                    if self.shared.missed.swap(false, Ordering::Relaxed) || is_time {
+                        self.catch_up();
+                    }
+                    let now = Instant::now();
+                    if now >= not_before {
+                        self.close();
+                        not_before = now + now.elapsed() * SHARE_OF_TIME;
+                    }
                 }
-                let now = Instant::now();
-                if now >= not_before {
-                    close(&mut catalogue, shared);
-                    not_before = now + now.elapsed() * SHARE_OF_TIME;
-                }
+                Err(RecvTimeoutError::Disconnected) => return self.close(),
             }
-            Err(RecvTimeoutError::Disconnected) => return close(&mut catalogue, shared),
         }
     }
-}
 
-fn catch_up(catalogue: &mut Catalogue, shared: &Shared, changed: &dyn Fn()) {
-    match catalogue.catch_up(&shared.stop, |fault| shared.fault(&fault)) {
-        Ok(0) => {}
-        Ok(_) => changed(),
-        Err(e) => shared.fault(&format!("{e:#}")),
+    fn add(&mut self, folder: &Path) {
+        match self.catalogue.add(folder) {
+            Ok(faults) => {
+                (self.changed)();
+                faults.iter().for_each(|said| self.fault(&anyhow::Error::msg(said.clone())));
+            }
+            Err(e) => self.fault(&e.context(folder.display().to_string())),
+        }
     }
-}
 
-fn close(catalogue: &mut Catalogue, shared: &Shared) {
-    if let Err(e) = catalogue.close() {
-        shared.fault(&format!("{e:#}"));
+    fn catch_up(&mut self) {
+        self.retry = None;
+        let mut faults = Vec::new();
+        let taken = self
+            .catalogue
+            .catch_up(&self.shared.stop, |e| faults.push((format!("{e:#}"), fault::may_pass(e))));
+        faults.into_iter().for_each(|(said, may_pass)| self.say(said, may_pass));
+        match taken {
+            Ok(0) => {}
+            Ok(_) => (self.changed)(),
+            Err(e) => self.fault(&e),
+        }
+    }
+
+    fn close(&mut self) {
+        if let Err(e) = self.catalogue.close() {
+            self.fault(&e);
+        }
+    }
+
+    fn fault(&mut self, e: &anyhow::Error) {
+        self.say(format!("{e:#}"), fault::may_pass(e));
+    }
+
+    /// Says what went wrong, unless it was said not long ago.
+    fn say(&mut self, what: String, may_pass: bool) {
+        let now = Instant::now();
+        if may_pass {
+            self.retry.get_or_insert(now + RETRY);
+        }
+        self.said.retain(|_, at| now.duration_since(*at) < SAY_AGAIN);
+        if self.said.contains_key(&what) {
+            return;
+        }
+        self.shared.fault(&what);
+        if self.said.len() < MOST_SAID {
+            self.said.insert(what, now);
+        }
     }
 }
 

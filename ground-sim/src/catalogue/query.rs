@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::entry::Product;
 use super::journal::Journal;
-use super::rows::{alerts, cubes, partials};
+use super::rows::{alerts, cubes, partials, whole};
 
 /// Mean radius of the Earth, km (IUGG, R1 of GRS 80: H. Moritz, "Geodetic Reference System 1980").
 const EARTH_RADIUS_KM: f64 = 6371.0088;
@@ -54,7 +54,8 @@ pub struct Row {
     pub percent: f64,
     /// Strips that are here, of how many.
     pub strips: Option<(u32, u32)>,
-    /// Where it is, below OUT: its folder, the file of an alert, or of a cube the frame's folder.
+    /// Where it is, below OUT: its folder or, where that is gone and for a cube in strips, the frame's; of an alert
+    /// its file.
     pub path: String,
 }
 
@@ -94,7 +95,7 @@ pub fn rows(out: &Path) -> Result<Vec<Row>> {
     rows.extend(alerts(out, &products));
     let (strips, others): (Vec<_>, Vec<_>) = products.into_values().partition(Product::is_strip);
     rows.extend(cubes(out, strips));
-    rows.extend(others.into_iter().filter(|product| out.join(&product.folder).is_dir()).map(Row::of));
+    rows.extend(others.into_iter().filter_map(|product| whole(out, product)));
     share_positions(&mut rows);
     rows.sort_by(|a, b| {
         (Reverse(a.created_unix_ms), a.class, &a.product, &a.id).cmp(&(

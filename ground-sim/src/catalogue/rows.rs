@@ -8,7 +8,8 @@ use passband_proto::ids::Class;
 use serde_json::Value;
 
 use super::entry::{Product, is_id, read_bounded};
-use super::frame;
+use super::files;
+use super::frame::{self, Frame};
 use super::query::Row;
 use crate::station::hex;
 
@@ -22,7 +23,8 @@ pub(super) fn cubes(out: &Path, strips: Vec<Product>) -> Vec<Row> {
         let (Some((name, id)), Some((part, _))) = (strip.frame_key(), strip.part) else { continue };
         frames.entry((name.to_owned(), id.to_owned())).or_default().insert(part, strip);
     }
-    let row = |((name, id), strips): ((String, String), BTreeMap<u32, Product>)| {
+    let row = |((name, id), mut strips): ((String, String), BTreeMap<u32, Product>)| {
+        leave_out_gone(out, &frame::folder(out, &name, &id), &mut strips);
         let (here, bytes) = (strips.len(), strips.values().map(|strip| strip.bytes).sum());
         let first = strips.into_values().next()?;
         let count = first.part.map_or(0, |(_, count)| count);
@@ -42,6 +44,33 @@ pub(super) fn cubes(out: &Path, strips: Vec<Product>) -> Vec<Row> {
         })
     };
     frames.into_iter().filter_map(row).filter(|row| out.join(&row.path).is_dir()).collect()
+}
+
+/// Leaves out the strips whose folder is gone and that their frame doesn't hold.
+fn leave_out_gone(out: &Path, folder: &Path, strips: &mut BTreeMap<u32, Product>) {
+    let is_here = |strip: &Product| out.join(&strip.folder).is_dir();
+    if strips.values().all(is_here) {
+        return;
+    }
+    // Of a frame that can't be read nothing is known to be gone.
+    if let Ok(frame) = Frame::read(folder) {
+        let held = frame.holds(folder);
+        strips.retain(|_, strip| is_here(strip) || held(strip));
+    }
+}
+
+/// The row of a product that is no strip: in its own folder, or in its frame's if that is all there is of it.
+pub(super) fn whole(out: &Path, product: Product) -> Option<Row> {
+    if out.join(&product.folder).is_dir() {
+        return Some(Row::of(product));
+    }
+    let (name, id) = product.frame_key()?;
+    let folder = frame::folder(out, name, id);
+    if !files::holds(&folder, &product) {
+        return None;
+    }
+    let path = folder.strip_prefix(out).unwrap_or(&folder).to_string_lossy().into_owned();
+    Some(Row { path, ..Row::of(product) })
 }
 
 /// Products that are coming in.

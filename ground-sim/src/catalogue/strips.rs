@@ -1,26 +1,27 @@
 //! A frame that comes down in strips of lines, put together: into one file of the frame's size, strip by strip as
-//! they come, in any order and any interleave; and once all of it is there, into the very files that the camera
-//! wrote, which the frame's id proves (the beginning of the SHA-256 over header and data).
+//! they come, in any order and any interleave ([`super::partial`]); and once all of it is there, into the very files
+//! that the camera wrote, which the frame's id proves (the beginning of the SHA-256 over header and data).
 //!
 //! Strips are copied, never moved or changed, so that a frame in strips takes its size twice as long as the
-//! folders of its strips are kept. Lines that are missing are holes in the file and read as zeros; where the
-//! header names another value for "no data", they hold that.
+//! folders of its strips are kept. A strip that is in the file is never read again, so that its folder may go; one
+//! that doesn't fit is left out and keeps no other out. Lines that are missing are holes in the file and read as
+//! zeros; where the header names another value for "no data" that a sample can hold, they hold that.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufReader, Read};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
-use passband_flight::store::FrameId;
-use passband_spectral::envi::{Header, MAX_HEADER_BYTES, MAX_SIDE};
+use anyhow::{Context, Result, ensure};
+use passband_spectral::envi::{ByteOrder, DataType, Header, Interleave, MAX_SIDE};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::entry::{Product, read_bounded};
-use super::frame::is_reserved;
-use super::layout::{Shape, ignore_pattern, missing};
+use super::entry::Product;
+use super::fault::Fault;
+use super::files::is_reserved;
+use super::layout::{Shape, missing};
+use super::partial::{self, Names, Partial};
+use super::proof::digest;
+use super::source::{Original, Source, own_header};
 use crate::station::write_aside;
 
 /// The cube of a frame, as far as it is there.
@@ -44,11 +45,12 @@ pub struct Cube {
     pub lead_bytes: u64,
 }
 
-/// A strip in its folder.
-struct Strip {
+/// One strip.
+struct Strip<'a> {
+    product: &'a Product,
     lines: (u64, u64),
-    header: Header,
-    data: PathBuf,
+    /// Where it is to be taken from; none: it is in the file already.
+    source: Option<Source>,
 }
 
 /// What is known of the frame that the strips belong to.
@@ -56,250 +58,219 @@ struct Frame<'a> {
     folder: &'a Path,
     name: &'a str,
     id: &'a str,
-    strips: BTreeMap<u32, Strip>,
     parts: u32,
+    strips: BTreeMap<u32, Strip<'a>>,
+    partial: Option<Partial<'a>>,
     original: Option<Original>,
-    data_file: Option<String>,
-}
-
-/// What comes with the first strip.
-struct Original {
-    name: String,
-    text: Vec<u8>,
-    header: Header,
-    lead: Vec<u8>,
+    data_file: Option<&'a str>,
 }
 
 /// Puts what there is of a frame's strips together in `folder`. `before`: what was there before, so that only
-/// new strips are copied. `lines`: how many lines the frame has, if another product says so.
+/// new strips are copied. `lines`: how many lines the frame has, if another product says so. Strips that could not
+/// be placed are left out, and `faults` says why.
 ///
 /// # Errors
-/// Strips that don't fit together, or those of the disk.
+/// What is there is not the frame, or those of the disk.
 pub(super) fn assemble(
     out: &Path,
     folder: &Path,
     products: &[Product],
     before: Option<&Cube>,
     lines: Option<u64>,
+    faults: &mut Vec<Fault>,
 ) -> Result<Option<Cube>> {
-    let Some(frame) = Frame::of(out, folder, products)? else { return Ok(None) };
-    let header = frame.layout(lines)?;
-    let cube = frame.fill(&header, before)?;
-    let Some(original) = frame.original.as_ref().filter(|_| cube.missing_lines.is_empty()) else {
+    let partial = before.and_then(|cube| Partial::open(folder, cube));
+    let was_there = partial.is_some();
+    let Some(frame) = Frame::of(out, folder, products, partial, faults) else { return Ok(None) };
+    let Some(cube) = frame.fill(lines, faults)? else { return Ok(None) };
+    if !cube.missing_lines.is_empty() {
+        return Ok(Some(cube));
+    }
+    let Some(original) = &frame.original else { return Ok(Some(cube)) };
+    let wrong = match frame.finish(original, &cube) {
+        Ok(whole) => return Ok(Some(whole)),
+        Err(e) => e,
+    };
+    // A crash may have taken what was placed before: once more, all of it, if all of it is still in its folders.
+    let mut none = Vec::new();
+    let again = Frame::of(out, folder, products, None, &mut none).filter(|_| was_there && none.is_empty());
+    let Some(again) = again else {
+        faults.push(Fault::of_cube(&wrong));
         return Ok(Some(cube));
     };
-    match frame.finish(original, cube) {
-        // A crash may have taken what was placed before: once more, all of it.
-        Err(_) if before.is_some() => frame.finish(original, frame.fill(&header, None)?).map(Some),
-        done => done.map(Some),
+    let Some(cube) = again.fill(lines, faults)? else { return Ok(None) };
+    match again.finish(original, &cube) {
+        Ok(whole) => Ok(Some(whole)),
+        Err(e) => {
+            faults.push(Fault::of_cube(&e));
+            Ok(Some(cube))
+        }
+    }
+}
+
+/// Whether the files of a cube lie in the frame's folder.
+pub(super) fn is_there(folder: &Path, cube: &Cube) -> bool {
+    let is_file = |name: &String| folder.join(name).is_file();
+    if cube.whole {
+        is_file(&cube.header) && is_file(&cube.data)
+    } else {
+        Partial::open(folder, cube).is_some()
     }
 }
 
 impl<'a> Frame<'a> {
-    fn of(out: &Path, folder: &'a Path, products: &'a [Product]) -> Result<Option<Self>> {
-        let mut strips = products.iter().filter(|product| product.is_strip()).peekable();
-        let Some((name, id)) = strips.peek().and_then(|first| first.frame_key()) else { return Ok(None) };
-        let parts = strips.peek().and_then(|first| first.part).map_or(0, |(_, count)| count);
-        let mut this =
-            Self { folder, name, id, strips: BTreeMap::new(), parts, original: None, data_file: None };
-        for product in strips {
-            this.take(&out.join(&product.folder), product)
-                .with_context(|| format!("strip {} ({})", product.name, product.id))?;
+    /// What the strips say; none if there are none.
+    fn of(
+        out: &Path,
+        folder: &'a Path,
+        products: &'a [Product],
+        partial: Option<Partial<'a>>,
+        faults: &mut Vec<Fault>,
+    ) -> Option<Self> {
+        let first = products.iter().find(|product| product.is_strip())?;
+        let (name, id) = first.frame_key()?;
+        let parts =
+            partial.as_ref().map(|partial| partial.cube.parts).or(first.part.map(|(_, count)| count))?;
+        let (strips, original) = (BTreeMap::new(), None);
+        let mut this = Self { folder, name, id, parts, strips, partial, original, data_file: None };
+        for product in products.iter().filter(|product| product.is_strip()) {
+            if let Err(e) = this.take(&out.join(&product.folder), product) {
+                faults.push(Fault::of(product, &e));
+            }
         }
-        Ok(Some(this))
+        Some(this)
     }
 
-    fn take(&mut self, folder: &Path, product: &Product) -> Result<()> {
+    fn take(&mut self, folder: &Path, product: &'a Product) -> Result<()> {
         let (part, parts) = product.part.context("it does not say which part it is")?;
         ensure!(parts == self.parts, "it is one of {parts} parts, others are of {}", self.parts);
         let lines = product.lines.context("it does not say which lines it holds")?;
         ensure!(lines.1 <= MAX_SIDE as u64, "no frame has {} lines", lines.1);
-        let name = product.files.iter().map(|file| &file.name).find(|name| is_strip_header(name));
-        let name = name.context("no header of its own (NAME.lines-A-B.hdr) is in it")?;
-        let header = read_header(&folder.join(name))?;
-        let stem = name.trim_end_matches("hdr");
-        let data = product.files.iter().find(|file| file.name.starts_with(stem) && file.name != *name);
-        let data = data.with_context(|| format!("no data are beside {name}"))?;
-        ensure!(header.lines as u64 == lines.1 - lines.0, "its header has {} lines", header.lines);
-        ensure!(
-            header.data_bytes() == data.bytes,
-            "{} has {} bytes, its header describes {}",
-            data.name,
-            data.bytes,
-            header.data_bytes()
-        );
-        let own_header = |name: &str| name.to_lowercase().ends_with(".hdr") && !is_strip_header(name);
-        if let Some(file) = product.files.iter().find(|file| own_header(&file.name)) {
-            let text = read_bounded(&folder.join(&file.name), MAX_HEADER_BYTES as u64)?;
-            let header = parse_header(&text, &file.name)?;
-            let lead = match product.file_ending(".lead") {
-                Some(lead) => read_bounded(&folder.join(&lead.name), 1 << 30)?,
-                None => Vec::new(),
-            };
-            self.original = Some(Original { name: file.name.clone(), text, header, lead });
+        let placed = self.partial.as_ref().filter(|partial| partial.cube.placed.contains(&part));
+        let source = if placed.is_some() { None } else { Some(Source::read(folder, product, lines)?) };
+        self.data_file = self.data_file.or(product.data_file.as_deref());
+        self.strips.insert(part, Strip { product, lines, source });
+        if let Some(file) = own_header(product) {
+            let original =
+                Original::read(self.folder, self.name, self.partial.as_ref(), folder, product, file)?;
+            self.original = Some(original);
         }
-        self.data_file = self.data_file.take().or_else(|| product.data_file.clone());
-        self.strips.insert(part, Strip { lines, header, data: folder.join(&data.name) });
         Ok(())
     }
 
-    /// The header of the whole, as far as it is known.
-    fn layout(&self, lines: Option<u64>) -> Result<Header> {
-        let Some((_, first)) = self.strips.first_key_value() else { bail!("no strip is there") };
-        let mut header = match &self.original {
-            Some(original) => original.header.clone(),
-            None => first.header.clone(),
+    /// The header of the whole, as far as it is known, and the strips that fit it.
+    fn layout(&self, lines: Option<u64>, faults: &mut Vec<Fault>) -> Result<Option<(Header, Vec<u32>)>> {
+        let Some((_, first)) = self.strips.first_key_value() else { return Ok(None) };
+        let lowest = first.source.as_ref().map(|source| &source.header);
+        let there = self.partial.as_ref().map(|partial| &partial.header);
+        let original = self.original.as_ref().map(|original| &original.header);
+        let Some(like) = original.or(there).or(lowest) else { return Ok(None) };
+        ensure!(
+            there.is_none_or(|h| shape(h) == shape(like)),
+            "what is placed has another layout than the frame"
+        );
+        let fitting = self.fitting(like, original.map(|original| original.lines as u64), faults);
+        if let Some(original) = original {
+            return Ok(Some((original.clone(), fitting)));
+        }
+        let mut header = lowest.filter(|h| shape(h) == shape(like)).unwrap_or(like).clone();
+        let ends = || fitting.iter().filter_map(|part| Some((part, self.strips.get(part)?.lines.1)));
+        let last = ends().find(|(part, _)| **part == self.parts).map(|(_, to)| to);
+        let most = ends().map(|(_, to)| to).max().unwrap_or_default();
+        let known = last.or(lines).unwrap_or_default().max(most);
+        header.lines = usize::try_from(known).unwrap_or(usize::MAX).min(MAX_SIDE);
+        header.header_offset = self.lead()?.len() as u64;
+        // That of a later strip is the strip's own.
+        if first.lines.0 > 0 {
+            header.geometry = None;
+        }
+        Ok(Some((header, fitting)))
+    }
+
+    /// The strips that are of a layout, and in the frame if its length is known.
+    fn fitting(&self, like: &Header, lines: Option<u64>, faults: &mut Vec<Fault>) -> Vec<u32> {
+        let check = |strip: &Strip<'_>| {
+            let Some(Source { header, .. }) = &strip.source else { return Ok(()) };
+            ensure!(shape(header) == shape(like), "it has another layout than the frame");
+            ensure!(header.header_offset == 0, "it has a header offset");
+            let to = strip.lines.1;
+            ensure!(lines.is_none_or(|lines| to <= lines), "it ends with line {to}, beyond the frame's last");
+            Ok(())
         };
-        if let Some(original) = &self.original {
-            ensure!(
-                original.lead.len() as u64 == original.header.header_offset,
-                "the header has an offset of {} bytes, {} came",
-                original.header.header_offset,
-                original.lead.len()
-            );
-        } else {
-            let last = self.strips.get(&self.parts).map(|strip| strip.lines.1);
-            let most = self.strips.values().map(|strip| strip.lines.1).max().unwrap_or_default();
-            let known = last.or(lines).unwrap_or_default().max(most);
-            header.lines = usize::try_from(known).unwrap_or(usize::MAX).min(MAX_SIDE);
-            header.header_offset = 0;
-            // That of a later strip is the strip's own.
-            if first.lines.0 > 0 {
-                header.geometry = None;
+        let mut fitting = Vec::new();
+        for (part, strip) in &self.strips {
+            match check(strip) {
+                Ok(()) => fitting.push(*part),
+                Err(e) => faults.push(Fault::of(strip.product, &e)),
             }
         }
-        for (part, strip) in &self.strips {
-            let h = &strip.header;
-            let shape = |h: &Header| (h.samples, h.bands, h.data_type, h.byte_order, h.interleave);
-            ensure!(shape(h) == shape(&header), "strip {part} has another layout than the frame");
-            ensure!(h.header_offset == 0, "strip {part} has a header offset");
-            ensure!(strip.lines.1 <= header.lines as u64, "strip {part} goes beyond line {}", header.lines);
+        fitting
+    }
+
+    /// The bytes before the first sample.
+    fn lead(&self) -> Result<Vec<u8>> {
+        match (&self.original, &self.partial) {
+            (Some(original), _) => Ok(original.lead.clone()),
+            (None, Some(partial)) => partial.lead(),
+            (None, None) => Ok(Vec::new()),
         }
-        Ok(header)
     }
 
     /// Writes what is new into the file of what is there, and says what that is.
-    fn fill(&self, header: &Header, before: Option<&Cube>) -> Result<Cube> {
-        let stem = format!("{}.partial", self.name.replace(['/', '\\'], "-"));
-        let names = (format!("{stem}.hdr"), format!("{stem}.{}", header.interleave.name()));
-        let path = self.folder.join(&names.1);
-        let lead = self.original.as_ref().map_or(&[][..], |original| &original.lead);
-        let same = before.filter(|cube| {
-            (cube.lines, cube.lead_bytes, &cube.data) == (header.lines as u64, lead.len() as u64, &names.1)
-                && fs::metadata(&path).is_ok_and(|about| about.len() == header.data_bytes())
-        });
-        let missing = missing(header.lines as u64, self.strips.values().map(|strip| strip.lines));
-        if same.is_none() && path.exists() {
-            fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
-        }
-        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
-        let file = file.with_context(|| format!("making {}", path.display()))?;
-        let failed = || format!("writing {}", path.display());
-        let shape = Shape::of(header);
-        if same.is_none() {
-            file.set_len(header.data_bytes()).with_context(failed)?;
-            file.write_all_at(lead, 0).with_context(failed)?;
-            if let Some(pattern) = ignore_pattern(header) {
-                missing
-                    .iter()
-                    .try_for_each(|lines| shape.fill(&file, *lines, &pattern))
-                    .with_context(failed)?;
+    fn fill(&self, lines: Option<u64>, faults: &mut Vec<Fault>) -> Result<Option<Cube>> {
+        let Some((header, fitting)) = self.layout(lines, faults)? else { return Ok(None) };
+        let names = Names::of(self.name, header.interleave);
+        let strips = || fitting.iter().filter_map(|part| Some((*part, self.strips.get(part)?)));
+        let placed: Vec<_> = strips().filter(|(_, s)| s.source.is_none()).map(|(_, s)| s.lines).collect();
+        let lead = self.lead()?;
+        let file = partial::prepare(self.folder, &names, &header, &lead, self.partial.as_ref(), &placed)?;
+        let shape = Shape::of(&header);
+        let mut placed = BTreeMap::new();
+        for (part, strip) in strips() {
+            match strip.source.as_ref().map_or(Ok(()), |source| source.place(strip.lines, &file, &shape)) {
+                Ok(()) => drop(placed.insert(part, strip.lines)),
+                Err(e) => faults.push(Fault::of(strip.product, &e)),
             }
         }
-        let known = same.map(|cube| cube.placed.as_slice()).unwrap_or_default();
-        for (part, strip) in self.strips.iter().filter(|(part, _)| !known.contains(part)) {
-            shape
-                .place(&file, &strip.data, strip.lines)
-                .with_context(|| format!("placing strip {part} in {}", path.display()))?;
+        let missing = missing(header.lines as u64, placed.values().copied());
+        if let Some(original) = &self.original {
+            write_aside(&self.folder.join(&names.original), &original.text)?;
         }
-        write_aside(&self.folder.join(&names.0), partial_text(header, &missing).as_bytes())?;
-        Ok(Cube {
+        let text = partial::header_text(&header, &missing);
+        write_aside(&self.folder.join(&names.header), text.as_bytes())?;
+        Ok(Some(Cube {
             whole: false,
-            header: names.0,
-            data: names.1,
+            header: names.header,
+            data: names.data,
             lines: header.lines as u64,
             missing_lines: missing,
             parts: self.parts,
-            placed: self.strips.keys().copied().collect(),
+            placed: placed.into_keys().collect(),
             lead_bytes: lead.len() as u64,
-        })
+        }))
     }
 
     /// Everything is there: proves that it is the frame, and gives the files their names.
-    fn finish(&self, original: &Original, cube: Cube) -> Result<Cube> {
+    fn finish(&self, original: &Original, cube: &Cube) -> Result<Cube> {
         let partial = self.folder.join(&cube.data);
         let digest = digest(&original.text, &partial)?;
         ensure!(digest == self.id, "what was put together isn't frame {}: it would be {digest}", self.id);
         let stem = original.name.get(..original.name.len() - 4).unwrap_or(&original.name);
         let ending = Path::new(&cube.data).extension().and_then(|e| e.to_str()).unwrap_or("bil");
-        let data = self.data_file.clone().unwrap_or_else(|| format!("{stem}.{ending}"));
+        let data = self.data_file.map_or_else(|| format!("{stem}.{ending}"), str::to_owned);
         for name in [&data, &original.name] {
             ensure!(!is_reserved(name), "{name:?} is what a file of the catalogue is called");
         }
+        // First, so that after a crash just here the frame can still be proven.
+        write_aside(&self.folder.join(&original.name), &original.text)?;
         fs::rename(&partial, self.folder.join(&data))
             .with_context(|| format!("renaming {}", partial.display()))?;
-        write_aside(&self.folder.join(&original.name), &original.text)?;
-        // Gone already after a crash just here.
-        let _ = fs::remove_file(self.folder.join(&cube.header));
-        Ok(Cube { whole: true, header: original.name.clone(), data, ..cube })
+        Names::of(self.name, original.header.interleave).remove(self.folder);
+        Ok(Cube { whole: true, header: original.name.clone(), data, ..cube.clone() })
     }
 }
 
-/// The header beside what is there of a frame.
-fn partial_text(header: &Header, missing: &[(u64, u64)]) -> String {
-    let mut header = header.clone();
-    let missing_lines: u64 = missing.iter().map(|(from, to)| to - from).sum();
-    header.data_ignore_value.get_or_insert(0.0);
-    header.description = Some(format!(
-        "{} of {} lines are there; frame.json says which are missing",
-        header.lines as u64 - missing_lines,
-        header.lines
-    ));
-    header.to_text()
-}
-
-/// Whether a name is `NAME.lines-A-B.hdr`.
-fn is_strip_header(name: &str) -> bool {
-    let range = name.strip_suffix(".hdr").and_then(|stem| stem.rsplit_once(".lines-"));
-    range.and_then(|(_, range)| range.split_once('-')).is_some_and(|(from, to)| {
-        [from, to].iter().all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
-    })
-}
-
-/// Reads an ENVI header.
-pub(super) fn read_header(path: &Path) -> Result<Header> {
-    parse_header(&read_bounded(path, MAX_HEADER_BYTES as u64)?, &path.display().to_string())
-}
-
-fn parse_header(text: &[u8], name: &str) -> Result<Header> {
-    // Latin-1 in a description does no harm.
-    Header::parse(&String::from_utf8_lossy(text)).with_context(|| name.to_owned())
-}
-
-/// The id that a frame of this header and data has on board.
-fn digest(header: &[u8], data: &Path) -> Result<String> {
-    let failed = || format!("reading {}", data.display());
-    let mut reader = BufReader::with_capacity(1 << 20, File::open(data).with_context(failed)?);
-    let mut hash = Sha256::new();
-    let mut chunk = vec![0; 1 << 18];
-    loop {
-        let n = reader.read(&mut chunk).with_context(failed)?;
-        if n == 0 {
-            return Ok(FrameId::of(&Sha256::digest(header).into(), &hash.finalize().into()).to_string());
-        }
-        hash.update(chunk.get(..n).unwrap_or_default());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_strips() {
-        assert!(is_strip_header("a.b.lines-000000-000512.hdr"));
-        for other in ["a.hdr", "lines-1-2.hdr", "a.lines-1.hdr", "a.lines--.hdr", "a.lines-1-2.bil"] {
-            assert!(!is_strip_header(other), "{other}");
-        }
-    }
+/// What all strips of a frame have in common.
+fn shape(header: &Header) -> (usize, usize, DataType, ByteOrder, Interleave) {
+    (header.samples, header.bands, header.data_type, header.byte_order, header.interleave)
 }

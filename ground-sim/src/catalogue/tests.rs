@@ -1,3 +1,5 @@
+mod loss;
+
 use std::ops::Range;
 
 use super::*;
@@ -76,10 +78,16 @@ const LINES: usize = 11;
 
 impl Source {
     fn new(interleave: Interleave, offset: usize) -> Self {
+        Self::with(interleave, offset, |_| {})
+    }
+
+    /// One whose header says more.
+    fn with(interleave: Interleave, offset: usize, say: impl FnOnce(&mut Header)) -> Self {
         let mut header = Header::new(SAMPLES, LINES, BANDS, DataType::U16);
         header.interleave = interleave;
         header.header_offset = offset as u64;
         header.wavelengths_nm = Some(vec![500.0, 600.0, 700.0, 2300.0]);
+        say(&mut header);
         // A camera's header is never quite as we would write it.
         let text = format!("{}; written by a camera\n", header.to_text()).into_bytes();
         let bytes = offset + SAMPLES * LINES * BANDS * 2;
@@ -229,9 +237,9 @@ fn the_catalogue_is_made_anew_from_what_lies_there_and_catches_up_after_a_crash(
     fs::write(out.join("bad/bundle.json"), "{").unwrap();
     let mut faults = Vec::new();
     let mut catalogue = Catalogue::new(out);
-    assert_eq!(catalogue.catch_up(&AtomicBool::new(false), |f| faults.push(f)).unwrap(), 2);
+    assert_eq!(catalogue.catch_up(&AtomicBool::new(false), |e| faults.push(e.to_string())).unwrap(), 2);
     assert_eq!(faults.len(), 1);
-    assert_eq!(catalogue.catch_up(&AtomicBool::new(false), drop).unwrap(), 0);
+    assert_eq!(catalogue.catch_up(&AtomicBool::new(false), |_| {}).unwrap(), 0);
     catalogue.close().unwrap();
     let before = query::rows(out).unwrap();
     assert_eq!((before.len(), before[0].strips, before[0].whole), (1, Some((2, 2)), true));

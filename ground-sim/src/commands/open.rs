@@ -46,8 +46,9 @@ pub fn run(args: &OpenArgs) -> Result<ExitCode> {
         match open_sealed_file(path, &keys, &args.out) {
             Ok(opened) => {
                 let m = &opened.manifest;
-                if let Err(e) = catalogue.add(&opened.output) {
-                    eprintln!("passband-ground open: not in the catalogue: {e:#}");
+                match catalogue.add(&opened.output) {
+                    Ok(faults) => faults.iter().for_each(|fault| eprintln!("passband-ground open: {fault}")),
+                    Err(e) => eprintln!("passband-ground open: not in the catalogue: {e:#}"),
                 }
                 if !args.json {
                     say!(
