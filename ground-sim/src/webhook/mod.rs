@@ -3,14 +3,18 @@
 //! What is to be told, and what was, stands in `OUT/webhook`, a small file an alert, so that nothing is forgotten
 //! over a restart: each message is delivered at least once, and never again after the server has said 2xx. One
 //! that can't be delivered is tried again, ever more rarely and as the server asks (Retry-After), for a day at
-//! most. All of it is done by a thread of its own that is only woken: reception never waits for a server.
+//! most, and holds no other up; a picture never an alert. All of it is done by a thread of its own that is only
+//! woken: reception never waits for a server.
 //!
 //! Alerts that were in OUT before there was a webhook are not told.
 
+mod entry;
+mod folder;
 mod message;
 mod outbox;
 mod pictures;
 mod post;
+mod schedule;
 mod worker;
 
 use std::path::Path;
@@ -38,8 +42,12 @@ pub struct Limits {
     pub longest_pause: Duration,
     /// After this a message is given up.
     pub give_up_after: Duration,
+    /// So often the server may fail to take a picture before it is given up.
+    pub picture_tries: u32,
     /// After this nobody waits for a picture any more.
     pub picture_within: Duration,
+    /// So long a picture of which nothing proves that it is an alert's must have been here before it is taken for it.
+    pub guess_after: Duration,
     /// Messages that may wait; beyond it the oldest is given up.
     pub most_waiting: usize,
 }
@@ -51,7 +59,10 @@ impl Default for Limits {
             first_pause: Duration::from_secs(1),
             longest_pause: Duration::from_mins(5),
             give_up_after: Duration::from_hours(24),
+            picture_tries: 20,
             picture_within: Duration::from_hours(168),
+            // More than an orbit: what proves it may come with the next pass.
+            guess_after: Duration::from_hours(2),
             most_waiting: 1000,
         }
     }

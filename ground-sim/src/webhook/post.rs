@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use ureq::http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use ureq::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::{Agent, Body as Answer};
+use ureq::{Agent, Timeout};
 
 use super::Limits;
-use super::message::Body;
+use super::message::{Body, Kind};
 use crate::catalogue::time::parse_http;
 
 /// A server may ask for so much patience at most.
@@ -62,13 +62,24 @@ impl Target {
     }
 }
 
+/// Whose fault it is that a message wasn't taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The server wasn't reached.
+    Connection,
+    /// It asks for patience.
+    Server,
+    /// It was reached; maybe another message fares better.
+    Message,
+}
+
 /// What an answer means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// It has the message.
     Taken,
-    /// It may take it another time, not before this if it says so.
-    Later { why: String, after: Option<Duration> },
+    /// It may take it another time, after so long if it says so.
+    Later { why: String, whose: Whose, after: Duration },
     /// It will never take this message.
     Refused { why: String },
 }
@@ -104,31 +115,56 @@ impl Poster {
     }
 
     /// Sends a message. `id` is the same whenever the same message is sent, so that a server can know it again.
-    pub(super) fn post(&self, body: &Body, id: &str, now_unix_ms: u64) -> Outcome {
+    pub(super) fn post(&self, kind: Kind, body: &Body, id: &str, now_unix_ms: u64) -> Outcome {
         let mut request = self.agent.post(&self.target.url).header("Content-Type", &body.content_type);
         request = request.header("Idempotency-Key", id);
         for (name, value) in &self.target.headers {
             request = request.header(name, value);
         }
         match request.send(body.bytes.as_slice()) {
-            Ok(response) => meaning(&response, now_unix_ms),
-            Err(e) => Outcome::Later { why: e.to_string(), after: None },
+            Ok(response) => {
+                let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+                let after = after.and_then(|text| patience(text, now_unix_ms));
+                meaning(kind, response.status(), after)
+            }
+            Err(e) => {
+                let whose = if is_unreached(&e) { Whose::Connection } else { Whose::Message };
+                Outcome::Later { why: e.to_string(), whose, after: Duration::ZERO }
+            }
         }
     }
 }
 
-/// What an answer means. A message that is faulty in itself is not tried again; anything else may be set right by
-/// whoever runs the server, or the station.
-fn meaning(response: &ureq::http::Response<Answer>, now_unix_ms: u64) -> Outcome {
-    let status = response.status();
+/// What an answer means. A message that is faulty in itself is not tried again. With an alert anything else may be set
+/// right by whoever runs the server, or the station; a picture is not worth that, and many a server takes none.
+fn meaning(kind: Kind, status: StatusCode, after: Option<Duration>) -> Outcome {
     let why = format!("the server answered {status}");
-    match status.as_u16() {
-        200..=299 => Outcome::Taken,
-        400 | 413 | 415 | 422 => Outcome::Refused { why },
-        _ => {
-            let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
-            Outcome::Later { why, after: after.and_then(|text| patience(text, now_unix_ms)) }
+    let whose = match status.as_u16() {
+        200..=299 => return Outcome::Taken,
+        400 | 413 | 415 | 422 => return Outcome::Refused { why },
+        429 => Whose::Server,
+        503 if after.is_some() => Whose::Server,
+        408 | 425 => Whose::Message,
+        400..=499 | 501 if kind == Kind::Picture => return Outcome::Refused { why },
+        _ => Whose::Message,
+    };
+    Outcome::Later { why, whose, after: after.unwrap_or_default() }
+}
+
+/// Whether there was no connection over which the message could have gone.
+fn is_unreached(error: &ureq::Error) -> bool {
+    use std::io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    match error {
+        ureq::Error::Io(e) => {
+            matches!(e.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable)
         }
+        ureq::Error::HostNotFound
+        | ureq::Error::ConnectionFailed
+        | ureq::Error::ConnectProxyFailed(_)
+        | ureq::Error::Tls(_)
+        | ureq::Error::Rustls(_)
+        | ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => true,
+        _ => false,
     }
 }
 
@@ -190,6 +226,43 @@ mod tests {
         assert_eq!(patience("Sun, 06 Nov 1994 08:49:37 GMT", 0), Some(MOST_PATIENCE));
         assert_eq!(patience("99999999999999999999", 0), Some(MOST_PATIENCE));
         assert_eq!((patience("-1", 0), patience("soon", 0), patience("NaN", 0)), (None, None, None));
+    }
+
+    #[test]
+    fn an_answer_is_about_the_message_or_about_the_server() {
+        let means = |kind, status, after: Option<u64>| match meaning(
+            kind,
+            StatusCode::from_u16(status).unwrap(),
+            after.map(Duration::from_secs),
+        ) {
+            Outcome::Taken => "taken",
+            Outcome::Refused { .. } => "refused",
+            Outcome::Later { whose: Whose::Message, .. } => "message",
+            Outcome::Later { whose: Whose::Server, after, .. } if after.as_secs() == 9 => "server",
+            Outcome::Later { .. } => "later",
+        };
+        for (status, after, alert, picture) in [
+            (200, None, "taken", "taken"),
+            (204, None, "taken", "taken"),
+            (302, None, "message", "message"),
+            (400, None, "refused", "refused"),
+            (401, None, "message", "refused"),
+            (403, None, "message", "refused"),
+            (404, None, "message", "refused"),
+            (405, None, "message", "refused"),
+            (408, None, "message", "message"),
+            (413, None, "refused", "refused"),
+            (425, None, "message", "message"),
+            (429, None, "later", "later"),
+            (429, Some(9), "server", "server"),
+            (500, Some(9), "message", "message"),
+            (501, None, "message", "refused"),
+            (503, None, "message", "message"),
+            (503, Some(9), "server", "server"),
+        ] {
+            assert_eq!(means(Kind::Alert, status, after), alert, "{status}");
+            assert_eq!(means(Kind::Picture, status, after), picture, "{status}");
+        }
     }
 
     #[test]

@@ -51,9 +51,23 @@ pub(super) fn quicklook(report: &AlertReport) -> Product {
         product: "quicklook".to_owned(),
         created_unix_ms: report.alert.time_unix_ms,
         frame: Some(frame),
+        frame_id: Some(format!("{:024x}", report.alert.number)),
         preview: Some(preview),
         ..crate::catalogue::tests::product(u64::from(report.alert.number))
     }
+}
+
+/// An alert with its quicklook, both as they came.
+fn write_with_picture(out: &Path, number: u32) {
+    let report = alert(number);
+    let product = quicklook(&report);
+    let folder = out.join(&product.folder);
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join(&product.preview.as_ref().unwrap().name), b"\x89PNG!").unwrap();
+    let journal = Journal::new(out);
+    drop(journal.lock().unwrap());
+    journal.append(&product).unwrap();
+    write_alert(out, &report);
 }
 
 /// What the server does with a connection.
@@ -76,17 +90,26 @@ struct Request {
 
 /// Does these acts, one a connection, then answers 200 to all that come.
 fn serve(listener: TcpListener, acts: Vec<Act>) -> Receiver<Request> {
+    let mut acts = acts.into_iter();
+    serve_by(listener, move |_| acts.next().unwrap_or(OK))
+}
+
+/// Does with each request what `act` says.
+fn serve_by(
+    listener: TcpListener,
+    mut act: impl FnMut(&Request) -> Act + Send + 'static,
+) -> Receiver<Request> {
     let (requests, came) = channel();
     std::thread::spawn(move || {
         let mut held = Vec::new();
-        let mut acts = acts.into_iter();
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
             let Some(request) = read_request(&mut stream) else { continue };
+            let act = act(&request);
             if requests.send(request).is_err() {
                 return;
             }
-            match acts.next().unwrap_or(OK) {
+            match act {
                 Act::Answer(answer) => {
                     let text = format!("HTTP/1.1 {answer}Content-Length: 0\r\nConnection: close\r\n\r\n");
                     let _ = stream.write_all(text.as_bytes());
@@ -97,6 +120,17 @@ fn serve(listener: TcpListener, acts: Vec<Act>) -> Receiver<Request> {
         }
     });
     came
+}
+
+impl Request {
+    fn is_picture(&self) -> bool {
+        self.head.contains("content-type: multipart/form-data")
+    }
+
+    /// Whether it is about this alert.
+    fn is_of(&self, number: u32) -> bool {
+        self.head.contains(&format!("idempotency-key: alert-1-1-{number}-"))
+    }
 }
 
 fn read_request(stream: &mut TcpStream) -> Option<Request> {
@@ -202,19 +236,13 @@ fn what_was_not_told_is_told_by_the_next_life_with_its_picture() {
     let (listener, address) = listen();
     drop(listener);
     let hook = start(dir.path(), address, quick());
-    let report = alert(1);
-    write_alert(dir.path(), &report);
+    write_alert(dir.path(), &alert(1));
     hook.waker().wake();
     wait_for(dir.path(), 1, |entry| state(entry, "alert") == "pending");
     drop(hook.finish(Duration::ZERO));
 
     // The picture is down before the alert could be told.
-    let product = quicklook(&report);
-    fs::create_dir(dir.path().join(&product.folder)).unwrap();
-    fs::write(dir.path().join(&product.folder).join("f1.quicklook.png"), b"\x89PNG!").unwrap();
-    let journal = Journal::new(dir.path());
-    drop(journal.lock().unwrap());
-    journal.append(&product).unwrap();
+    write_with_picture(dir.path(), 1);
     let requests = serve(TcpListener::bind(address).unwrap(), Vec::new());
     let hook = start(dir.path(), address, quick());
     let (first, second) =
@@ -224,13 +252,13 @@ fn what_was_not_told_is_told_by_the_next_life_with_its_picture() {
     assert!(second.body.windows(5).any(|w| w == b"\x89PNG!"));
     wait_for(dir.path(), 1, |entry| state(entry, "picture") == "sent");
 
-    // A server that takes no pictures.
-    let report = alert(2);
-    write_alert(dir.path(), &report);
-    journal.append(&quicklook(&report)).unwrap();
+    // A picture that nobody would take.
+    write_with_picture(dir.path(), 2);
+    let picture = fs::File::create(dir.path().join("f2-quicklook/f2.quicklook.png")).unwrap();
+    picture.set_len(1 << 30).unwrap();
     hook.waker().wake();
     wait_for(dir.path(), 2, |entry| state(entry, "picture") == "given-up");
-    assert_eq!(requests.try_iter().count(), 1, "its picture can't be read");
+    assert_eq!(requests.try_iter().count(), 1, "its picture can't be sent");
     let news = hook.finish(Duration::from_secs(2));
     assert!(news.iter().any(|n| n.contains("the picture of alert-1-1-2 is given up")), "{news:?}");
 }
@@ -250,6 +278,99 @@ fn a_message_that_a_server_refuses_is_given_up_at_once_and_the_next_one_told() {
     });
     assert_eq!(requests.try_iter().count(), 2);
     assert!(hook.take_news()[0].contains("400 Bad Request"));
+}
+
+#[test]
+fn pictures_that_a_server_does_not_take_are_given_up_and_hold_no_alert_up() {
+    const ANSWERS: [&str; 5] = ["403 No\r\n", "404 No\r\n", "405 No\r\n", "501 No\r\n", "500 No\r\n"];
+    let dir = tempfile::tempdir().unwrap();
+    let (listener, address) = listen();
+    let hook = start(dir.path(), address, Limits { picture_tries: 3, ..quick() });
+    let requests = serve_by(listener, |request| {
+        let answer = (1..).zip(ANSWERS).find(|(number, _)| request.is_of(*number)).map(|(_, answer)| answer);
+        if request.is_picture() { answer.map_or(OK, Act::Answer) } else { OK }
+    });
+    (1..=6).for_each(|number| write_with_picture(dir.path(), number));
+    hook.waker().wake();
+    for number in 1..=5 {
+        wait_for(dir.path(), number, |entry| {
+            state(entry, "alert") == "sent" && state(entry, "picture") == "given-up"
+        });
+    }
+    wait_for(dir.path(), 6, |entry| state(entry, "picture") == "sent");
+    let came: Vec<_> = requests.try_iter().collect();
+    let pictures = |number| came.iter().filter(|r| r.is_picture() && r.is_of(number)).count();
+    assert_eq!([1, 2, 3, 4, 5, 6].map(pictures), [1, 1, 1, 1, 3, 1]);
+    assert!(came[..6].iter().all(|request| !request.is_picture()), "alerts go before pictures");
+}
+
+#[test]
+fn what_a_server_asks_for_over_a_picture_is_no_concern_of_alerts() {
+    for (answer, tried) in [("429 No\r\nRetry-After: 3600\r\n", 1), ("500 No\r\n", 2)] {
+        let dir = tempfile::tempdir().unwrap();
+        let (listener, address) = listen();
+        let patient = Duration::from_hours(1);
+        let limits = Limits { first_pause: patient, longest_pause: patient, ..quick() };
+        let hook = start(dir.path(), address, limits);
+        let requests =
+            serve_by(listener, move |request| if request.is_picture() { Act::Answer(answer) } else { OK });
+        write_with_picture(dir.path(), 1);
+        hook.waker().wake();
+        wait_for(dir.path(), 1, |entry| entry["picture"]["failures"] == 1);
+        write_with_picture(dir.path(), 2);
+        hook.waker().wake();
+        wait_for(dir.path(), 2, |entry| state(entry, "alert") == "sent");
+        // The second picture has its turn, unless the server asked for peace.
+        wait_for(dir.path(), 2, |entry| state(entry, "picture") == "pending");
+        wait_for(dir.path(), 2, |entry| entry["picture"]["attempts"] == tried - 1);
+        drop(hook.finish(PATIENCE));
+        assert_eq!(requests.try_iter().filter(Request::is_picture).count(), tried, "{answer}");
+    }
+}
+
+#[test]
+fn an_alert_that_a_server_chokes_on_holds_no_other_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (listener, address) = listen();
+    let patient = Duration::from_hours(1);
+    let hook = start(dir.path(), address, Limits { first_pause: patient, longest_pause: patient, ..quick() });
+    let mut acts = [Act::Answer("500 No\r\n"), Act::Drop, Act::Hang].into_iter().cycle();
+    let requests = serve_by(listener, move |request| {
+        if (1..=3).any(|number| request.is_of(number)) { acts.next().unwrap_or(OK) } else { OK }
+    });
+    (1..=5).for_each(|number| write_alert(dir.path(), &alert(number)));
+    hook.waker().wake();
+    for number in [4, 5] {
+        wait_for(dir.path(), number, |entry| state(entry, "alert") == "sent");
+    }
+    write_alert(dir.path(), &alert(6));
+    hook.waker().wake();
+    wait_for(dir.path(), 6, |entry| state(entry, "alert") == "sent");
+    wait_for(dir.path(), 1, |entry| state(entry, "alert") == "pending" && entry["alert"]["attempts"] == 1);
+    assert_eq!(requests.try_iter().count(), 6);
+}
+
+#[test]
+fn an_outbox_that_can_not_be_written_tells_each_alert_once_and_is_made_up_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (listener, address) = listen();
+    let requests = serve(listener, Vec::new());
+    let hook = start(dir.path(), address, quick());
+    let (folder, aside) = (dir.path().join("webhook"), dir.path().join("aside"));
+    fs::rename(&folder, &aside).unwrap();
+    write_alert(dir.path(), &alert(1));
+    hook.waker().wake();
+    requests.recv_timeout(PATIENCE).unwrap();
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_millis(20));
+        hook.waker().wake();
+    }
+    assert!(requests.try_recv().is_err(), "only the writing is tried again");
+    fs::rename(&aside, &folder).unwrap();
+    wait_for(dir.path(), 1, |entry| state(entry, "alert") == "sent");
+    assert_eq!(hook.finish(PATIENCE).iter().filter(|said| said.contains("writing")).count(), 1);
+    start(dir.path(), address, quick()).finish(PATIENCE);
+    assert!(requests.try_recv().is_err());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The webhook's thread: looks for what is new, tells it, and waits. The only place where it reads the clock.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,10 +11,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 
+use super::entry::Entry;
 use super::message::{Body, Kind, as_form, as_json, document};
-use super::outbox::{Entry, Outbox, State};
+use super::outbox::Outbox;
 use super::pictures::Pictures;
-use super::post::{Outcome, Poster};
+use super::post::{Outcome, Poster, Whose};
+use super::schedule::{Pause, Schedule};
 use super::{Limits, Shared};
 use crate::station::hex;
 
@@ -28,11 +31,15 @@ pub(super) struct Worker {
     outbox: Outbox,
     pictures: Pictures,
     poster: Poster,
+    schedule: Schedule,
     limits: Limits,
     shared: Arc<Shared>,
-    /// Tries that failed since the last that did not.
-    failures: u32,
-    not_before: Instant,
+    /// Before the disk is written to again.
+    disk: Pause,
+    /// The server failed, and that was said.
+    troubled: bool,
+    /// What else fails, and was said.
+    faults: BTreeSet<&'static str>,
 }
 
 impl Worker {
@@ -43,80 +50,102 @@ impl Worker {
         limits: Limits,
         shared: Arc<Shared>,
     ) -> Self {
-        let (out, pictures) = (out.to_owned(), Pictures::new(out));
-        Self { out, outbox, pictures, poster, limits, shared, failures: 0, not_before: Instant::now() }
+        Self {
+            out: out.to_owned(),
+            outbox,
+            pictures: Pictures::new(out, limits.guess_after),
+            poster,
+            schedule: Schedule::new(limits),
+            limits,
+            shared,
+            disk: Pause::default(),
+            troubled: false,
+            faults: BTreeSet::new(),
+        }
     }
 
     /// Tells what there is to tell until it is told to stop.
     pub(super) fn run(mut self, woken: &Receiver<()>) {
         loop {
-            let more = self.step().unwrap_or_else(|e| {
-                self.shared.say(&format!("{e:#}"));
-                self.fail(None);
-                false
-            });
-            let stop = self.shared.stop.load(Ordering::Relaxed);
-            if stop && (!more || self.failures > 0) {
-                return;
+            let sleep = self.step();
+            if self.shared.stop.load(Ordering::Relaxed) && !sleep.is_zero() {
+                self.disk = Pause::default();
+                return self.write(unix_ms());
             }
-            let sleep = if more { self.pause() } else { LONGEST_SLEEP };
             // A wake-up shortens no pause: the next step looks at what is new and waits on.
-            if let Err(RecvTimeoutError::Disconnected) = woken.recv_timeout(sleep.min(LONGEST_SLEEP)) {
+            if let Err(RecvTimeoutError::Disconnected) = woken.recv_timeout(sleep) {
                 return;
             }
         }
     }
 
-    /// Looks for what is new, and tells one message if it is time; whether there are more.
-    fn step(&mut self) -> Result<bool> {
+    /// Looks for what is new, and tells one message if it is time; how long there is nothing to do then.
+    fn step(&mut self) -> Duration {
         let now_ms = unix_ms();
-        if self.outbox.look(now_ms)? {
-            self.pictures.look_at_all();
-        }
-        for (name, path) in self.pictures.search(self.outbox.without_picture())? {
-            self.outbox.picture_is(&name, &path)?;
-        }
-        for said in self.outbox.give_up(now_ms)? {
+        let looked = self.outbox.look(now_ms);
+        for said in self.heed("alerts", looked).unwrap_or_default() {
             self.shared.say(&said);
         }
-        let Some((name, kind, entry)) = self.outbox.next() else { return Ok(false) };
-        if self.pause().is_zero() {
-            self.tell(&name, kind, &entry)?;
+        for (name, said) in self.outbox.give_up(now_ms) {
+            self.shared.say(&said);
+            [Kind::Alert, Kind::Picture].into_iter().for_each(|kind| self.schedule.forget(&name, kind));
         }
-        Ok(self.outbox.next().is_some())
+        // So that a kill -9 forgets nothing. If it can't be done the alerts are told all the same.
+        self.write(now_ms);
+        let mut next =
+            self.schedule.next(&self.outbox, Kind::Alert, Instant::now()).map(|n| (n, Kind::Alert));
+        if next.is_none() {
+            self.find_pictures(now_ms);
+            next =
+                self.schedule.next(&self.outbox, Kind::Picture, Instant::now()).map(|n| (n, Kind::Picture));
+        }
+        let Some((name, kind)) = next else { return self.sleep() };
+        self.tell(&name, kind);
+        self.write(now_ms);
+        // There may be news by now, and pictures are looked for when no alert waits.
+        Duration::ZERO
     }
 
-    fn tell(&mut self, name: &str, kind: Kind, entry: &Entry) -> Result<()> {
+    fn find_pictures(&mut self, now_ms: u64) {
+        let found = self.pictures.search(self.outbox.without_picture(), now_ms);
+        for (name, path) in self.heed("pictures", found).unwrap_or_default() {
+            self.outbox.picture_is(&name, &path, now_ms);
+        }
+    }
+
+    fn tell(&mut self, name: &str, kind: Kind) {
+        let Some(entry) = self.outbox.entry(name) else { return };
         let outcome = match self.body(kind, entry) {
-            Ok(body) => self.poster.post(&body, &format!("{name}-{}", kind.name()), unix_ms()),
+            Ok(body) => self.poster.post(kind, &body, &format!("{name}-{}", kind.name()), unix_ms()),
             Err(e) => Outcome::Refused { why: format!("{e:#}") },
         };
-        let host = self.poster.target().host().to_owned();
+        let host = self.poster.target().host();
         match outcome {
             Outcome::Taken => {
-                // Before anything else: it must never be told again.
-                self.outbox.note(name, kind, State::Sent, None)?;
-                if std::mem::take(&mut self.failures) > 0 {
+                self.outbox.taken(name, kind, unix_ms());
+                self.schedule.taken(name, kind);
+                if std::mem::take(&mut self.troubled) {
                     self.shared.say(&format!("{host} takes messages again"));
                 }
-                self.not_before = Instant::now();
             }
-            Outcome::Later { why, after } => {
-                self.outbox.note(name, kind, State::Pending, Some(why.clone()))?;
-                self.fail(after);
-                if self.failures == 1 {
+            Outcome::Later { why, whose, after } => {
+                let first = self.schedule.failed(name, kind, whose, after, Instant::now());
+                if self.outbox.failed(name, kind, &why, whose != Whose::Connection) {
+                    self.give_up(name, kind, &why);
+                } else if first && !std::mem::replace(&mut self.troubled, true) {
                     self.shared.say(&format!("{host}: {why}; it is tried again"));
                 }
             }
             Outcome::Refused { why } => {
-                self.shared.say(&format!("the {} of {name} is given up: {why}", kind.name()));
-                self.outbox.note(name, kind, State::GivenUp, Some(why))?;
-                if kind == Kind::Alert {
-                    self.outbox.note(name, Kind::Picture, State::GivenUp, None)?;
-                }
+                self.outbox.refused(name, kind, &why);
+                self.give_up(name, kind, &why);
             }
         }
-        Ok(())
+    }
+
+    fn give_up(&mut self, name: &str, kind: Kind, why: &str) {
+        self.schedule.forget(name, kind);
+        self.shared.say(&format!("the {} of {name} is given up: {why}", kind.name()));
     }
 
     fn body(&self, kind: Kind, entry: &Entry) -> Result<Body> {
@@ -132,17 +161,43 @@ impl Worker {
         Ok(as_form(&document, &name, &png, &hex(&boundary)))
     }
 
-    /// Waits longer after each failure, and at least as long as the server asks.
-    fn fail(&mut self, after: Option<Duration>) {
-        let doublings = self.failures.min(20);
-        self.failures = self.failures.saturating_add(1);
-        let pause = self.limits.first_pause.saturating_mul(1 << doublings).min(self.limits.longest_pause);
-        self.not_before = Instant::now() + pause.max(after.unwrap_or_default());
+    /// Writes what has changed, unless that failed a moment ago.
+    fn write(&mut self, now_ms: u64) {
+        let now = Instant::now();
+        if !self.disk.left(now).is_zero() {
+            return;
+        }
+        let written = self.outbox.write().and_then(|()| self.outbox.tidy(now_ms));
+        if self.heed("outbox", written).is_some() {
+            self.disk = Pause::default();
+        } else {
+            let Limits { first_pause, longest_pause, .. } = self.limits;
+            self.disk.lengthen(now, first_pause, longest_pause, Duration::ZERO);
+        }
     }
 
-    /// How long the server is to be left alone.
-    fn pause(&self) -> Duration {
-        self.not_before.saturating_duration_since(Instant::now())
+    /// How long there is nothing to do.
+    fn sleep(&self) -> Duration {
+        let now = Instant::now();
+        let disk = self.outbox.is_unwritten().then(|| self.disk.left(now));
+        let waits = [self.schedule.until_next(&self.outbox, now), disk, Some(LONGEST_SLEEP)];
+        waits.into_iter().flatten().min().unwrap_or(LONGEST_SLEEP)
+    }
+
+    /// Says what went wrong, once until it goes well again.
+    fn heed<T>(&mut self, what: &'static str, result: Result<T>) -> Option<T> {
+        match result {
+            Ok(value) => {
+                self.faults.remove(what);
+                Some(value)
+            }
+            Err(e) => {
+                if self.faults.insert(what) {
+                    self.shared.say(&format!("{e:#}"));
+                }
+                None
+            }
+        }
     }
 }
 
