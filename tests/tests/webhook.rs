@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -51,7 +52,10 @@ impl Flight {
         let (keys, out) = (self.path("keys.txt"), self.path("products"));
         let args =
             ["receive", "--keys", text(&keys), "--listen", &fast, "--alerts", &alert, "--out", text(&out)];
-        let hook = ["--json", "--for", "60", "--webhook", hook];
+        let file = self.path("hook.txt");
+        fs::write(&file, format!("# the team's\n{hook}\nX-Key: k\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let hook = ["--json", "--for", "60", "--webhook-file", text(&file)];
         let station = Process::start("passband-ground", &[&args[..], &hook, extra].concat());
         wait_for("the station to listen", PATIENCE, || {
             let sockets = fs::read_to_string("/proc/net/udp").unwrap_or_default();
@@ -115,7 +119,8 @@ fn an_alert_and_its_picture_are_told_once_over_a_kill_9_of_the_station() {
     let requests = serve(listener, true);
     let mut station = flight.station(&url, &[]);
     let _daemon = flight.daemon();
-    let (_, body) = requests.recv_timeout(PATIENCE).expect("the alert");
+    let (head, body) = requests.recv_timeout(PATIENCE).expect("the alert");
+    assert!(head.starts_with("post /hooks/abc ") && head.contains("x-key: k"), "{head}");
     let said: Value = serde_json::from_slice(&body).unwrap();
     let sentence = said["text"].as_str().unwrap();
     assert!(
