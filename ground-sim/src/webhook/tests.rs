@@ -59,15 +59,18 @@ pub(super) fn quicklook(report: &AlertReport) -> Product {
 
 /// An alert with its quicklook, both as they came.
 fn write_with_picture(out: &Path, number: u32) {
-    let report = alert(number);
-    let product = quicklook(&report);
+    write_picture(out, &alert(number));
+    write_alert(out, &alert(number));
+}
+
+fn write_picture(out: &Path, report: &AlertReport) {
+    let product = quicklook(report);
     let folder = out.join(&product.folder);
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join(&product.preview.as_ref().unwrap().name), b"\x89PNG!").unwrap();
     let journal = Journal::new(out);
     drop(journal.lock().unwrap());
     journal.append(&product).unwrap();
-    write_alert(out, &report);
 }
 
 /// What the server does with a connection.
@@ -290,7 +293,13 @@ fn pictures_that_a_server_does_not_take_are_given_up_and_hold_no_alert_up() {
         let answer = (1..).zip(ANSWERS).find(|(number, _)| request.is_of(*number)).map(|(_, answer)| answer);
         if request.is_picture() { answer.map_or(OK, Act::Answer) } else { OK }
     });
-    (1..=6).for_each(|number| write_with_picture(dir.path(), number));
+    // All alerts come at once.
+    let aside = dir.path().join("aside");
+    for number in 1..=6 {
+        write_picture(dir.path(), &alert(number));
+        write_alert(&aside, &alert(number));
+    }
+    fs::rename(aside.join("alerts"), dir.path().join("alerts")).unwrap();
     hook.waker().wake();
     for number in 1..=5 {
         wait_for(dir.path(), number, |entry| {
