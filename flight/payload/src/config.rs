@@ -104,7 +104,7 @@ pub struct Camera {
     pub orphan_ms: u64,
     /// Largest data file of a frame, bytes; default 4 GiB.
     pub max_frame_bytes: u64,
-    /// What is kept of refused files, bytes, the newest; default 1 GiB.
+    /// What is kept of refused files, bytes, the newest (and at most 5,000 folders); default 1 GiB.
     pub rejected_bytes: u64,
 }
 
