@@ -162,7 +162,7 @@ impl Description {
             lines: label("lines").and_then(|text| range(&text)),
             samples: label("samples").and_then(|text| range(&text)),
             data_file: label("data-file").filter(|name| safe_name(name)),
-            bytes: self.files.iter().map(|file| file.bytes).sum(),
+            bytes: self.files.iter().chain(&self.preview).fold(0, |sum, file| sum.saturating_add(file.bytes)),
             positions: Vec::new(),
             id: self.id,
             name: self.name,
