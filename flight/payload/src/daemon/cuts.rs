@@ -359,7 +359,8 @@ fn a_power_cut_at_any_operation_loses_and_doubles_nothing() {
     let disk = formatted();
     let rehearsal = disk.after_cut(0);
     day(&World::open(&rehearsal).unwrap(), &Mutex::default());
-    let each = cuts.div_ceil(rehearsal.operations());
+    // Ids are random, and so the number of operations is another by a few each time.
+    let each = cuts.div_ceil(rehearsal.operations().saturating_sub(20));
     let promises = Arc::new(Mutex::new(Promises::default()));
     let watched = Arc::clone(&promises);
     let mut seed = 1;
