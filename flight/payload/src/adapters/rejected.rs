@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::Disk;
+use super::disk::{Disk, SPARE_BYTES};
 use super::spool::remove_if_still;
 use crate::camera::Entry;
 
@@ -22,8 +22,6 @@ const MAX_SAME_NAME: u32 = 100_000;
 const MAX_DEPTH: u32 = 16;
 /// Bytes copied at a time.
 const COPY_BYTES: usize = 1 << 18;
-/// Disk space that is left to others when files are copied, bytes.
-const SPARE_BYTES: u64 = 32 << 20;
 /// The reason until the files are there: a name that no refused file has, as the spool passes it over.
 const REASON_ASIDE: &str = ".reason.part";
 

@@ -75,10 +75,10 @@ impl Adoption<'_> {
         if !self.kept.is_empty() {
             self.catalogue.begin_sessions_at(begin.session)?;
         }
-        let (mut unfit, files) = (Vec::new(), self.kept.clone().into_iter().collect::<Vec<_>>());
-        for files in files.chunks(BATCH) {
+        let (mut unfit, ids) = (Vec::new(), self.kept.keys().copied().collect::<Vec<_>>());
+        for ids in ids.chunks(BATCH) {
             let mut records = Vec::new();
-            for (id, _) in files {
+            for id in ids {
                 match describe(self.vault, self.keys, *id) {
                     Ok(record) => records.push(record),
                     Err(why) => unfit.push((*id, why)),

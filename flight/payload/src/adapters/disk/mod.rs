@@ -29,6 +29,9 @@ use redb::StorageBackend;
 
 use crate::camera::Entry;
 
+/// Disk space that whoever stores files leaves to others, and to the catalogue, bytes.
+pub const SPARE_BYTES: u64 = 32 << 20;
+
 /// Folders and files.
 pub trait Disk: Debug + Send + Sync {
     /// Makes a folder and those above it; one that is there is no error.

@@ -7,12 +7,10 @@ use passband_proto::ids::{BundleId, Class};
 use super::super::encoder::QueueChange;
 use super::super::shared::lock;
 use super::{Frames, MAX_NAMED, Need};
+use crate::adapters::disk::SPARE_BYTES;
 use crate::queue::{Queue, State, View};
 use crate::store::{FrameId, StoreError};
 use crate::telemetry::Report;
-
-/// Disk space that is left to others, and to the catalogue, bytes.
-const SPARE_DISK_BYTES: u64 = 32 << 20;
 
 impl Frames {
     /// Drops bundles until a frame fits into the quota; else why it can't be stored now.
@@ -52,7 +50,7 @@ impl Frames {
         let Some(free) = self.shared.disk.free_bytes(&self.shared.config.paths.state) else {
             return quota_bytes;
         };
-        quota_bytes.min(stored_bytes.saturating_add(free).saturating_sub(SPARE_DISK_BYTES))
+        quota_bytes.min(stored_bytes.saturating_add(free).saturating_sub(SPARE_BYTES))
     }
 
     /// Drops bundles for room: one event says what went.
