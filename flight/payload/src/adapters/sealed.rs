@@ -149,12 +149,6 @@ impl fmt::Display for OpenFault {
     }
 }
 
-impl From<OpenFault> for String {
-    fn from(fault: OpenFault) -> Self {
-        fault.to_string()
-    }
-}
-
 fn kind(error: &StoreError) -> io::ErrorKind {
     if let StoreError::File { source, .. } = error { source.kind() } else { io::ErrorKind::Other }
 }
