@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | [`datagram`] | one fountain symbol on the fast link, self-describing, with CRC-32C and keyed tag |
 //! | [`alert`] | the tiny sealed message of the alert radio |
+//! | [`dict`] | orders, telemetry, events and parameters, defined once |
 //! | [`bus`] | what the bus computer tells the payload |
 //! | [`slot`] | the record by which the launcher chooses a slot |
 //! | [`keys`] | epoch keys, and what is derived from them |
@@ -31,6 +32,7 @@ pub mod bundle;
 pub mod bus;
 pub mod crc32c;
 pub mod datagram;
+pub mod dict;
 #[cfg(feature = "std")]
 pub mod fountain;
 pub mod ids;

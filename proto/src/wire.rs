@@ -14,6 +14,17 @@ impl<'a> Reader<'a> {
         Some(*head)
     }
 
+    pub(crate) fn slice(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (head, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(head)
+    }
+
+    /// Whether everything was read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn u8(&mut self) -> Option<u8> {
         self.array().map(u8::from_be_bytes)
     }
@@ -51,6 +62,11 @@ impl<'a> Writer<'a> {
             self.fitted = false;
         }
         self
+    }
+
+    /// How many bytes are left.
+    pub(crate) fn room(&self) -> usize {
+        self.left.len()
     }
 
     /// Whether every field fitted.
