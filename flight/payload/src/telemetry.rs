@@ -3,9 +3,10 @@
 //! This module never stores, sends or prints anything: the store keeps events, the command socket
 //! hands them out.
 
-use core::fmt;
 use std::collections::BTreeMap;
 
+use passband_proto::dict::EventCode;
+pub use passband_proto::dict::Severity;
 use passband_proto::ids::Class;
 use serde::{Deserialize, Serialize};
 
@@ -16,65 +17,30 @@ pub const SCHEMA: u32 = 1;
 /// Longest text of an event, bytes; a longer one is cut.
 pub const MAX_EVENT_TEXT_BYTES: usize = 500;
 
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Severity {
-    /// As it should be.
-    Info,
-    /// Somebody should look at it some day.
-    Warning,
-    /// Something was not done.
-    Error,
-    /// The payload can't do its work.
-    Critical,
-}
-
-impl Severity {
-    /// All of them, the mildest first.
-    pub const ALL: [Self; 4] = [Self::Info, Self::Warning, Self::Error, Self::Critical];
-
-    /// The name used in every output.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
-            Self::Critical => "critical",
-        }
-    }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
 /// An event before it is stored: what happened, not yet when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// How bad it is.
     pub severity: Severity,
-    /// Fixed kebab-case name of what happened, to filter by.
-    pub code: &'static str,
+    /// What happened.
+    pub code: EventCode,
     /// What happened, for people.
     pub text: String,
 }
 
 impl Report {
     /// As it should be.
-    pub fn info(code: &'static str, text: impl Into<String>) -> Self {
+    pub fn info(code: EventCode, text: impl Into<String>) -> Self {
         Self { severity: Severity::Info, code, text: text.into() }
     }
 
     /// Somebody should look at it some day.
-    pub fn warning(code: &'static str, text: impl Into<String>) -> Self {
+    pub fn warning(code: EventCode, text: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, code, text: text.into() }
     }
 
     /// Something was not done.
-    pub fn error(code: &'static str, text: impl Into<String>) -> Self {
+    pub fn error(code: EventCode, text: impl Into<String>) -> Self {
         Self { severity: Severity::Error, code, text: text.into() }
     }
 
@@ -85,7 +51,7 @@ impl Report {
             seq,
             unix_ms,
             severity: self.severity,
-            code: self.code.to_owned(),
+            code: self.code.name().to_owned(),
             text: printable(&self.text),
         }
     }
@@ -391,10 +357,10 @@ mod tests {
 
     #[test]
     fn event_text_is_one_bounded_line() {
-        let event = Report::info("x", format!("a\nb{}", "é".repeat(900))).at(1, 2);
+        let event = Report::info(EventCode::Other, format!("a\nb{}", "é".repeat(900))).at(1, 2);
         assert!(event.text.len() <= MAX_EVENT_TEXT_BYTES && event.text.starts_with("a b"));
         assert!(event.text.ends_with('…'));
-        assert_eq!(Report::info("x", "short").at(1, 2).text, "short");
+        assert_eq!(Report::info(EventCode::Other, "short").at(1, 2).text, "short");
     }
 
     #[test]

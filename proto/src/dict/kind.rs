@@ -436,9 +436,13 @@ macro_rules! names {
         }
     )+) => {$(
         $(#[doc = $doc])+
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
         pub enum $ty {
-            $($(#[doc = $value_doc])+ $value = $code,)+
+            $(
+                $(#[doc = $value_doc])+
+                #[serde(rename = $value_name)]
+                $value = $code,
+            )+
         }
 
         impl $ty {

@@ -153,6 +153,7 @@ mod tests {
     use super::*;
     use crate::faults::{Faults, SimDisk};
     use crate::telemetry::Report;
+    use passband_proto::dict::EventCode;
 
     fn state() -> (SimDisk, &'static Path) {
         let (disk, state) = (SimDisk::default(), Path::new("/state"));
@@ -166,7 +167,7 @@ mod tests {
         let (disk, state) = state();
         let first = open_catalogue(&disk, state).unwrap();
         assert!(first.catalogue.is_adopting().unwrap() && first.in_memory.is_none());
-        first.catalogue.add_event(1, &Report::info("x", "kept")).unwrap();
+        first.catalogue.add_event(1, &Report::info(EventCode::Other, "kept")).unwrap();
         drop(first);
         for faults in [
             Faults { read_only: true, ..Faults::default() },
@@ -176,7 +177,7 @@ mod tests {
             disk.set_faults(faults);
             let before = disk.files();
             let opened = open_catalogue(&disk, state).unwrap();
-            opened.catalogue.add_event(2, &Report::info("x", "in memory")).unwrap();
+            opened.catalogue.add_event(2, &Report::info(EventCode::Other, "in memory")).unwrap();
             let texts: Vec<_> =
                 opened.catalogue.events(None, 9).unwrap().into_iter().map(|e| e.text).collect();
             assert_eq!(texts, ["kept", "in memory"], "{faults:?} {:?}", opened.in_memory);
@@ -227,7 +228,7 @@ mod tests {
         let first = open_catalogue(&disk, state).unwrap();
         first.catalogue.end_adoption().unwrap();
         for n in 0..300 {
-            first.catalogue.add_event(n, &Report::info("x", format!("event {n}"))).unwrap();
+            first.catalogue.add_event(n, &Report::info(EventCode::Other, format!("event {n}"))).unwrap();
         }
         let killed = disk.after_cut(1);
         drop(first);
@@ -254,7 +255,7 @@ mod tests {
                 "{seed}: {events}"
             );
             set_aside += u32::from(aside);
-            opened.catalogue.add_event(9, &Report::info("x", "goes on")).unwrap();
+            opened.catalogue.add_event(9, &Report::info(EventCode::Other, "goes on")).unwrap();
         }
         assert!((20..120).contains(&set_aside), "{set_aside}");
     }

@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use passband_proto::bundle::{FILE_HEADER_BYTES, FileHeader, Head, Opener};
+use passband_proto::dict::EventCode;
 use passband_proto::ids::BundleId;
 use passband_proto::keyring::KeyRing;
 
@@ -94,7 +95,12 @@ impl Adoption<'_> {
             return Ok(());
         }
         let text = format!("{} sealed bundles are taken into the new catalogue", records.len());
-        self.catalogue.add_adopted(records, esi, self.unix_ms, &Report::info("bundles-adopted", text))?;
+        self.catalogue.add_adopted(
+            records,
+            esi,
+            self.unix_ms,
+            &Report::info(EventCode::BundlesAdopted, text),
+        )?;
         for record in records {
             self.kept.remove(&record.id);
             self.epochs.insert((record.spacecraft, record.epoch));
@@ -116,7 +122,7 @@ impl Adoption<'_> {
                 Ok(why) => {
                     let text =
                         format!("bundle {id} can't be taken into the new catalogue: {why}; it is removed");
-                    self.catalogue.add_event(self.unix_ms, &Report::error("bundle-lost", text))?;
+                    self.catalogue.add_event(self.unix_ms, &Report::error(EventCode::BundleLost, text))?;
                     self.kept.remove(&id);
                 }
                 Err(why) => later.push((id, why)),
@@ -128,7 +134,7 @@ impl Adoption<'_> {
              at again at the next start",
             later.len()
         );
-        self.catalogue.add_event(self.unix_ms, &Report::error("bundles-not-adopted", text))
+        self.catalogue.add_event(self.unix_ms, &Report::error(EventCode::BundlesNotAdopted, text))
     }
 }
 

@@ -15,6 +15,7 @@ use super::shared::Shared;
 use crate::alerts::{Message, Schedule};
 use crate::store::{Acknowledger, AlertRecord, AlertState, StoreError};
 use crate::telemetry::Report;
+use passband_proto::dict::EventCode;
 
 /// How often it is seen whether the evidence of an alert is known to be on the ground.
 const LOOK: Duration = Duration::from_secs(2);
@@ -97,7 +98,7 @@ impl AlertRadio {
                 Err(e) => {
                     self.schedule.refused(self.shared.clock.now_ms());
                     let text = format!("the alert radio at {target} refused alert {}: {e}", message.number);
-                    self.shared.throttled("alert radio", &Report::error("alert-error", text));
+                    self.shared.throttled("alert radio", &Report::error(EventCode::AlertError, text));
                 }
             }
         }
@@ -115,7 +116,7 @@ impl AlertRadio {
         let report = (sends == 1).then(|| {
             self.shared.count(|c| c.alert_delay_ms_max = c.alert_delay_ms_max.max(age_ms));
             let text = format!("alert {number} of frame {frame:?} sent, {age_ms} ms after it was made");
-            Report::info("alert-sent", text)
+            Report::info(EventCode::AlertSent, text)
         });
         tracing::info!("alert {number} of frame {frame:?} sent, {age_ms} ms old, {sends} times so far");
         match self.shared.catalogue.note_alert_sent(record, &sent.superseded, report.as_ref()) {

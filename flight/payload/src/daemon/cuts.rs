@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 
 use passband_proto::bundle::{Geometry, Head, Opener, SealOptions};
 use passband_proto::datagram::Datagram;
+use passband_proto::dict::EventCode;
 use passband_proto::ids::{BundleId, Class};
 use passband_proto::keyring::KeyRing;
 use passband_proto::keys::EpochKey;
@@ -321,7 +322,7 @@ fn day(world: &World, promises: &Mutex<Promises>) {
     let strip = world.catalogue.bundles().unwrap().into_iter().find(|b| b.kind == Kind::Cube).unwrap();
     let gone = strip.id;
     promises.lock().unwrap().dropped.insert(gone, strip.frame_name);
-    world.catalogue.drop_bundle(&gone, 5, &Report::warning("bundle-dropped", "for room")).unwrap();
+    world.catalogue.drop_bundle(&gone, 5, &Report::warning(EventCode::BundleDropped, "for room")).unwrap();
     world.vault.remove(&gone).unwrap();
     world.put("routine three", 30, promises);
     world.accept("routine three", promises);

@@ -78,7 +78,7 @@ impl Watched {
     /// How the disk does, and what was told of it since the last look.
     fn mode(&self) -> (Mode, Vec<&'static str>) {
         let mut health = self.health.lock().unwrap();
-        let news = health.take_news().into_iter().map(|report| report.code).collect();
+        let news = health.take_news().into_iter().map(|report| report.code.name()).collect();
         (health.mode(), news)
     }
 

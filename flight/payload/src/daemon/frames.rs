@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use passband_proto::bundle::SealOptions;
+use passband_proto::dict::EventCode;
 use passband_proto::ids::Class;
 use passband_spectral::target::Target;
 
@@ -122,7 +123,7 @@ impl Frames {
             let text =
                 format!("{waiting} frames stay in the spool; of {name:?}, the last looked at: {reason}");
             // One kind for all: with one of each frame, many that wait would hold up those to come.
-            self.shared.throttled("take", &Report::error("frame-delayed", text));
+            self.shared.throttled("take", &Report::error(EventCode::FrameDelayed, text));
         }
         done
     }
@@ -132,7 +133,7 @@ impl Frames {
         let listing = match self.spool.list() {
             Ok(listing) => listing,
             Err(e) => {
-                tell("spool", Report::error("spool-error", format!("listing the spool: {e}")));
+                tell("spool", Report::error(EventCode::SpoolError, format!("listing the spool: {e}")));
                 return None;
             }
         };
@@ -140,13 +141,13 @@ impl Frames {
         if let Some(first) = unknown.first() {
             let (count, first) = (unknown.len(), printable_name(&first.name));
             let text = format!("{count} entries of the spool can't be looked at, {first} among them");
-            tell("spool entries", Report::error("spool-error", text));
+            tell("spool entries", Report::error(EventCode::SpoolError, text));
         }
         if listing.cut_off {
             let text = format!(
                 "the spool holds more than {MAX_ENTRIES} entries: the rest is looked at once these are fewer"
             );
-            tell("spool crowded", Report::warning("spool-crowded", text));
+            tell("spool crowded", Report::warning(EventCode::SpoolCrowded, text));
         }
         Some(listing)
     }
@@ -159,7 +160,7 @@ impl Frames {
         let more = if folders.len() > MAX_NAMED { " and more" } else { "" };
         let text =
             format!("folders in the spool are no frames, and are left alone: {}{more}", names.join(" "));
-        self.shared.throttled("spool folders", &Report::warning("spool-folders", text));
+        self.shared.throttled("spool folders", &Report::warning(EventCode::SpoolFolders, text));
     }
 
     /// Does what is to be done until a frame is taken; the last frame that has to wait, and why, stands in `delayed`.
@@ -286,7 +287,7 @@ impl Frames {
         };
         if let Err(e) = self.make_room(need).and_then(|()| make_notes(shared, key, line_up)) {
             let text = format!("housekeeping or log was not made: {e}");
-            shared.throttled("notes", &Report::error("notes-failed", text));
+            shared.throttled("notes", &Report::error(EventCode::NotesFailed, text));
         }
     }
 
@@ -298,7 +299,7 @@ impl Frames {
                 "bundle {} ({:?}) is stored, but has no place in the queue: {e}",
                 bundle.id, bundle.name
             );
-            self.shared.throttled("queue", &Report::error("queue-error", text));
+            self.shared.throttled("queue", &Report::error(EventCode::QueueError, text));
         }
     }
 
@@ -308,25 +309,25 @@ impl Frames {
         // Told once, however often it is tried.
         if !camera.was_refused(files) {
             let text = format!("frame {name:?} rejected: {reason}");
-            self.shared.event(&Report::warning("frame-rejected", text));
+            self.shared.event(&Report::warning(EventCode::FrameRejected, text));
         }
         let rejected = match self.spool.reject(name, files, reason) {
             Ok(rejected) => rejected,
             Err(e) => {
                 camera.refusal_failed(files, self.shared.clock.now_ms());
                 let text = format!("moving frame {name:?} to rejected/: {e}; it stays in the spool for now");
-                self.shared.throttled("reject", &Report::error("spool-error", text));
+                self.shared.throttled("reject", &Report::error(EventCode::SpoolError, text));
                 return false;
             }
         };
         self.shared.count(|c| c.frames_rejected += 1);
         if !rejected.removed.is_empty() {
             let text = format!("rejected/ is full: removed the oldest, {:?}", rejected.removed);
-            self.shared.event(&Report::warning("rejected-pruned", text));
+            self.shared.event(&Report::warning(EventCode::RejectedPruned, text));
         }
         if let Some(stuck) = rejected.stuck {
             let text = format!("rejected/ is full, and not all that is old can be removed: {stuck}");
-            self.shared.throttled("prune", &Report::error("spool-error", text));
+            self.shared.throttled("prune", &Report::error(EventCode::SpoolError, text));
         }
         true
     }

@@ -18,6 +18,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use passband_proto::dict::EventCode;
 use passband_proto::ids::{BundleId, Class};
 use passband_spectral::cube::{Cube, ReadAt};
 use passband_spectral::envi;
@@ -135,7 +136,7 @@ impl Intake<'_> {
             let name = &frame.files.name;
             let text =
                 format!("frame {name:?} is frame {id} ({:?}) again; the spool's copy is removed", known.name);
-            self.catalogue.add_event(unix_ms, &Report::warning("frame-duplicate", text))?;
+            self.catalogue.add_event(unix_ms, &Report::warning(EventCode::FrameDuplicate, text))?;
             self.clear_spool(&id, &frame.identities, follow)?;
             return Ok(Taken::Duplicate { id });
         }
@@ -240,7 +241,7 @@ impl Intake<'_> {
         let added = self.catalogue.add_alert(key, &mut seal)?;
         if let Some(fault) = fault {
             let text = format!("no alert could be made of frame {name:?}: {fault}");
-            self.catalogue.add_event(unix_ms, &Report::error("alert-failed", text))?;
+            self.catalogue.add_event(unix_ms, &Report::error(EventCode::AlertFailed, text))?;
         }
         follow.at(Step::Alerted)?;
         if let Some((record, true)) = added {
@@ -286,7 +287,8 @@ impl Intake<'_> {
             Err(IntakeError::Later(e) | IntakeError::NoRoom(e) | IntakeError::Malformed(e)) => {
                 let text = format!("frame {:?} was taken, but stays in the spool: {e}", frame.files.name);
                 // Should that fail too, the next attempt tells.
-                let _ = self.catalogue.add_event(facts.unix_ms, &Report::warning("spool-stuck", text));
+                let _ =
+                    self.catalogue.add_event(facts.unix_ms, &Report::warning(EventCode::SpoolStuck, text));
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -370,7 +372,7 @@ fn accepted(frame: &OpenFrame, facts: &Facts<'_>, products: &Products) -> Report
         text.push_str("; without a quicklook: ");
         text.push_str(why);
     }
-    Report::info("frame-accepted", text)
+    Report::info(EventCode::FrameAccepted, text)
 }
 
 /// Reads a data file from the start; fails once the daemon stops.

@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::Sender;
 
+use passband_proto::dict::EventCode;
 use passband_proto::ids::BundleId;
 
 use super::encoder::QueueChange;
@@ -92,7 +93,7 @@ pub(crate) fn act(
     drop(sender.send(if withdraw { QueueChange::Withdraw(id) } else { QueueChange::News }));
     let done = words(action);
     if changed {
-        let report = Report::info("queue-changed", format!("bundle {id} {done} by the operator"));
+        let report = Report::info(EventCode::QueueChanged, format!("bundle {id} {done} by the operator"));
         shared.event(&report);
     }
     Ok(answer_of(&id, &done, changed))
@@ -146,7 +147,7 @@ fn drop_one(shared: &Shared, sender: &Sender<QueueChange>, id: &BundleId) -> Res
     let frames: Vec<_> = record.and_then(|record| record.frame).into_iter().collect();
     let down = matches!(view.state, State::Presumed | State::Known);
     let forgotten = if down { &[][..] } else { frames.as_slice() };
-    let report = Report::warning("bundle-dropped", text);
+    let report = Report::warning(EventCode::BundleDropped, text);
     shared.catalogue.drop_bundles(&[*id], forgotten, shared.clock.unix_ms(), &report).map_err(failed)?;
     drop(shared.queue(|queue| queue.remove(id)));
     drop(sender.send(QueueChange::Withdraw(*id)));

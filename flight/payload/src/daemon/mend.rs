@@ -4,6 +4,7 @@
 //! it. A damaged part of the cube itself has no source on board any more. Nothing is ever dropped here that wasn't
 //! replaced: what can't be made anew stays as it is.
 
+use passband_proto::dict::EventCode;
 use passband_proto::ids::BundleId;
 use passband_proto::keyring::KeyRing;
 use passband_spectral::cube::Cube;
@@ -53,7 +54,7 @@ impl Mender<'_> {
                     &damaged.id,
                     &new,
                     unix_ms,
-                    &Report::warning("bundle-resealed", text),
+                    &Report::warning(EventCode::BundleResealed, text),
                 )?;
                 self.remove(&damaged.id);
                 Ok(Mended::Anew(Box::new(new)))

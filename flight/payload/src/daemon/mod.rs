@@ -45,6 +45,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use passband_proto::datagram::ESI_LIMIT;
+use passband_proto::dict::EventCode;
 use passband_proto::ids::Class;
 use passband_proto::keyring::KeyRing;
 use passband_proto::transfer::Worker;
@@ -105,7 +106,7 @@ async fn run_until_signal(config: Config) -> Result<(), DaemonError> {
         why = slow::watch_catalogue(Arc::clone(&shared)) => Some(why),
     };
     if why.is_none() {
-        shared.event(&Report::info("daemon-stop", "stopped by a signal"));
+        shared.event(&Report::info(EventCode::DaemonStop, "stopped by a signal"));
     }
     shared.stop();
     join(&threads);
@@ -156,7 +157,7 @@ impl Ready {
         let spool = Spool::open(Arc::clone(&disk), spool, &rejected, config.camera.rejected_bytes)
             .map_err(|e| DaemonError::file("opening", "the spool", e))?;
         if let Some(text) = set_aside {
-            catalogue.add_event(clock.unix_ms(), &Report::error("catalogue-damaged", text))?;
+            catalogue.add_event(clock.unix_ms(), &Report::error(EventCode::CatalogueDamaged, text))?;
         }
         // Of a catalogue in memory the encoder adds its offset to the ids of all bundles.
         let esi = if in_memory.is_some() { 0 } else { random_offset()? };
@@ -169,7 +170,7 @@ impl Ready {
         let (queue, refused) = line_up(&catalogue, &config.queue)?.map_err(DaemonError::Queue)?;
         if let Some((id, why)) = refused.first() {
             let text = format!("{} stored bundles aren't sent: bundle {id}: {why}", refused.len());
-            catalogue.add_event(clock.unix_ms(), &Report::error("queue-error", text))?;
+            catalogue.add_event(clock.unix_ms(), &Report::error(EventCode::QueueError, text))?;
         }
         let session = catalogue.session_base()?.saturating_add(boot_count);
         let downlink = socket_towards(config.downlink.target)?;
@@ -198,10 +199,10 @@ impl Ready {
                 "key file {} can be read by others than its owner",
                 shared.config.paths.keys.display()
             );
-            shared.event(&Report::warning("keys-exposed", text));
+            shared.event(&Report::warning(EventCode::KeysExposed, text));
         }
         if let Some(why) = elsewhere {
-            shared.event(&Report::warning("socket-elsewhere", why));
+            shared.event(&Report::warning(EventCode::SocketElsewhere, why));
         }
         Ok(Self { shared, spool, target, downlink, alert_radio, bus, reports, operator, socket })
     }
@@ -261,19 +262,25 @@ fn follow_crash(shared: &Shared, spool: &Spool) {
         Ok(None) => return,
         Ok(Some(note)) => note,
         Err(e) => {
-            return shared.event(&Report::error("daemon-crash", format!("reading the note of a crash: {e}")));
+            return shared
+                .event(&Report::error(EventCode::DaemonCrash, format!("reading the note of a crash: {e}")));
         }
     };
     let at = note.frame.as_ref().map_or_else(String::new, |frame| format!(" at frame {frame:?}"));
     let severity = Severity::Critical;
-    shared.event(&Report { severity, code: "daemon-crash", text: format!("crashed{at}: {}", note.text) });
+    shared.event(&Report {
+        severity,
+        code: EventCode::DaemonCrash,
+        text: format!("crashed{at}: {}", note.text),
+    });
     let Some(header) = note.frame else { return };
     let name = header.strip_suffix(".hdr").unwrap_or(&header);
     let files = spool.files_of(&header);
     let reason = format!("it crashed the daemon: {}", note.text);
-    shared.event(&Report::warning("frame-rejected", format!("frame {name:?} rejected: {reason}")));
+    shared.event(&Report::warning(EventCode::FrameRejected, format!("frame {name:?} rejected: {reason}")));
     if let Err(e) = spool.reject(name, &files, &reason) {
-        shared.event(&Report::error("spool-error", format!("moving frame {name:?} to rejected/: {e}")));
+        shared
+            .event(&Report::error(EventCode::SpoolError, format!("moving frame {name:?} to rejected/: {e}")));
     }
 }
 
@@ -350,7 +357,7 @@ fn in_memory_report(why: &str) -> Report {
         "the catalogue can't be written ({why}): it is kept in memory, and what happens is forgotten with a restart; \
          nothing is stored, what is stored goes on down"
     );
-    Report { severity: Severity::Critical, code: "catalogue-in-memory", text }
+    Report { severity: Severity::Critical, code: EventCode::CatalogueInMemory, text }
 }
 
 /// A number nobody else knows: keys the order in which blocks are sent.
@@ -370,7 +377,7 @@ fn announce(shared: &Shared) {
         config.spacecraft,
         config.downlink.transmit.name()
     );
-    shared.event(&Report::info("daemon-start", text));
+    shared.event(&Report::info(EventCode::DaemonStart, text));
     tracing::info!(
         "spool {}, downlink {}, alerts {}, classes {}",
         config.paths.spool.display(),

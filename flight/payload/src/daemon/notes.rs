@@ -1,5 +1,6 @@
 //! Notes of the payload itself, made into bundles now and then: how it is, and what happened.
 
+use passband_proto::dict::EventCode;
 use passband_proto::ids::Class;
 use passband_proto::keys::EpochKey;
 
@@ -88,8 +89,10 @@ fn seal(
         Ok(record)
     });
     let record = placed.inspect_err(|_| drop(shared.vault.remove(&id)))?;
-    let report =
-        Report::info("notes-made", format!("{} ({} bytes) is to go down", record.name, record.bytes()));
+    let report = Report::info(
+        EventCode::NotesMade,
+        format!("{} ({} bytes) is to go down", record.name, record.bytes()),
+    );
     let unix_ms = shared.clock.unix_ms();
     shared.catalogue.add_note(&record, logged_seq, unix_ms, &report).map_err(|e| e.to_string())?;
     Ok(record)
@@ -108,7 +111,7 @@ mod tests {
         let config = Config::parse("", &dir.path().join("c.toml")).unwrap();
         let shared = Shared::for_tests(config, dir.path());
         let key = EpochKey::new(1, 1, [8; 32]);
-        shared.event(&Report::info("first", "one"));
+        shared.event(&Report::info(EventCode::Other, "one"));
         let read = |record: &BundleRecord| {
             let bundle = SealedBundle::open(&shared.vault, &key, record).unwrap();
             let name = bundle.manifest().files[0].name.clone();
@@ -125,7 +128,7 @@ mod tests {
         // The making of the housekeeping was an event, too.
         assert_eq!((name.as_str(), log.lines().count()), ("events-1-2.jsonl", 2));
         let event: Event = serde_json::from_str(log.lines().next().unwrap()).unwrap();
-        assert_eq!((event.code.as_str(), event.text.as_str()), ("first", "one"));
+        assert_eq!((event.code.as_str(), event.text.as_str()), ("other", "one"));
         let mut again = Vec::new();
         make_notes(&shared, &key, |note| again.push(note)).unwrap();
         assert_eq!(read(&again[1]).0, "events-3-4.jsonl");

@@ -12,6 +12,7 @@ use crate::config::TransmitMode;
 use crate::downlink::Planned;
 use crate::passes::{Agenda, PassPlan};
 use crate::telemetry::Report;
+use passband_proto::dict::EventCode;
 
 /// How often the gate is told what is on: how exactly it opens at AOS.
 const TICK: Duration = Duration::from_millis(50);
@@ -77,7 +78,7 @@ impl Passes {
         self.told_stale = false;
         let text = summary(&plan, self.shared.clock.unix_ms());
         self.shared.set_pass_plan(plan);
-        self.shared.event(&Report::info("pass-plan-changed", text));
+        self.shared.event(&Report::info(EventCode::PassPlanChanged, text));
         self.tell_if_stale();
     }
 
@@ -85,7 +86,8 @@ impl Passes {
         let text = format!("{fault}; what was read of it before stays");
         // Each file by its name: a fault of one doesn't hide one of another.
         let kind = fault.split(':').next().unwrap_or_default();
-        self.shared.throttled(&format!("pass plan {kind}"), &Report::error("pass-plan-unusable", text));
+        self.shared
+            .throttled(&format!("pass plan {kind}"), &Report::error(EventCode::PassPlanUnusable, text));
     }
 
     /// Tells once of elements that have become too old.
@@ -96,7 +98,7 @@ impl Passes {
             let days = self.shared.config.passes.max_age_days;
             let text =
                 format!("the elements of {epoch} are more than {days} days old; passes by them are stale");
-            self.shared.event(&Report::warning("pass-plan-stale", text));
+            self.shared.event(&Report::warning(EventCode::PassPlanStale, text));
         }
         self.told_stale = status.stale;
     }

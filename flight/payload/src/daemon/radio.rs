@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use passband_proto::dict::EventCode;
 use passband_proto::transfer::Burst;
 
 use super::bursts::Bursts;
@@ -102,7 +103,7 @@ impl Radio {
             } else {
                 self.shared.count(|c| c.send_errors += 1);
                 let text = format!("the network refuses datagrams to {}: {error}", self.target);
-                self.shared.throttled("downlink", &Report::error("downlink-error", text));
+                self.shared.throttled("downlink", &Report::error(EventCode::DownlinkError, text));
                 if is_about_this_datagram(&error) {
                     rest = rest.split_first().map_or(&[], |(_, after)| after);
                 } else {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use passband_proto::dict::EventCode;
 use passband_proto::ids::BundleId;
 
 use crate::adapters::spool::Spool;
@@ -45,13 +46,13 @@ pub(crate) fn recover(
         let removed = files.iter().try_for_each(|file| spool.remove(file).map(drop));
         let removed = removed.and_then(|()| spool.sync());
         let report = if let Err(e) = removed {
-            Report::error("spool-error", format!("removing {names:?} from the spool: {e}"))
+            Report::error(EventCode::SpoolError, format!("removing {names:?} from the spool: {e}"))
         } else {
             catalogue.spool_cleared(&id)?;
             let text = format!(
                 "frame {id} was taken before the restart; its copy in the spool, {names:?}, is removed"
             );
-            Report::info("spool-cleared", text)
+            Report::info(EventCode::SpoolCleared, text)
         };
         catalogue.add_event(unix_ms, &report)?;
     }
@@ -68,22 +69,22 @@ fn sweep(
     let Swept { removed, missing, doubtful, stuck } = vault.sweep(kept.into_iter().chain(known))?;
     if removed > 0 {
         let text = format!("{removed} unfinished bundle files of an interrupted run removed");
-        catalogue.add_event(unix_ms, &Report::info("store-swept", text))?;
+        catalogue.add_event(unix_ms, &Report::info(EventCode::StoreSwept, text))?;
     }
     if stuck.count > 0 {
         let Troubles { count, first } = stuck;
         let text = format!("{count} unfinished bundle files could not be removed, the first: {first}");
-        catalogue.add_event(unix_ms, &Report::error("store-error", text))?;
+        catalogue.add_event(unix_ms, &Report::error(EventCode::StoreError, text))?;
     }
     if doubtful.count > 0 {
         let Troubles { count, first } = doubtful;
         let text =
             format!("{count} bundles stay known, but their files could not be looked at, the first: {first}");
-        catalogue.add_event(unix_ms, &Report::error("bundles-unreadable", text))?;
+        catalogue.add_event(unix_ms, &Report::error(EventCode::BundlesUnreadable, text))?;
     }
     for id in missing {
         let text = format!("bundle {id}: its file is gone or has another size; the bundle is lost");
-        catalogue.drop_bundle(&id, unix_ms, &Report::error("bundle-lost", text))?;
+        catalogue.drop_bundle(&id, unix_ms, &Report::error(EventCode::BundleLost, text))?;
     }
     Ok(())
 }
@@ -119,7 +120,7 @@ mod tests {
         draft.finish().unwrap();
         vault.publish(&[record.id]).unwrap();
         catalogue
-            .add_adopted(std::slice::from_ref(&record), 0, 5, &Report::info("bundles-adopted", "one"))
+            .add_adopted(std::slice::from_ref(&record), 0, 5, &Report::info(EventCode::BundlesAdopted, "one"))
             .unwrap();
         for (is_sick, events) in [(true, 2), (false, 2)] {
             sick.store(is_sick, Ordering::Relaxed);

@@ -13,6 +13,7 @@ use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Duration;
 
+use passband_proto::dict::EventCode;
 use passband_proto::ids::BundleId;
 use passband_spectral::target::Target;
 
@@ -144,17 +145,20 @@ impl Scrub {
                 if record.sha256.is_some() {
                     let text =
                         format!("{what} is whole by all its seals, but its digest was wrong: corrected");
-                    shared.event(&Report::warning("bundle-digest-corrected", text));
+                    shared.event(&Report::warning(EventCode::BundleDigestCorrected, text));
                 }
             }
             Found::Misread => {
                 let text =
                     format!("{what} was misread once and is whole: memory or the way from the disk failed");
-                shared.throttled("misread", &Report::warning("bundle-misread", text));
+                shared.throttled("misread", &Report::warning(EventCode::BundleMisread, text));
             }
             Found::Undecided(why) => {
                 let text = format!("whether {what} is whole can't be told: {why}");
-                shared.throttled(&format!("undecided {id}"), &Report::warning("bundle-undecided", text));
+                shared.throttled(
+                    &format!("undecided {id}"),
+                    &Report::warning(EventCode::BundleUndecided, text),
+                );
             }
             Found::Damaged { open_blocks } => self.damaged(memory, record, open_blocks)?,
             Found::Unreadable { open_blocks, why } => {
@@ -162,7 +166,7 @@ impl Scrub {
                     return self.damaged(memory, record, open_blocks);
                 }
                 let text = format!("{what} can't be read: {why}");
-                shared.throttled(&format!("unreadable {id}"), &Report::error("store-error", text));
+                shared.throttled(&format!("unreadable {id}"), &Report::error(EventCode::StoreError, text));
             }
         }
         Ok(())

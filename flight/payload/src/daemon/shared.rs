@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use passband_proto::dict::EventCode;
 use passband_proto::ids::BundleId;
 use passband_proto::keyring::KeyRing;
 use passband_proto::transfer::Progress;
@@ -291,7 +292,7 @@ impl Shared {
 
     /// Tells of a failure of the store.
     pub(crate) fn store_failed(&self, what: &str, error: &StoreError) {
-        self.throttled(what, &Report::error("store-error", format!("{what}: {error}")));
+        self.throttled(what, &Report::error(EventCode::StoreError, format!("{what}: {error}")));
     }
 
     /// Works the gate, and tells of passes that begin or end by it.
@@ -306,7 +307,10 @@ impl Shared {
                 state.opened += 1;
                 state.at_open = counters;
                 let rate_bps = state.gate.state(now_ms).map_or(0, |s| s.rate_bps);
-                Some(Report::info("pass-opened", format!("AOS: transmitter open at {rate_bps} bit/s")))
+                Some(Report::info(
+                    EventCode::PassOpened,
+                    format!("AOS: transmitter open at {rate_bps} bit/s"),
+                ))
             }
             Change::Closed { open_ms } => {
                 state.closed += 1;
@@ -315,7 +319,7 @@ impl Shared {
                 let text = format!(
                     "LOS: transmitter closed after {open_ms} ms; {datagrams} datagrams, {bytes} bytes sent"
                 );
-                Some(Report::info("pass-closed", text))
+                Some(Report::info(EventCode::PassClosed, text))
             }
         };
         drop(state);

@@ -6,6 +6,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use passband_proto::bus::{BUS_MESSAGE_BYTES, Transmit};
+use passband_proto::dict::EventCode;
 use passband_proto::report::{Acknowledgement, Frame, Gate, MAX_REPORT_BYTES};
 use tokio::net::UdpSocket;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -35,7 +36,10 @@ pub(crate) async fn bus(shared: Arc<Shared>, socket: UdpSocket) {
         let bytes = match socket.recv(&mut buffer).await {
             Ok(bytes) => bytes,
             Err(e) => {
-                shared.throttled("bus", &Report::error("bus-error", format!("receiving from the bus: {e}")));
+                shared.throttled(
+                    "bus",
+                    &Report::error(EventCode::BusError, format!("receiving from the bus: {e}")),
+                );
                 sleep(ERROR_PAUSE).await;
                 continue;
             }
@@ -43,7 +47,7 @@ pub(crate) async fn bus(shared: Arc<Shared>, socket: UdpSocket) {
         let Some(message) = buffer.get(..bytes).and_then(Transmit::decode) else {
             shared.count(|c| c.bus_errors += 1);
             let text = format!("a bus message of {bytes} bytes was not understood");
-            shared.throttled("bus message", &Report::warning("bus-message", text));
+            shared.throttled("bus message", &Report::warning(EventCode::BusMessage, text));
             continue;
         };
         shared.count(|c| c.bus_messages += 1);
@@ -73,7 +77,7 @@ pub(crate) async fn reports(
             Ok(bytes) => bytes,
             Err(e) => {
                 let text = format!("receiving reports: {e}");
-                shared.throttled("reports", &Report::error("report-error", text));
+                shared.throttled("reports", &Report::error(EventCode::ReportError, text));
                 sleep(ERROR_PAUSE).await;
                 continue;
             }
@@ -83,7 +87,7 @@ pub(crate) async fn reports(
             Ok(Frame::Acknowledgement(said)) => acknowledge(&shared, &said),
             Err(e) => {
                 let text = format!("a report of {bytes} bytes was refused: {e}");
-                shared.throttled("report", &Report::warning("report-refused", text));
+                shared.throttled("report", &Report::warning(EventCode::ReportRefused, text));
             }
         }
         let counts = gate.counts();

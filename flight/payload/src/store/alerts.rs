@@ -4,6 +4,7 @@
 //! writes next. Rows that can't be read are left alone here; [`Catalogue::alerts`] tells of them.
 
 use passband_proto::alert::Alert;
+use passband_proto::dict::EventCode;
 use passband_proto::ids::BundleId;
 use passband_proto::report::{Acknowledgement, AlertMark};
 use redb::{ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
@@ -120,7 +121,7 @@ pub(super) fn insert(
             "alert {} of frame {:?} ({} of 1000 sure, sent {} times) dropped: {MAX_ALERTS} are still to be sent",
             least.number, least.frame_name, least.probability_permille, least.sends
         );
-        events::insert(txn, record.created_unix_ms, &Report::warning("alert-dropped", text))?;
+        events::insert(txn, record.created_unix_ms, &Report::warning(EventCode::AlertDropped, text))?;
     }
     let mut table = txn.open_table(ALERTS)?;
     table.insert(number, encode(&record).as_slice())?;
@@ -200,11 +201,15 @@ fn report(record: &AlertRecord) -> Report {
         record.number, record.frame_name, record.sends
     );
     match record.state {
-        AlertState::Pending => Report::info("alert-pending", text),
-        AlertState::Acknowledged(_) => Report::info("alert-acknowledged", text),
-        AlertState::Superseded(_) => Report::info("alert-superseded", text),
-        AlertState::Through => Report::info("alert-through", format!("{text}: nobody acknowledged it")),
-        AlertState::Stale => Report::warning("alert-stale", format!("{text}: the alert radio took it never")),
+        AlertState::Pending => Report::info(EventCode::AlertPending, text),
+        AlertState::Acknowledged(_) => Report::info(EventCode::AlertAcknowledged, text),
+        AlertState::Superseded(_) => Report::info(EventCode::AlertSuperseded, text),
+        AlertState::Through => {
+            Report::info(EventCode::AlertThrough, format!("{text}: nobody acknowledged it"))
+        }
+        AlertState::Stale => {
+            Report::warning(EventCode::AlertStale, format!("{text}: the alert radio took it never"))
+        }
     }
 }
 

@@ -13,6 +13,8 @@ use core::fmt;
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 
+use passband_proto::dict::EventCode;
+
 use crate::telemetry::{Report, Severity};
 
 /// What a sync may take for each byte that was written, ns: 4 MB/s.
@@ -55,13 +57,13 @@ impl Mode {
     }
 
     /// The code of the event that tells of its begin.
-    fn code(self) -> &'static str {
+    fn code(self) -> EventCode {
         match self {
-            Self::Good => "disk-good",
-            Self::Slow => "disk-slow",
-            Self::Full => "disk-full",
-            Self::Failing => "disk-failing",
-            Self::ReadOnly => "disk-read-only",
+            Self::Good => EventCode::DiskGood,
+            Self::Slow => EventCode::DiskSlow,
+            Self::Full => EventCode::DiskFull,
+            Self::Failing => EventCode::DiskFailing,
+            Self::ReadOnly => EventCode::DiskReadOnly,
         }
     }
 
@@ -231,7 +233,7 @@ mod tests {
     const QUICK: Operation = Operation::Sync { bytes: 9, grew: true, took_ms: 5 };
 
     fn codes(health: &mut Health) -> Vec<&'static str> {
-        health.take_news().into_iter().map(|report| report.code).collect()
+        health.take_news().into_iter().map(|report| report.code.name()).collect()
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use passband_proto::alert::{Alert, fit};
 use passband_proto::bundle::Geometry;
+use passband_proto::dict::EventCode;
 use passband_proto::ids::Class;
 use redb::backends::InMemoryBackend;
 
@@ -64,7 +65,7 @@ pub(super) fn frame(id: u8) -> NewFrame {
         bundles: vec![bundle(id, Class::Alert, Kind::Evidence, 5)],
         alert: None,
         spooled: vec![FileIdentity { name: format!("frame{id}.hdr"), inode: 7, bytes: 9 }],
-        report: Report::info("frame-accepted", "x"),
+        report: Report::info(EventCode::FrameAccepted, "x"),
     }
 }
 
@@ -105,7 +106,7 @@ fn marks_belong_to_a_bundle_and_go_with_it() {
     catalogue.reserve(&[(one, mark(0, 30)), (BundleId([9; 12]), mark(0, 1))]).unwrap();
     assert_eq!(catalogue.marks(&BundleId([9; 12])).unwrap(), [], "no such bundle");
     assert_eq!(catalogue.marks(&one).unwrap(), [mark(0, 30), mark(7, 20)]);
-    let dropped = Report::warning("bundle-dropped", "for room");
+    let dropped = Report::warning(EventCode::BundleDropped, "for room");
     assert!(catalogue.drop_bundle(&one, 1, &dropped).unwrap());
     assert!(!catalogue.drop_bundle(&one, 1, &dropped).unwrap(), "it is gone");
     assert_eq!(catalogue.marks(&one).unwrap(), []);
@@ -119,7 +120,7 @@ fn events_are_numbered_bounded_and_paged() {
     let catalogue = memory();
     for i in 0..30 {
         let severity = if i == 29 { Severity::Error } else { Severity::Info };
-        catalogue.add_event(i, &Report { severity, code: "x", text: i.to_string() }).unwrap();
+        catalogue.add_event(i, &Report { severity, code: EventCode::Other, text: i.to_string() }).unwrap();
     }
     let seqs =
         |since, limit| catalogue.events(since, limit).unwrap().iter().map(|e| e.seq).collect::<Vec<_>>();
@@ -136,7 +137,9 @@ fn old_events_make_room() {
     let catalogue = memory();
     let add = |from: u64, to: u64| {
         catalogue
-            .write(|txn| (from..to).try_for_each(|i| events::insert(txn, i, &Report::info("x", ""))))
+            .write(|txn| {
+                (from..to).try_for_each(|i| events::insert(txn, i, &Report::info(EventCode::Other, "")))
+            })
             .unwrap();
     };
     add(0, MAX_EVENTS + 5);
@@ -179,7 +182,7 @@ fn what_was_reported_is_kept_until_the_bundle_goes() {
     catalogue.note_report(&heard(1, 9, Item::Whole(one)), &[one]).unwrap();
     assert_eq!(catalogue.reports(&one).unwrap(), [heard(2, 1, blocks(0)), heard(1, 9, Item::Whole(one))]);
     assert_eq!(catalogue.stations().unwrap(), [(1, 9), (2, 1)]);
-    catalogue.drop_bundle(&one, 1, &Report::warning("bundle-dropped", "for room")).unwrap();
+    catalogue.drop_bundle(&one, 1, &Report::warning(EventCode::BundleDropped, "for room")).unwrap();
     assert_eq!(catalogue.reports(&one).unwrap(), []);
     assert_eq!(catalogue.stations().unwrap().len(), 2, "replays stay refused");
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
+use passband_proto::dict::EventCode;
 use passband_proto::ids::BundleId;
 use passband_proto::keys::EpochKey;
 use passband_proto::report;
@@ -186,11 +187,11 @@ impl Encoder {
                 let text = format!("the key file has changed: new bundles are sealed under epoch {newest}");
                 self.offered.sender.set_keys(keys.clone());
                 self.shared.set_keys(keys);
-                self.shared.event(&Report::info("keys-changed", text));
+                self.shared.event(&Report::info(EventCode::KeysChanged, text));
             }
             Err(e) => {
                 let text = format!("the key file has changed and can't be used, the keys stay: {e}");
-                self.shared.event(&Report::error("keys-unusable", text));
+                self.shared.event(&Report::error(EventCode::KeysUnusable, text));
             }
         }
     }
@@ -225,7 +226,7 @@ impl Encoder {
                 // It goes on with the others, and with this one at the next pass.
                 if self.offered.failed(&e.id) {
                     let text = format!("sending failed until the next pass: {e}");
-                    self.shared.throttled("send", &Report::error("send-error", text));
+                    self.shared.throttled("send", &Report::error(EventCode::SendError, text));
                 }
             }
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use passband_proto::datagram::ESI_LIMIT;
+use passband_proto::dict::EventCode;
 use passband_proto::ids::BundleId;
 use passband_proto::report::{self, Item};
 use passband_proto::transfer::{BlockMark, Offer, Progress, Sender, datagrams_in};
@@ -169,7 +170,7 @@ impl Offered {
         let id = record.id;
         if let Err(e) = self.sender.offer(&offer) {
             let text = format!("bundle {id} ({:?}) can't be sent: {e}", record.name);
-            self.shared.throttled("offer", &Report::error("bundle-unsendable", text));
+            self.shared.throttled("offer", &Report::error(EventCode::BundleUnsendable, text));
             return false;
         }
         self.blocks.insert(record);
@@ -384,8 +385,10 @@ impl Offered {
     /// Makes the marks of what was sent durable, exactly.
     pub(super) fn checkpoint(&mut self) {
         if let Err(e) = self.sender.checkpoint(&mut self.blocks) {
-            self.shared
-                .throttled("checkpoint", &Report::error("store-error", format!("noting what was sent: {e}")));
+            self.shared.throttled(
+                "checkpoint",
+                &Report::error(EventCode::StoreError, format!("noting what was sent: {e}")),
+            );
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use passband_proto::dict::EventCode;
 use passband_proto::ids::{BundleId, Class};
 
 use super::super::encoder::QueueChange;
@@ -39,7 +40,7 @@ impl Frames {
                 "it needs {bytes} bytes as {class}, the store may take {room_bytes} and has {used}, and dropping what \
                  may be dropped is not enough"
             );
-            shared.throttled("store-full", &Report::error("store-full", text.clone()));
+            shared.throttled("store-full", &Report::error(EventCode::StoreFull, text.clone()));
             text
         })
     }
@@ -63,7 +64,7 @@ impl Frames {
         }
         let gone: Vec<BundleId> = dropped.iter().map(|view| view.item.id).collect();
         let frames = self.frames_not_down(&dropped)?;
-        let report = Report::warning("bundles-dropped", eviction_text(&dropped, &frames));
+        let report = Report::warning(EventCode::BundlesDropped, eviction_text(&dropped, &frames));
         // One that has its turn at this moment can't be offered, as the catalogue doesn't know it any more.
         shared.catalogue.drop_bundles(&gone, &frames, shared.clock.unix_ms(), &report)?;
         for id in &gone {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use passband_proto::bundle::SealOptions;
+use passband_proto::dict::EventCode;
 use passband_proto::ids::Class;
 use passband_proto::keys::EpochKey;
 use passband_spectral::envi::{DataType, Header, Interleave};
@@ -182,7 +183,7 @@ fn what_has_no_source_stays_as_it_is() {
     world.catalogue.set_damage(&strip.id, &damage, 5, None).unwrap();
     let Mended::Never(why) = world.mend(quicklook) else { panic!("its frame isn't whole any more") };
     assert!(why.contains("a cube 1 of ") && why.contains("damaged, too"), "{why}");
-    world.catalogue.drop_bundle(&strip.id, 5, &Report::info("x", "x")).unwrap();
+    world.catalogue.drop_bundle(&strip.id, 5, &Report::info(EventCode::Other, "x")).unwrap();
     assert_eq!(world.catalogue.damage(&strip.id).unwrap(), None, "forgotten with it");
     let Mended::Never(why) = world.mend(quicklook) else { panic!() };
     assert!(why.contains("lines 0 to"), "{why}");
@@ -254,7 +255,7 @@ fn what_is_adopted_is_what_it_was_but_for_a_digest_which_its_seals_give_back() {
         }
         world.vault.remove(&record.id).unwrap();
         assert_eq!(look(&record), Seals::Broken { open_blocks: 0 });
-        anew.drop_bundle(&record.id, 5, &Report::info("x", "x")).unwrap();
+        anew.drop_bundle(&record.id, 5, &Report::info(EventCode::Other, "x")).unwrap();
         anew.set_digest(&record.id, sha256).unwrap();
         assert_eq!(anew.bundle(&record.id).unwrap(), None);
     }

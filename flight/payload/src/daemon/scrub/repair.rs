@@ -1,6 +1,7 @@
 //! What becomes of a bundle that was found damaged: it is sent no more, and made anew where that can be done, now or
 //! later. What can't be made anew is kept as it is, as the first to go when room is needed, and told of once.
 
+use passband_proto::dict::EventCode;
 use passband_proto::ids::BundleId;
 
 use super::{Memory, Scrub};
@@ -56,7 +57,8 @@ impl Scrub {
     fn note(&self, record: &BundleRecord, open_blocks: u32, was: State) -> Result<Damage, StoreError> {
         let damage = Damage { open_blocks, unended: 0, given_up: was == State::Known || !has_source(record) };
         if was == State::Known {
-            let report = Report::warning("bundle-damaged", lost(record, &damage, "the ground has it whole"));
+            let report =
+                Report::warning(EventCode::BundleDamaged, lost(record, &damage, "the ground has it whole"));
             self.set_damage(record, &damage, Some(&report))?;
         } else if damage.given_up {
             self.give_up(record, damage, "there is nothing on board that it could be made of")?;
@@ -103,8 +105,10 @@ impl Scrub {
                     "bundle {} ({:?}) is damaged on disk and can't be made anew now: {e}; it is tried again",
                     record.id, record.name
                 );
-                self.shared
-                    .throttled(&format!("mend {}", record.id), &Report::warning("bundle-unmended", text));
+                self.shared.throttled(
+                    &format!("mend {}", record.id),
+                    &Report::warning(EventCode::BundleUnmended, text),
+                );
             }
         }
         self.set_damage(record, &Damage { unended: 0, ..damage }, None)
@@ -143,7 +147,7 @@ impl Scrub {
     fn give_up(&self, record: &BundleRecord, damage: Damage, why: &str) -> Result<(), StoreError> {
         let damage = Damage { given_up: true, unended: 0, ..damage };
         let why = format!("it can't be made anew: {why}");
-        let report = Report::error("bundle-damaged", lost(record, &damage, &why));
+        let report = Report::error(EventCode::BundleDamaged, lost(record, &damage, &why));
         self.set_damage(record, &damage, Some(&report))
     }
 

@@ -2,6 +2,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 
+use passband_proto::dict::EventCode;
 use passband_proto::keyring::KeyRing;
 use passband_proto::keys::EpochKey;
 use passband_spectral::envi::Interleave;
@@ -118,7 +119,7 @@ fn a_first_look_takes_the_digest_of_what_is_whole_and_finds_what_is_not() {
     make_notes(&shared, &key, |note| made.push(note)).unwrap();
     let adopted = made.iter().map(|record| BundleRecord { sha256: None, ..record.clone() });
     let adopted: Vec<_> = adopted.collect();
-    shared.catalogue.add_adopted(&adopted, 9, 5, &Report::info("x", "x")).unwrap();
+    shared.catalogue.add_adopted(&adopted, 9, 5, &Report::info(EventCode::Other, "x")).unwrap();
     let path = dir.path().join(format!("bundles/{}.pbb", made[1].id));
     let mut bytes = std::fs::read(&path).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
@@ -173,7 +174,9 @@ fn a_digest_that_only_one_reading_gave_is_not_kept() {
     let strip = room.of(Kind::Cube);
     let unknown = BundleRecord { sha256: None, ..strip.clone() };
     let catalogue = &room.scrub.shared.catalogue;
-    catalogue.add_adopted(std::slice::from_ref(&unknown), 0, 5, &Report::info("x", "x")).unwrap();
+    catalogue
+        .add_adopted(std::slice::from_ref(&unknown), 0, 5, &Report::info(EventCode::Other, "x"))
+        .unwrap();
     // The file's header, its blocks, and then the second reading.
     let second = u64::from(strip.geometry.block_count) + 2;
     room.disturb(&strip, move |reads, out| {

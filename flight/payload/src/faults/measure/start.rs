@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use passband_proto::bundle::Geometry;
+use passband_proto::dict::EventCode;
 use passband_proto::ids::{BundleId, Class};
 use passband_proto::transfer::BlockMark;
 
@@ -148,7 +149,7 @@ fn frame(number: u32) -> NewFrame {
         bundles: vec![bundle(Kind::Quicklook, 1), bundle(Kind::Cube, 2)],
         alert: None,
         spooled: Vec::new(),
-        report: Report::info("frame-accepted", format!("frame {name:?} is routine: {reason}")),
+        report: Report::info(EventCode::FrameAccepted, format!("frame {name:?} is routine: {reason}")),
         frame: FrameRecord {
             id: id_of_frame,
             name,

@@ -1,4 +1,5 @@
 use passband_proto::alert::seal_alert;
+use passband_proto::dict::EventCode;
 use passband_proto::keys::EpochKey;
 use redb::Database;
 use redb::backends::InMemoryBackend;
@@ -70,7 +71,7 @@ fn what_was_sent_is_kept_and_never_undoes_an_acknowledgement() {
     let (mut one, _) = add(&catalogue, 1, 990).unwrap();
     let (two, _) = add(&catalogue, 2, 990).unwrap();
     (one.sends, one.age_ms, one.noted_unix_ms) = (3, 20_000, 99);
-    let report = Report::info("alert-sent", "x");
+    let report = Report::info(EventCode::AlertSent, "x");
     assert!(catalogue.note_alert_sent(&one, &[], None).unwrap());
     assert_eq!(catalogue.alerts().unwrap(), [one.clone(), two.clone()]);
     let acknowledged = AlertState::Acknowledged(Acknowledger::Evidence);
@@ -134,7 +135,7 @@ fn a_full_table_lets_go_what_is_settled_then_what_was_sent_then_the_least_sure()
     catalogue.settle_alerts(5, &[7], AlertState::Acknowledged(Acknowledger::Operator)).unwrap();
     let mut sent = catalogue.alerts().unwrap()[8].clone();
     sent.sends = 1;
-    catalogue.note_alert_sent(&sent, &[], Some(&Report::info("alert-sent", "x"))).unwrap();
+    catalogue.note_alert_sent(&sent, &[], Some(&Report::info(EventCode::AlertSent, "x"))).unwrap();
     let gone = |id: u32, permille: u16| {
         let before = catalogue.alerts().unwrap();
         let added = add(&catalogue, id, permille);
@@ -160,7 +161,7 @@ fn evidence_that_is_made_anew_is_the_alerts_still() {
     catalogue.add_frame(&new).unwrap();
     add(&catalogue, 2, 985).unwrap();
     let evidence = bundle(8, passband_proto::ids::Class::Alert, Kind::Evidence, 5);
-    let report = Report::warning("bundle-resealed", "x");
+    let report = Report::warning(EventCode::BundleResealed, "x");
     catalogue.replace_bundle(&BundleId([1; 12]), &evidence, 9, &report).unwrap();
     let links: Vec<_> = catalogue.alerts().unwrap().iter().map(|alert| alert.evidence).collect();
     assert_eq!(links, [Some(evidence.id), first.evidence], "and only that one's");

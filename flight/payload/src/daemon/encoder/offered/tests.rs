@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use passband_proto::bundle::Geometry;
+use passband_proto::dict::EventCode;
 use passband_proto::ids::Class;
 use passband_proto::keyring::KeyRing;
 use passband_proto::keys::EpochKey;
@@ -34,7 +35,7 @@ fn tiny(n: u16, class: Class) -> BundleRecord {
 /// Stores bundles, and puts them into the queue.
 fn add(offered: &Offered, records: &[BundleRecord]) {
     let shared = &offered.shared;
-    shared.catalogue.add_adopted(records, 0, 5, &Report::info("x", "x")).unwrap();
+    shared.catalogue.add_adopted(records, 0, 5, &Report::info(EventCode::Other, "x")).unwrap();
     for record in records {
         let inserted = shared.queue(|queue| queue.insert(&item_of(record, queue.settings())));
         assert!(inserted.unwrap().changed);
