@@ -15,4 +15,5 @@ pub mod pass_files;
 mod rejected;
 pub mod sealed;
 pub mod spool;
+pub mod twin;
 pub mod vault;
