@@ -14,6 +14,7 @@
 //! | [`downlink`] | the gate of the transmitter and the pace of the link |
 //! | [`passes`] | when a station can hear the satellite: contact windows, and passes predicted from the orbit |
 //! | [`alerts`] | what the alert radio sends, and when again |
+//! | [`orders`] | what the payload was told to do, each done once |
 //! | [`command`] | what the operator asks, and the answers |
 //! | [`telemetry`] | events, counters, the status document |
 //! | [`config`] | the configuration file |
@@ -33,6 +34,7 @@ pub mod daemon;
 pub mod downlink;
 #[cfg(any(test, feature = "faults"))]
 pub mod faults;
+pub mod orders;
 pub mod passes;
 pub mod products;
 pub mod queue;

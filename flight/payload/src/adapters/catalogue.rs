@@ -1,24 +1,16 @@
-//! The catalogue's database on disk, `<state>/catalogue.redb`; in memory, over that file, where the disk can only
-//! be read.
+//! The catalogue's database on disk, `<state>/catalogue.redb`, and that of commanding, `<state>/command.redb`.
 
-use std::io::{self, ErrorKind};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use redb::{Database, StorageBackend};
-
-use super::disk::{DatabaseFile, Disk, Overlay, Proving};
+use super::database::{Opened, Shelf};
+use super::disk::Disk;
+use crate::store::orders::OrderStore;
 use crate::store::{Catalogue, StoreError};
 
-/// Memory that the catalogue's database may use as a cache, bytes.
-const CACHE_BYTES: usize = 16 << 20;
-/// Its name in the state folder.
-const NAME: &str = "catalogue.redb";
-/// Most damaged ones that are kept.
-const MAX_ASIDE: u32 = 100;
-/// A new one on its way.
-const ASIDE: &str = "catalogue.new";
+/// The catalogue's.
+const CATALOGUE: Shelf<Catalogue> = Shelf { name: "catalogue", cache_bytes: 16 << 20, make: Catalogue::new };
+/// That of commanding.
+const COMMAND: Shelf<OrderStore> = Shelf { name: "command", cache_bytes: 1 << 20, make: OrderStore::new };
 
 /// A catalogue that was opened.
 #[derive(Debug)]
@@ -31,121 +23,21 @@ pub struct OpenedCatalogue {
     pub set_aside: Option<String>,
 }
 
-/// Opens the catalogue in a state folder. A new one is made aside and renamed, so that a power cut while it is made
-/// leaves none or a whole one. One that is damaged is set aside. Where the disk can't be written, what changes is
-/// kept in memory.
+/// Opens the catalogue in a state folder, as [`Shelf::open`] does.
 ///
 /// # Errors
-/// Another process has it open, it has another format, or those of the disk that can't be helped.
+/// Those of [`Shelf::open`].
 pub fn open_catalogue(disk: &dyn Disk, state: &Path) -> Result<OpenedCatalogue, StoreError> {
-    let path = state.join(NAME);
-    let before = disk.about(&path);
-    let is_new = matches!(&before, Err(e) if e.kind() == ErrorKind::NotFound);
-    let opened = |catalogue| OpenedCatalogue { catalogue, in_memory: None, set_aside: None };
-    let result = match before {
-        Err(_) if is_new => make_catalogue(disk, state, &path),
-        Err(e) => Err(StoreError::file("looking for", &path, e)),
-        // redb would take it for one to be made.
-        Ok(about) if about.bytes == 0 => {
-            Err(StoreError::catalogue(redb::Error::Corrupted("the file is empty".to_owned())))
-        }
-        Ok(_) => Ok(()),
-    };
-    match result.and_then(|()| open(file(disk, &path, false)?)) {
-        Ok(catalogue) => Ok(opened(catalogue)),
-        Err(e) if e.is_damage() => begin_anew(disk, state, &path, &e),
-        Err(e) if e.is_fault_of_disk() => {
-            let base = if is_new { None } else { disk.open(&path).ok() };
-            match open(DatabaseFile(Box::new(Overlay::over(base)))) {
-                Ok(catalogue) => Ok(OpenedCatalogue { in_memory: Some(e.to_string()), ..opened(catalogue) }),
-                // It can't even be read.
-                Err(again) if again.is_damage() || again.is_fault_of_disk() => {
-                    begin_anew(disk, state, &path, &again)
-                }
-                Err(other) => Err(other),
-            }
-        }
-        Err(e) => Err(e),
-    }
+    let Opened { store, in_memory, set_aside, .. } = CATALOGUE.open(disk, state)?;
+    Ok(OpenedCatalogue { catalogue: store, in_memory, set_aside })
 }
 
-/// A new catalogue in the place of a damaged one; in memory, where that can't be replaced.
-fn begin_anew(
-    disk: &dyn Disk,
-    state: &Path,
-    path: &Path,
-    damage: &StoreError,
-) -> Result<OpenedCatalogue, StoreError> {
-    let replaced = set_aside(disk, state, path).and_then(|aside| {
-        make_catalogue(disk, state, path)?;
-        Ok((aside, open(file(disk, path, false)?)?))
-    });
-    match replaced {
-        Ok((aside, catalogue)) => {
-            let text = format!("the catalogue was damaged ({damage}); it is now {aside}");
-            Ok(OpenedCatalogue { catalogue, in_memory: None, set_aside: Some(text) })
-        }
-        Err(e) if e.is_fault_of_disk() => empty_in_memory(damage, &e),
-        Err(e) => Err(e),
-    }
-}
-
-/// A catalogue of nothing, in memory.
-fn empty_in_memory(damage: &StoreError, fault: &StoreError) -> Result<OpenedCatalogue, StoreError> {
-    let catalogue = open(DatabaseFile(Box::new(Overlay::over(None))))?;
-    let text = format!("the catalogue is damaged ({damage}) and can't be set aside");
-    Ok(OpenedCatalogue { catalogue, in_memory: Some(fault.to_string()), set_aside: Some(text) })
-}
-
-/// Gives a damaged catalogue another name: an engineer may want it.
-fn set_aside(disk: &dyn Disk, state: &Path, path: &Path) -> Result<String, StoreError> {
-    for number in 1..MAX_ASIDE {
-        let name = format!("catalogue.damaged-{number}");
-        let aside = state.join(&name);
-        if disk.about(&aside).is_err_and(|e| e.kind() == ErrorKind::NotFound) {
-            disk.rename(path, &aside).map_err(|e| StoreError::file("renaming", path, e))?;
-            return Ok(name);
-        }
-    }
-    Err(StoreError::file("setting aside", path, io::Error::other("there are too many already")))
-}
-
-fn make_catalogue(disk: &dyn Disk, state: &Path, path: &Path) -> Result<(), StoreError> {
-    let aside = state.join(ASIDE);
-    if let Err(e) = disk.remove(&aside)
-        && e.kind() != ErrorKind::NotFound
-    {
-        return Err(StoreError::file("removing", &aside, e));
-    }
-    drop(open(file(disk, &aside, true)?)?);
-    // Whatever closing it has written.
-    file(disk, &aside, false)?.sync_data().map_err(|e| StoreError::file("syncing", &aside, e))?;
-    disk.rename(&aside, path).map_err(|e| StoreError::file("renaming", &aside, e))?;
-    disk.sync_folder(state).map_err(|e| StoreError::file("syncing", state, e))
-}
-
-fn file(disk: &dyn Disk, path: &Path, make: bool) -> Result<DatabaseFile, StoreError> {
-    disk.database(path, make).map_err(|e| match e.kind() {
-        ErrorKind::WouldBlock => StoreError::InUse,
-        _ => StoreError::file("opening", path, e),
-    })
-}
-
-/// Opens a database and proves it: every page has to have its checksum, so that none is read later that a worn cell
-/// has changed. redb does so in repairing a file, which it takes this one to need.
-fn open(file: DatabaseFile) -> Result<Catalogue, StoreError> {
-    let proved = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&proved);
-    let database = Database::builder()
-        .set_cache_size(CACHE_BYTES)
-        .set_repair_callback(move |_| seen.store(true, Ordering::Relaxed))
-        .create_with_backend(Proving::over(file));
-    let mut database = database.map_err(StoreError::catalogue)?;
-    if !proved.load(Ordering::Relaxed) {
-        // It is new, or of a redb that keeps its flags elsewhere.
-        database.check_integrity().map_err(StoreError::catalogue)?;
-    }
-    Catalogue::new(database)
+/// Opens the records of commanding in a state folder, as [`Shelf::open`] does.
+///
+/// # Errors
+/// Those of [`Shelf::open`].
+pub fn open_orders(disk: &dyn Disk, state: &Path) -> Result<Opened<OrderStore>, StoreError> {
+    COMMAND.open(disk, state)
 }
 
 #[cfg(test)]
@@ -154,6 +46,8 @@ mod tests {
     use crate::faults::{Faults, SimDisk};
     use crate::telemetry::Report;
     use passband_proto::dict::EventCode;
+
+    const NAME: &str = "catalogue.redb";
 
     fn state() -> (SimDisk, &'static Path) {
         let (disk, state) = (SimDisk::default(), Path::new("/state"));

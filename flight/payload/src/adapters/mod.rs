@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod client;
 pub mod clock;
 pub mod crash;
+pub mod database;
 pub mod disk;
 pub mod log;
 pub mod os;

@@ -9,6 +9,7 @@ mod damages;
 mod error;
 mod events;
 pub mod health;
+pub mod orders;
 mod records;
 mod reports;
 

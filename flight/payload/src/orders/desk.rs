@@ -1,0 +1,238 @@
+//! The desk: takes orders, makes what was decided durable, has them done, and keeps what became of them.
+//!
+//! The order of things is what makes each done once: an order is kept before it is done; what it changes in the records is
+//! kept in one transaction with its being done. A crash in between leaves an order that is under way: it is done again at
+//! the next start, by hands that know it may have begun ([`Run::resumed`]).
+//!
+//! Never opens a frame or a socket, and knows no order in particular but [`Order::AnswersSeen`].
+
+use passband_proto::dict::{EventCode, Order, Reason, Source};
+
+use super::{Giver, Keep, Ledger, Moment, OrderId, Record, Run, Step, Taken};
+use crate::store::StoreError;
+use crate::store::orders::{Change, OrderStore};
+use crate::telemetry::Report;
+
+/// What came of doing an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Whether it is done.
+    pub state: Doing,
+    /// More about it.
+    pub text: String,
+    /// Records to be changed in one with that.
+    pub changes: Vec<Change>,
+}
+
+/// How far an order is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doing {
+    /// It is done.
+    Done,
+    /// It goes on; [`Desk::finish`] is called later.
+    GoesOn,
+    /// It can't be done.
+    Failed(Reason),
+}
+
+impl Outcome {
+    /// Done.
+    pub fn done(text: impl Into<String>) -> Self {
+        Self { state: Doing::Done, text: text.into(), changes: Vec::new() }
+    }
+
+    /// Goes on.
+    pub fn goes_on(text: impl Into<String>) -> Self {
+        Self { state: Doing::GoesOn, text: text.into(), changes: Vec::new() }
+    }
+
+    /// Could not be done.
+    pub fn failed(reason: Reason, text: impl Into<String>) -> Self {
+        Self { state: Doing::Failed(reason), text: text.into(), changes: Vec::new() }
+    }
+
+    /// With records to be changed in one with it.
+    #[must_use]
+    pub fn with(mut self, changes: impl IntoIterator<Item = Change>) -> Self {
+        self.changes.extend(changes);
+        self
+    }
+}
+
+/// Does orders.
+pub trait Hands {
+    /// Does one. What it changes in memory must not be seen before [`Hands::kept`] if it depends on [`Outcome::changes`].
+    fn run(&mut self, now: Moment, run: &Run) -> Outcome;
+
+    /// What an order changed is durable.
+    fn kept(&mut self, now: Moment, run: &Run);
+
+    /// Tells the operator.
+    fn tell(&mut self, report: Report);
+}
+
+/// Takes orders.
+#[derive(Debug)]
+pub struct Desk {
+    ledger: Ledger,
+    store: OrderStore,
+}
+
+impl Desk {
+    /// Takes up what is in a store.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn new(store: OrderStore) -> Result<Self, StoreError> {
+        Ok(Self { ledger: Ledger::restore(store.ledger()?), store })
+    }
+
+    /// What was told to do, and what became of it.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Where it is kept.
+    pub fn store(&self) -> &OrderStore {
+        &self.store
+    }
+
+    /// Goes on with what was under way when the run before ended.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn resume(&mut self, now: Moment, hands: &mut dyn Hands) -> Result<(), StoreError> {
+        for id in self.ledger.lost() {
+            let text = "this version doesn't know it";
+            let keep = self.ledger.finished(now, id, Reason::Malformed, text);
+            self.commit(keep.as_slice(), &[])?;
+        }
+        self.ledger.resume().iter().try_for_each(|run| self.run(now, run, hands))
+    }
+
+    /// Takes an order, and does it if it is to be done: where it stands then.
+    ///
+    /// # Errors
+    /// The store can't be written: it is as if the order never came, or it goes on at the next start.
+    pub fn take(
+        &mut self,
+        now: Moment,
+        giver: Giver,
+        number: u32,
+        step: Step,
+        bytes: &[u8],
+        hands: &mut dyn Hands,
+    ) -> Result<Option<(OrderId, Record)>, StoreError> {
+        let id = OrderId { source: giver.source, number };
+        if let Some(order) = unnumbered(giver.role, step, bytes) {
+            self.run_unnumbered(now, id, order, hands)?;
+            return Ok(None);
+        }
+        let Taken { keep, run, answer, report } = self.ledger.take(now, giver, number, step, bytes);
+        self.commit(&keep, &[])?;
+        if let Some(report) = report {
+            hands.tell(report);
+        }
+        if let Some(run) = run {
+            self.run(now, &run, hands)?;
+        }
+        Ok(self
+            .ledger
+            .get(&id)
+            .filter(|now| same(answer.as_ref(), now))
+            .map(|record| (id, record.clone()))
+            .or(answer))
+    }
+
+    /// Ends an order that went on.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn finish(
+        &mut self,
+        now: Moment,
+        id: OrderId,
+        outcome: &Outcome,
+        hands: &mut dyn Hands,
+    ) -> Result<(), StoreError> {
+        let keep = match outcome.state {
+            Doing::Done => self.ledger.finished(now, id, Reason::None, &outcome.text),
+            Doing::GoesOn => self.ledger.started(now, id, &outcome.text),
+            Doing::Failed(reason) => self.ledger.finished(now, id, reason, &outcome.text),
+        };
+        let words = self.ledger.get(&id).map(Record::words).unwrap_or_default();
+        self.commit(keep.as_slice(), &outcome.changes)?;
+        if let Some(report) = told(id, &words, outcome) {
+            hands.tell(report);
+        }
+        Ok(())
+    }
+
+    /// Changes records that no order asks to change.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn change(&self, changes: &[Change]) -> Result<(), StoreError> {
+        self.store.commit(&[], changes)
+    }
+
+    fn run(&mut self, now: Moment, run: &Run, hands: &mut dyn Hands) -> Result<(), StoreError> {
+        let outcome = hands.run(now, run);
+        self.finish(now, run.id, &outcome, hands)?;
+        hands.kept(now, run);
+        Ok(())
+    }
+
+    fn run_unnumbered(
+        &mut self,
+        now: Moment,
+        id: OrderId,
+        order: Order,
+        hands: &mut dyn Hands,
+    ) -> Result<(), StoreError> {
+        if let Order::AnswersSeen { below, bits } = order {
+            let seen = self.ledger.seen(id.source, below, bits);
+            return self.commit(&seen, &[]);
+        }
+        let run = Run { id, order, taken_unix_ms: now.unix_ms, resumed: false };
+        let outcome = hands.run(now, &run);
+        if !outcome.changes.is_empty() {
+            self.store.commit(&[], &outcome.changes)?;
+        }
+        hands.kept(now, &run);
+        Ok(())
+    }
+
+    fn commit(&mut self, keep: &[Keep], changes: &[Change]) -> Result<(), StoreError> {
+        if keep.is_empty() && changes.is_empty() {
+            return Ok(());
+        }
+        self.store.commit(keep, changes)?;
+        keep.iter().for_each(|change| self.ledger.apply(change));
+        Ok(())
+    }
+}
+
+/// Orders that do no harm when they are done again, come in great numbers or speak of answers alone: not kept, not
+/// answered. They disarm nothing.
+fn unnumbered(role: Source, step: Step, bytes: &[u8]) -> Option<Order> {
+    let order = Order::decode(bytes).ok().filter(|_| step == Step::Run)?;
+    let plain =
+        matches!(order, Order::UploadPiece { .. } | Order::AnswersSeen { .. } | Order::TelemetrySend { .. });
+    (plain && role != Source::Shell && order.def().is_some_and(|def| def.sources.has(role))).then_some(order)
+}
+
+fn same(answer: Option<&(OrderId, Record)>, now: &Record) -> bool {
+    answer.is_some_and(|(_, record)| record.bytes == now.bytes && record.step == now.step)
+}
+
+fn told(id: OrderId, words: &str, outcome: &Outcome) -> Option<Report> {
+    let text = if outcome.text.is_empty() { String::new() } else { format!(": {}", outcome.text) };
+    match outcome.state {
+        Doing::Done => Some(Report::info(EventCode::OrderDone, format!("{id} {words}{text}"))),
+        Doing::GoesOn => None,
+        Doing::Failed(reason) => {
+            Some(Report::error(EventCode::OrderFailed, format!("{id} {words}: {reason}{text}")))
+        }
+    }
+}
