@@ -9,6 +9,7 @@
 //! | datagram tag key, AES-128-CMAC | none | `passband/v1/datagram-tag` |
 //! | alert key, AES-256-GCM | none | `passband/v1/alert` |
 //! | report key, AES-256-GCM | none | `passband/v1/report` |
+//! | telemetry tag key, AES-128-CMAC | none | `passband/v1/telemetry-tag` |
 //! | fingerprint, 4 bytes, not secret | none | `passband/v1/fingerprint` |
 //!
 //! with the spacecraft and epoch numbers (two bytes each, big endian) appended to the info.
@@ -78,8 +79,13 @@ impl EpochKey {
     /// The key that tags datagrams.
     #[must_use]
     pub fn tag_key(&self) -> TagKey {
-        let key: Zeroizing<[u8; 16]> = self.derive(None, b"passband/v1/datagram-tag");
-        TagKey(Cmac::new(&(*key).into()))
+        TagKey::new(&self.derive(None, b"passband/v1/datagram-tag"))
+    }
+
+    /// The key that tags telemetry packets.
+    #[must_use]
+    pub fn telemetry_key(&self) -> TagKey {
+        TagKey::new(&self.derive(None, b"passband/v1/telemetry-tag"))
     }
 
     /// What tells this key from others in a listing: says nothing of the secret.
@@ -120,12 +126,7 @@ impl EpochKey {
     }
 
     fn derive<const N: usize>(&self, salt: Option<&[u8]>, label: &[u8]) -> Zeroizing<[u8; N]> {
-        let mut okm = Zeroizing::new([0; N]);
-        let numbers = [self.spacecraft.to_be_bytes(), self.epoch.to_be_bytes()];
-        let hkdf = Hkdf::<Sha256>::new(salt, self.secret.as_slice());
-        let expanded = hkdf.expand_multi_info(&[label, numbers.as_flattened()], okm.as_mut_slice());
-        debug_assert!(expanded.is_ok(), "RFC 5869 allows 255 × 32 bytes");
-        okm
+        expand(&self.secret, salt, label, [self.spacecraft, self.epoch])
     }
 }
 
@@ -135,7 +136,22 @@ impl fmt::Debug for EpochKey {
     }
 }
 
-fn number(word: Option<&str>, prefix: &str) -> Option<u16> {
+/// HKDF-SHA-256 (RFC 5869) of a secret; the info is the label and two numbers, big endian.
+pub(crate) fn expand<const N: usize>(
+    secret: &[u8; SECRET_BYTES],
+    salt: Option<&[u8]>,
+    label: &[u8],
+    numbers: [u16; 2],
+) -> Zeroizing<[u8; N]> {
+    let mut okm = Zeroizing::new([0; N]);
+    let numbers = numbers.map(u16::to_be_bytes);
+    let hkdf = Hkdf::<Sha256>::new(salt, secret);
+    let expanded = hkdf.expand_multi_info(&[label, numbers.as_flattened()], okm.as_mut_slice());
+    debug_assert!(expanded.is_ok(), "RFC 5869 allows 255 × 32 bytes");
+    okm
+}
+
+pub(crate) fn number(word: Option<&str>, prefix: &str) -> Option<u16> {
     word?.strip_prefix(prefix)?.parse().ok()
 }
 
@@ -143,6 +159,11 @@ fn number(word: Option<&str>, prefix: &str) -> Option<u16> {
 pub struct SealKey(Zeroizing<[u8; 32]>);
 
 impl SealKey {
+    #[cfg(feature = "std")]
+    pub(crate) fn new(key: Zeroizing<[u8; 32]>) -> Self {
+        Self(key)
+    }
+
     pub(crate) fn cipher(&self) -> aes_gcm::Aes256Gcm {
         aes_gcm::Aes256Gcm::new(&(*self.0).into())
     }
@@ -160,11 +181,15 @@ impl fmt::Debug for SealKey {
     }
 }
 
-/// The key that tags datagrams: AES-128-CMAC (NIST SP 800-38B), a MAC that needs no nonce.
+/// A derived key that tags: AES-128-CMAC (NIST SP 800-38B), a MAC that needs no nonce.
 #[derive(Clone)]
 pub struct TagKey(Cmac<Aes128>);
 
 impl TagKey {
+    pub(crate) fn new(key: &[u8; 16]) -> Self {
+        Self(Cmac::new(key.into()))
+    }
+
     /// The tag of `bytes`.
     #[must_use]
     pub fn tag(&self, bytes: &[u8]) -> [u8; 16] {
@@ -247,6 +272,7 @@ mod tests {
         assert!(key().tag_key().verify(b"symbol", &tag));
         assert!(!key().tag_key().verify(b"symbul", &tag));
         assert!(!EpochKey::new(7, 4, [0x42; 32]).tag_key().verify(b"symbol", &tag));
+        assert!(!key().telemetry_key().verify(b"symbol", &tag));
     }
 
     #[test]

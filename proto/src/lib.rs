@@ -16,6 +16,7 @@
 //! | [`bundle`] (`std`) | a product, sealed once into segments |
 //! | [`fountain`] (`std`) | a sealed segment as an RFC 6330 (RaptorQ) source block |
 //! | [`report`] (`std`) | what the ground has, told to the satellite |
+//! | [`sdls`] (`std`) | protected frames on the slow link, up: what the operator orders |
 //! | [`transfer`] (`std`) | which datagram goes next, without any acknowledgement |
 //!
 //! Without the `std` feature the crate is `no_std` and uses no heap.
@@ -41,6 +42,8 @@ pub mod keyring;
 pub mod keys;
 #[cfg(feature = "std")]
 pub mod report;
+#[cfg(feature = "std")]
+pub mod sdls;
 pub mod slot;
 #[cfg(feature = "std")]
 pub mod transfer;
