@@ -20,6 +20,9 @@ use passband_proto::report::{
     Acknowledgement, AlertMark, Item, Report, codes, open_acknowledgement, open_report, seal_acknowledgement,
     seal_report,
 };
+use passband_proto::sdls::{
+    Associations, Channel, Content, Limits, Mark, Opened, Reject, Role, RoleKey, RoleKeys, Sender,
+};
 use passband_proto::transfer::belief::Observation;
 use sha2::{Digest, Sha256};
 
@@ -125,6 +128,61 @@ fn acknowledgement(alert: &[u8]) -> Acknowledgement {
     Acknowledgement { station: 4, number: 1_700_000_000_790, alerts }
 }
 
+const CHALLENGE: [u8; 8] = [0xC0, 1, 2, 3, 4, 5, 6, 7];
+
+/// The holder of an SPI: an operator whose secret counts down from 255.
+fn role_key(spacecraft: u16, spi: u16) -> RoleKey {
+    let secret = std::array::from_fn(|i| 255 - u8::try_from(i).unwrap());
+    RoleKey::new(spacecraft, spi, Role::Operator, secret).unwrap()
+}
+
+fn sender(spacecraft: u16, spi: u16, vcid: u8, used: u64) -> Sender {
+    let mut sender = Sender::new(&role_key(spacecraft, spi), vcid, [0xA1, 0xA2, 0xA3, 0xA4], used).unwrap();
+    sender.persisted(used + 16);
+    sender
+}
+
+/// The satellite as the vectors want it: it knows SPI 7 alone, has used counters up to 256, and names the challenge.
+fn board() -> Associations {
+    let mut keys = RoleKeys::default();
+    keys.insert(role_key(258, 7)).unwrap();
+    let mut board = Associations::new(Channel { spacecraft: 258, vcid: 0 }, &keys, Limits::default());
+    assert!(board.restore(&Mark { spi: 7, highest: 256, seen: u64::MAX, retired: false }));
+    board.set_challenge(CHALLENGE, 0);
+    board
+}
+
+/// Role keys and protected frames, taken and refused.
+fn uplink(add: &mut impl FnMut(&str, String)) {
+    let mut line = String::new();
+    role_key(258, 7).write_line(&mut line).unwrap();
+    add("role-key-file-line", line);
+    add("role-key/fingerprint", hex(&role_key(258, 7).fingerprint()));
+    add("role-key/plan-tag/abc", hex(&role_key(258, 7).plan_key().tag(b"abc")));
+    add("telemetry-tag/epoch-1/abc", hex(&key(1).telemetry_key().tag(b"abc")));
+    let mut us = sender(258, 7, 0, 256);
+    let good = us.seal(b"an order").unwrap();
+    add("uplink/frame", hex(&good));
+    add("uplink/longest", hex(&us.seal(&content()[..987]).unwrap()));
+    add("uplink/far-ahead", hex(&sender(258, 7, 0, 0x0102_0304_0506_0708).seal(b"x").unwrap()));
+    add("uplink/resync", hex(&sender(258, 7, 0, 999).resynchronise(CHALLENGE, [0xE7; 8]).unwrap()));
+    let other = |spacecraft, spi, vcid| hex(&sender(spacecraft, spi, vcid, 256).seal(b"an order").unwrap());
+    let flipped = |at: usize| hex(&[&good[..at], &[good[at] ^ 1], &good[at + 1..]].concat());
+    add("uplink-refused/truncated", hex(&good[..37]));
+    add("uplink-refused/too-long", hex(&[0x21; 1025]));
+    add("uplink-refused/not-a-frame/flags", flipped(0).replacen("20", "30", 1));
+    add("uplink-refused/not-a-frame/length", hex(&good[..good.len() - 1]));
+    add("uplink-refused/fecf", flipped(25));
+    add("uplink-refused/spacecraft", other(259, 7, 0));
+    add("uplink-refused/channel", other(258, 7, 5));
+    add("uplink-refused/unknown-spi", other(258, 8, 0));
+    add("uplink-refused/tag", other(258 + 1024, 7, 0));
+    add("uplink-refused/replayed", hex(&sender(258, 7, 0, 200).seal(b"an order").unwrap()));
+    add("uplink-refused/too-old", hex(&sender(258, 7, 0, 100).seal(b"an order").unwrap()));
+    add("uplink-refused/challenge", hex(&us.resynchronise([1; 8], [0xE8; 8]).unwrap()));
+    add("uplink-refused/backward", hex(&sender(258, 7, 0, 200).resynchronise(CHALLENGE, [0xE9; 8]).unwrap()));
+}
+
 /// Every vector, by name.
 fn vectors() -> Vec<(String, String)> {
     let mut out = Vec::new();
@@ -156,6 +214,7 @@ fn vectors() -> Vec<(String, String)> {
     add("alert-acknowledgement", hex(&acknowledged));
     add("bus", hex(&Transmit { on_for_ms: 300_000, rate_kbps: 40_000 }.encode()));
     bad(&datagram(&sealed, &header, 1, 1, 3), &mut add);
+    uplink(&mut add);
     out
 }
 
@@ -258,5 +317,26 @@ fn what_is_shipped_is_read_and_what_is_wrong_is_refused_by_name() {
             Ok(datagram) => assert!(reason == "tag" && !datagram.verify(&key(1).tag_key()), "{name}"),
             Err(e) => assert_eq!(e.name(), reason, "{name}"),
         }
+    }
+}
+
+#[test]
+fn protected_frames_are_taken_and_refused_as_shipped() {
+    let v = shipped();
+    let key = RoleKey::parse_line(&v["role-key-file-line"]).unwrap().unwrap();
+    assert_eq!((key.spi(), key.fingerprint().to_vec()), (7, bytes(&v, "role-key/fingerprint")));
+    let open = |name: &str| board().open(0, &bytes(&v, name));
+    let data = |opened: Result<Opened, Reject>| match opened.unwrap().content {
+        Content::Data(data) => data,
+        Content::Resynchronised => panic!("no data"),
+    };
+    assert_eq!(data(open("uplink/frame")), b"an order");
+    assert_eq!(data(open("uplink/longest")), content()[..987]);
+    assert_eq!(open("uplink/far-ahead").unwrap().counter, 0x0102_0304_0506_0709);
+    let resync = open("uplink/resync").unwrap();
+    assert_eq!((resync.counter, resync.content), (999, Content::Resynchronised));
+    for name in v.keys().filter(|name| name.starts_with("uplink-refused/")) {
+        let reason = name.split('/').nth(1).unwrap();
+        assert_eq!(open(name).unwrap_err().reason().name(), reason, "{name}");
     }
 }

@@ -6,6 +6,7 @@ import os
 import struct
 import sys
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
@@ -185,6 +186,72 @@ def check_alert(frame):
     assert record.at == len(record.data)
 
 
+def crc16(data):
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x1021 if crc & 0x8000 else 0)) & 0xFFFF
+    return crc
+
+
+def derive_role(label, length, spi=7):
+    secret = bytes(255 - i for i in range(32))
+    info = b"passband/v1/" + label + struct.pack(">HH", SPACECRAFT, spi)
+    return HKDF(algorithm=SHA256(), length=length, salt=None, info=info).derive(secret)
+
+
+CHALLENGE = bytes([0xC0, *range(1, 8)])
+USED = 256
+
+
+def open_frame(frame):
+    """The counter and data of a protected frame, or the reason for which a satellite refuses it."""
+    if len(frame) > 1024:
+        return "too-long"
+    if len(frame) < 38:
+        return "truncated"
+    first, second, spi = struct.unpack(">HHxH", frame[:7])
+    if first >> 10 != 0b001000 or (second & 0x3FF) + 1 != len(frame):
+        return "not-a-frame"
+    if crc16(frame[:-2]) != struct.unpack(">H", frame[-2:])[0]:
+        return "fecf"
+    if first & 0x3FF != SPACECRAFT & 0x3FF:
+        return "spacecraft"
+    if second >> 10 != 0:
+        return "channel"
+    if spi != 7:
+        return "unknown-spi"
+    masked = struct.pack(">HHBH12x", 0, second & 0xFC00, 0, spi)
+    try:
+        data = AESGCM(derive_role(b"command-frame", 32)).decrypt(frame[7:19], frame[19:-2], masked)
+    except InvalidTag:
+        return "tag"
+    salt, counter = struct.unpack(">4sQ", frame[7:19])
+    if salt != b"\xff\xff\xff\xff":
+        return (counter, data) if counter > USED else "replayed" if counter > USED - 64 else "too-old"
+    challenge, counter = struct.unpack(">8sQ", data)
+    if challenge != CHALLENGE:
+        return "challenge"
+    return (counter, None) if counter >= USED else "backward"
+
+
+def check_uplink(v, line):
+    words = line.split()
+    assert words[:5] == ["passband-command-key", "v1", "spacecraft=258", "spi=7", "role=operator"], words
+    assert bytes.fromhex(words[5]) == bytes(255 - i for i in range(32))
+    assert derive_role(b"command-fingerprint", 4) == v["role-key/fingerprint"]
+    assert cmac(derive_role(b"plan-tag", 16), b"abc") == v["role-key/plan-tag/abc"]
+    assert cmac(derive(1, b"telemetry-tag", 16), b"abc") == v["telemetry-tag/epoch-1/abc"]
+    assert crc16(b"123456789") == 0x29B1
+    assert open_frame(v["uplink/frame"]) == (257, b"an order")
+    assert open_frame(v["uplink/longest"]) == (258, bytes(i * 7 % 251 for i in range(987)))
+    assert open_frame(v["uplink/far-ahead"]) == (0x0102030405060709, b"x")
+    assert open_frame(v["uplink/resync"]) == (999, None)
+    for name in (name for name in v if name.startswith("uplink-refused/")):
+        assert open_frame(v[name]) == name.split("/")[1], name
+
+
 def main():
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "v1.txt")
     with open(path, encoding="utf-8") as file:
@@ -193,7 +260,9 @@ def main():
     words = texts.pop("key-file-line").split()
     assert words[:4] == ["passband-key", "v1", "spacecraft=258", "epoch=1"]
     assert bytes.fromhex(words[4]) == bytes(i ^ 1 for i in range(32))
+    role_key_line = texts.pop("role-key-file-line")
     v = {name: bytes.fromhex(text) for name, text in texts.items()}
+    check_uplink(v, role_key_line)
     assert crc32c(b"123456789") == struct.unpack(">I", v["crc32c/123456789"])[0] == 0xE3069283
     for epoch in (1, 2):
         assert cmac(derive(epoch, b"datagram-tag", 16), b"abc") == v[f"tag/epoch-{epoch}/abc"]
@@ -214,7 +283,7 @@ def main():
     check_acknowledgement(v["alert-acknowledgement"], v["alert"])
     bus = v["bus"]
     assert bus[:4] == b"PX\x01\x01" and struct.unpack(">III", bus[4:]) == (300000, 40000, crc32c(bus[:12]))
-    print(f"{len(texts) + 1} test vectors agree with FORMAT.md")
+    print(f"{len(texts) + 2} test vectors agree with FORMAT.md")
 
 
 if __name__ == "__main__":
