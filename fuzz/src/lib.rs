@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use passband_proto::alert::{open_alert, seal_alert};
 use passband_proto::bundle::{FileHeader, Geometry, Head, Manifest, Opener};
@@ -15,6 +16,9 @@ use passband_proto::keys::EpochKey;
 use passband_proto::report::{
     Gate, MAX_ACKNOWLEDGED, codes, open_acknowledgement, open_report, seal_acknowledgement, seal_report,
 };
+use passband_proto::sdls::{
+    Associations, Channel, Content, Limits, Mark, Role, RoleKey, RoleKeys, Sender, State,
+};
 use passband_proto::slot::SlotRecord;
 use passband_spectral::cube::{ColumnScale, Cube};
 use passband_spectral::envi::{DataType, Header};
@@ -25,7 +29,7 @@ use passband_spectral::triage::{MAX_RECORD_BYTES, Maps, Params, Record, triage a
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 19] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("acknowledgement", acknowledgement),
     ("alert", alert),
     ("bundle", bundle),
@@ -41,9 +45,11 @@ pub const TARGETS: [(&str, Target); 19] = [
     ("record", record),
     ("report", report),
     ("report_body", report_body),
+    ("role_keys", role_keys),
     ("slot", slot),
     ("station", station),
     ("triage", triage),
+    ("uplink", uplink),
     ("gas", gas),
 ];
 
@@ -97,6 +103,122 @@ pub fn keyring(data: &[u8]) {
             assert!(secret.is_none_or(|secret| !said.contains(secret)), "a secret in an error");
         }
     }
+}
+
+/// A file of role keys that parses is written and read again to the same keys; errors never show what stands in it.
+pub fn role_keys(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match RoleKeys::parse(text) {
+        Ok(keys) => {
+            let mut again = String::new();
+            for key in keys.iter() {
+                key.write_line(&mut again).expect("writing to memory");
+                again.push('\n');
+            }
+            let read = RoleKeys::parse(&again).expect("what was written");
+            let prints =
+                |keys: &RoleKeys| keys.iter().map(|key| (key.role(), key.fingerprint())).collect::<Vec<_>>();
+            assert_eq!(prints(&keys), prints(&read));
+        }
+        Err(e) => {
+            let said = format!("{e} {e:?}");
+            let secret = text.split_ascii_whitespace().find(|word| word.len() >= 24);
+            assert!(secret.is_none_or(|secret| !said.contains(secret)), "a secret in an error");
+        }
+    }
+}
+
+/// The challenge of the board that [`uplink`] tries.
+const CHALLENGE: [u8; 8] = [0xC0; 8];
+
+/// The keys of that board.
+#[must_use]
+pub fn command_keys() -> [RoleKey; 2] {
+    let key = |spi, role, secret| RoleKey::new(1, spi, role, [secret; 32]).expect("a key");
+    [key(1, Role::Operator, 7), key(2, Role::Recovery, 8)]
+}
+
+/// All frames that were ever sealed for it.
+#[must_use]
+pub fn uplink_frames() -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    for key in command_keys() {
+        let mut sender = Sender::new(&key, 0, [1, 2, 3, 4], 0).expect("a sender");
+        sender.persisted(16);
+        frames.push(sender.seal(b"x").expect("a frame"));
+        frames.push(sender.seal(&[0x55; 60]).expect("a frame"));
+        sender.skip_to(9);
+        frames.push(sender.seal(&[0xAA; 987]).expect("a frame"));
+        frames.push(sender.resynchronise(CHALLENGE, [5; 8]).expect("a frame"));
+    }
+    frames
+}
+
+/// Any bytes as a protected frame, and as a stream of them (each a length, two bytes, and bytes). Nothing is accepted that
+/// wasn't sealed, but for its frame sequence number, nor anything twice; and what is refused moves nothing.
+pub fn uplink(data: &[u8]) {
+    let mut keys = RoleKeys::default();
+    command_keys().into_iter().for_each(|key| keys.insert(key).expect("two keys"));
+    let channel = Channel { spacecraft: 1, vcid: 0 };
+    let mut board = Associations::new(channel, &keys, Limits::UNLIMITED);
+    assert!(board.restore(&Mark::fresh(1)));
+    board.set_challenge(CHALLENGE, 0);
+    board.set_reserve(1, 3);
+    static KNOWN: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    let known =
+        KNOWN.get_or_init(|| uplink_frames().iter().map(|frame| without_sequence_number(frame)).collect());
+    let mut frames = vec![data];
+    let mut rest = data;
+    while let Some((length, more)) = rest.split_first_chunk::<2>() {
+        let (frame, more) = more.split_at(usize::from(u16::from_be_bytes(*length)).min(more.len()));
+        frames.push(frame);
+        rest = more;
+    }
+    // As they are, and with a length and an FECF that are right, so that what lies behind these is met too.
+    let frames = frames.into_iter().flat_map(|frame| [frame.to_vec(), with_fecf(frame)]);
+    for frame in frames {
+        let frame = frame.as_slice();
+        let before = board.marks();
+        let Ok(opened) = board.open(0, frame) else {
+            assert_eq!(board.marks(), before, "a refused frame moved something");
+            continue;
+        };
+        assert!(known.contains(&without_sequence_number(frame)), "accepted though it wasn't sealed");
+        assert!(board.open(0, frame).is_err(), "accepted twice");
+        assert_eq!(board.state(opened.spi), Some(State::Operational));
+        assert!(opened.content == Content::Resynchronised || opened.spi == 1 || before.len() == 2);
+        if let Some(mark) = opened.must_persist {
+            assert!(mark.spi == opened.spi && mark.highest >= opened.counter);
+            board.persisted(&mark);
+        }
+    }
+}
+
+/// A frame as anyone can make it: its length field says its length, its FECF holds.
+fn with_fecf(frame: &[u8]) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    let [.., _, _] = frame.as_slice() else { return frame };
+    let end = frame.len() - 2;
+    if let (Some(room), Ok(length)) = (frame.get_mut(2..4), u16::try_from(end + 1)) {
+        let room: &mut [u8; 2] = room.try_into().expect("two bytes");
+        *room = (u16::from_be_bytes(*room) & 0xFC00 | length & 0x03FF).to_be_bytes();
+    }
+    let crc = frame[..end].iter().fold(0xFFFF_u16, |crc, byte| {
+        (0..8)
+            .fold(crc ^ u16::from(*byte) << 8, |crc, _| crc << 1 ^ if crc & 0x8000 == 0 { 0 } else { 0x1021 })
+    });
+    frame[end..].copy_from_slice(&crc.to_be_bytes());
+    frame
+}
+
+/// A frame but for what may change on its way: N(S), and the FECF over it.
+fn without_sequence_number(frame: &[u8]) -> Vec<u8> {
+    let mut same = frame.to_vec();
+    same.truncate(frame.len().saturating_sub(2));
+    if let Some(number) = same.get_mut(4) {
+        *number = 0;
+    }
+    same
 }
 
 /// A sealed file: its header, its head, its blocks; and any bytes as what stands in a head.
@@ -279,7 +401,8 @@ pub fn passes(data: &[u8]) {
     let mut stations = parse_stations(text).unwrap_or_default();
     let elements = Elements::parse(text).ok();
     if stations.is_empty() {
-        stations = parse_stations("[[station]]\nname = 's'\nlatitude_deg = 70\nlongitude_deg = 0\n").expect("a list");
+        stations = parse_stations("[[station]]\nname = 's'\nlatitude_deg = 70\nlongitude_deg = 0\n")
+            .expect("a list");
     }
     let now = elements.as_ref().map_or(0, |e| e.epoch_unix_us / 1000);
     let plan = PassPlan::new(windows, elements.as_ref(), &stations, 1).expect("elements that were checked");

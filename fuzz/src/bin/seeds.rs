@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use passband_flight::command::Request;
-use passband_fuzz::{key, sample_geometry};
+use passband_fuzz::{command_keys, key, sample_geometry, uplink_frames};
 use passband_ground::capture::CaptureWriter;
 use passband_ground::scene::{SceneParams, generate};
 use passband_proto::alert::{Alert, fit, seal_alert};
@@ -32,6 +32,8 @@ fn main() {
     put("bundle", "sealed", &sealed);
     put("bundle", "head", &[&[1], manifest().as_slice()].concat());
     put("keyring", "two", key_file().as_bytes());
+    put("role_keys", "two", role_key_file().as_bytes());
+    uplink();
     put("alert", "one", &alert());
     put("bus", "open", &Transmit { on_for_ms: 300_000, rate_kbps: 40_000 }.encode());
     put("report", "one", &report());
@@ -232,6 +234,29 @@ fn key_file() -> String {
         text.push('\n');
     }
     text
+}
+
+fn role_key_file() -> String {
+    let mut text = String::from("# an operator, and one for the safe\n");
+    for key in command_keys() {
+        key.write_line(&mut text).expect("memory");
+        text.push('\n');
+    }
+    text
+}
+
+/// Each protected frame alone, and all of them as a stream.
+fn uplink() {
+    let frames = uplink_frames();
+    for (frame, name) in frames.iter().zip(["shortest", "order", "longest", "resync"]) {
+        put("uplink", name, frame);
+    }
+    let mut all = Vec::new();
+    for frame in frames {
+        all.extend(u16::try_from(frame.len()).unwrap_or(0).to_be_bytes());
+        all.extend(frame);
+    }
+    put("uplink", "stream", &all);
 }
 
 fn alert() -> Vec<u8> {
