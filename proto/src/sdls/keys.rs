@@ -2,7 +2,8 @@
 //!
 //! A key belongs to a *holder*, named by its security parameter index (SPI): a station, a console, a planning system. Two
 //! holders never share one, or they would share a counter; several may have the same role, which is what says what a
-//! holder may order. A secret is used for nothing but derivation (HKDF-SHA-256, RFC 5869; no salt):
+//! holder may order. A new secret takes a new SPI: what was used of the old one, or that it was retired, is remembered by
+//! its SPI. A secret is used for nothing but derivation (HKDF-SHA-256, RFC 5869; no salt):
 //!
 //! | derived | info |
 //! | --- | --- |

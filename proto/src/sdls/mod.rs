@@ -46,6 +46,7 @@
 //! [F´]: https://nasa.github.io/fprime
 
 pub mod attack;
+mod fault;
 mod frame;
 mod key_file;
 mod keys;
@@ -58,9 +59,8 @@ mod sender;
 mod tests;
 mod window;
 
-pub use frame::{
-    Channel, Frame, FrameFault, Iv, MAX_DATA_BYTES, MAX_FRAME_BYTES, OVERHEAD_BYTES, RESYNC_SALT, SealError,
-};
+pub use fault::{FrameFault, SealError};
+pub use frame::{Channel, Frame, Iv, MAX_DATA_BYTES, MAX_FRAME_BYTES, OVERHEAD_BYTES, RESYNC_SALT};
 pub use key_file::{MAX_ROLE_KEYS, RoleKeyFileError, RoleKeyFileFault, RoleKeys};
 pub use keys::{BadRoleKey, MAX_SPI, Role, RoleKey, UnknownRole};
 pub use manage::{AssociationStatus, RetireError, State};

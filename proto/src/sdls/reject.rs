@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::frame::FrameFault;
+use super::fault::FrameFault;
 
 /// Why a frame is refused. Nothing was changed by it but counts and limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,8 @@ use core::fmt;
 
 use aes_gcm::Aes256Gcm;
 
-use super::frame::{Channel, Iv, RESYNC_SALT, SealError, seal};
+use super::fault::SealError;
+use super::frame::{Channel, Iv, RESYNC_SALT, seal};
 use super::keys::RoleKey;
 use super::receiver::CHALLENGE_BYTES;
 
@@ -91,7 +92,8 @@ impl Sender {
         Ok(frame)
     }
 
-    /// A frame that has the board go on from this sender's counter. `challenge` is the one in telemetry; `fresh` is from
+    /// A frame that has the board go on behind this sender's counter: all up to it is refused from then on, all behind it is
+    /// accepted. So a sender that isn't sure of its count skips to the time first. `challenge` is the one in telemetry; `fresh` is from
     /// a cryptographic random source, anew for each such frame.
     ///
     /// # Errors
