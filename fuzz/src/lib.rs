@@ -13,6 +13,9 @@ use passband_proto::datagram::{Datagram, encode};
 use passband_proto::fountain::BlockDecoder;
 use passband_proto::keyring::KeyRing;
 use passband_proto::keys::EpochKey;
+use passband_proto::packet::{
+    CommandPacket, MAX_PACKET_BYTES, TelemetryPacket, may_begin_telemetry, seal_telemetry,
+};
 use passband_proto::report::{
     Gate, MAX_ACKNOWLEDGED, codes, open_acknowledgement, open_report, seal_acknowledgement, seal_report,
 };
@@ -29,7 +32,7 @@ use passband_spectral::triage::{MAX_RECORD_BYTES, Maps, Params, Record, triage a
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 22] = [
     ("acknowledgement", acknowledgement),
     ("alert", alert),
     ("bundle", bundle),
@@ -41,6 +44,7 @@ pub const TARGETS: [(&str, Target); 21] = [
     ("envi", envi),
     ("fountain", fountain),
     ("keyring", keyring),
+    ("packet", packet),
     ("passes", passes),
     ("record", record),
     ("report", report),
@@ -256,6 +260,32 @@ pub fn alert(data: &[u8]) {
 pub fn bus(data: &[u8]) {
     if let Some(message) = Transmit::decode(data) {
         assert_eq!(message.encode(), data);
+    }
+}
+
+/// A packet that parses is written again to the same bytes, but for a tag by another key. Bytes that begin with 255 are
+/// given a right CRC first, so that what lies behind it is met too.
+pub fn packet(data: &[u8]) {
+    let mut bytes = data.to_vec();
+    if let Some((255, end)) = data.first().copied().zip(data.len().checked_sub(4)) {
+        bytes[0] = 0x09;
+        let crc = passband_proto::crc32c::checksum(&bytes[..end]);
+        bytes[end..].copy_from_slice(&crc.to_be_bytes());
+    }
+    let mut again = [0; MAX_PACKET_BYTES];
+    if let Ok(read) = TelemetryPacket::parse(&bytes) {
+        let (apid, count, time) = (read.apid(), read.sequence_count(), read.time());
+        assert!(may_begin_telemetry(&bytes, apid, bytes.len()));
+        let tag_key = key().telemetry_key();
+        let written = seal_telemetry(&mut again, apid, count, time, read.data(), Some(&tag_key));
+        assert_eq!(written, Ok(bytes.len()));
+        let body = bytes.len() - 12;
+        assert_eq!(again[..body], bytes[..body]);
+        assert_eq!(read.verify(&tag_key), again[body..body + 8] == read.tag());
+    }
+    if let Ok(read) = CommandPacket::parse(&bytes) {
+        assert_eq!(read.write(&mut again), Ok(bytes.len()));
+        assert_eq!(again[..bytes.len()], bytes);
     }
 }
 

@@ -7,9 +7,9 @@
 //! | --- | --- | --- |
 //! | bundle key, AES-256-GCM | the bundle's id | `passband/v1/bundle` |
 //! | datagram tag key, AES-128-CMAC | none | `passband/v1/datagram-tag` |
+//! | telemetry tag key, AES-128-CMAC | none | `passband/v1/telemetry-tag` |
 //! | alert key, AES-256-GCM | none | `passband/v1/alert` |
 //! | report key, AES-256-GCM | none | `passband/v1/report` |
-//! | telemetry tag key, AES-128-CMAC | none | `passband/v1/telemetry-tag` |
 //! | fingerprint, 4 bytes, not secret | none | `passband/v1/fingerprint` |
 //!
 //! with the spacecraft and epoch numbers (two bytes each, big endian) appended to the info.
@@ -205,6 +205,15 @@ impl TagKey {
         mac.update(bytes);
         mac.verify(tag.into()).is_ok()
     }
+
+    /// Whether `tag` is the first half of the tag of `bytes`, in constant time. NIST SP 800-38B, appendix A.2 asks
+    /// for 64 bits or more.
+    #[must_use]
+    pub fn verify_short(&self, bytes: &[u8], tag: &[u8; 8]) -> bool {
+        let mut mac = self.0.clone();
+        mac.update(bytes);
+        mac.verify_truncated_left(tag).is_ok()
+    }
 }
 
 impl fmt::Debug for TagKey {
@@ -272,7 +281,17 @@ mod tests {
         assert!(key().tag_key().verify(b"symbol", &tag));
         assert!(!key().tag_key().verify(b"symbul", &tag));
         assert!(!EpochKey::new(7, 4, [0x42; 32]).tag_key().verify(b"symbol", &tag));
-        assert!(!key().telemetry_key().verify(b"symbol", &tag));
+        assert!(!key().telemetry_key().verify(b"symbol", &tag), "a key for each purpose");
+    }
+
+    #[test]
+    fn half_a_tag_is_checked() {
+        let tag = key().telemetry_key().tag(b"packet");
+        let half = tag.first_chunk().unwrap();
+        assert!(key().telemetry_key().verify_short(b"packet", half));
+        assert!(!key().telemetry_key().verify_short(b"pocket", half));
+        assert!(!key().telemetry_key().verify_short(b"packet", tag.last_chunk().unwrap()));
+        assert!(!key().tag_key().verify_short(b"packet", half));
     }
 
     #[test]

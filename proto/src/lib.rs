@@ -12,6 +12,7 @@
 //! | [`dict`] | orders, telemetry, events and parameters, defined once |
 //! | [`bus`] | what the bus computer tells the payload |
 //! | [`slot`] | the record by which the launcher chooses a slot |
+//! | [`packet`] | CCSDS Space Packets: telemetry, and the clear form of a command |
 //! | [`keys`] | epoch keys, and what is derived from them |
 //! | [`bundle`] (`std`) | a product, sealed once into segments |
 //! | [`fountain`] (`std`) | a sealed segment as an RFC 6330 (RaptorQ) source block |
@@ -40,6 +41,7 @@ pub mod ids;
 #[cfg(feature = "std")]
 pub mod keyring;
 pub mod keys;
+pub mod packet;
 #[cfg(feature = "std")]
 pub mod report;
 #[cfg(feature = "std")]

@@ -16,6 +16,7 @@ use passband_proto::datagram::{Datagram, SymbolHeader, encode};
 use passband_proto::fountain::{BlockDecoder, BlockEncoder};
 use passband_proto::ids::{BundleId, Class};
 use passband_proto::keys::EpochKey;
+use passband_proto::packet::{CommandPacket, Cuc, MAX_PACKET_BYTES, Mode, TelemetryPacket, seal_telemetry};
 use passband_proto::report::{
     Acknowledgement, AlertMark, Item, Report, codes, open_acknowledgement, open_report, seal_acknowledgement,
     seal_report,
@@ -183,6 +184,17 @@ fn uplink(add: &mut impl FnMut(&str, String)) {
     add("uplink-refused/backward", hex(&sender(258, 7, 0, 200).resynchronise(CHALLENGE, [0xE9; 8]).unwrap()));
 }
 
+fn telemetry(tagged: bool) -> Vec<u8> {
+    let (mut out, tag_key) = ([0; MAX_PACKET_BYTES], key(1).telemetry_key());
+    let time = Cuc::from_unix_ms(1_700_000_000_789).unwrap();
+    let bytes =
+        seal_telemetry(&mut out, 0x123, 0x2ABC, time, &content()[..30], tagged.then_some(&tag_key)).unwrap();
+    out[..bytes].to_vec()
+}
+
+const ORDER: CommandPacket<'_> =
+    CommandPacket { sequence_count: 5, mode: Mode::Arm, number: 0x0102_0304, order: b"\x12\x34arguments" };
+
 /// Every vector, by name.
 fn vectors() -> Vec<(String, String)> {
     let mut out = Vec::new();
@@ -213,6 +225,11 @@ fn vectors() -> Vec<(String, String)> {
     let acknowledged = seal_acknowledgement(&key(1), [0x33; 12], &acknowledgement(&sealed_alert)).unwrap();
     add("alert-acknowledgement", hex(&acknowledged));
     add("bus", hex(&Transmit { on_for_ms: 300_000, rate_kbps: 40_000 }.encode()));
+    add("telemetry/tagged", hex(&telemetry(true)));
+    add("telemetry/untagged", hex(&telemetry(false)));
+    let mut command = [0; CommandPacket::MAX_BYTES];
+    let bytes = ORDER.write(&mut command).unwrap();
+    add("command", hex(&command[..bytes]));
     bad(&datagram(&sealed, &header, 1, 1, 3), &mut add);
     uplink(&mut add);
     out
@@ -308,6 +325,10 @@ fn what_is_shipped_is_read_and_what_is_wrong_is_refused_by_name() {
     assert_eq!(said, acknowledgement(&bytes(&v, "alert")));
     let transmit = Transmit { on_for_ms: 300_000, rate_kbps: 40_000 };
     assert_eq!(Transmit::decode(&bytes(&v, "bus")), Some(transmit));
+    let tagged = bytes(&v, "telemetry/tagged");
+    let packet = TelemetryPacket::parse(&tagged).unwrap();
+    assert!(packet.verify(&key(1).telemetry_key()) && packet.time().to_unix_ms() == 1_700_000_000_789);
+    assert_eq!(CommandPacket::parse(&bytes(&v, "command")), Ok(ORDER));
 
     for (name, value) in v.iter().filter(|(name, _)| name.starts_with("refused/")) {
         let bytes: Vec<u8> =

@@ -252,6 +252,21 @@ def check_uplink(v, line):
         assert open_frame(v[name]) == name.split("/")[1], name
 
 
+def check_telemetry(packet, tagged):
+    ident, control, length, p_field, coarse, fine = struct.unpack(">HHHBIH", packet[:13])
+    assert (ident, control, length) == (0x0923, 0xEABC, len(packet) - 7) and p_field == 0x2E
+    assert coarse == 1700000000 and fine == -(-65536 * 789 // 1000)
+    assert packet[13:-12] == bytes(i * 7 % 251 for i in range(30))
+    tag = cmac(derive(1, b"telemetry-tag", 16), packet[:-12])[:8] if tagged else bytes(8)
+    assert packet[-12:-4] == tag and crc32c(packet[:-4]) == struct.unpack(">I", packet[-4:])[0]
+
+
+def check_command(packet):
+    fields = struct.unpack(">HHHBI", packet[:11])
+    assert fields == (0x10FF, 0xC005, len(packet) - 7, 1, 0x01020304), fields
+    assert packet[11:] == b"\x12\x34arguments"
+
+
 def main():
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "v1.txt")
     with open(path, encoding="utf-8") as file:
@@ -281,6 +296,9 @@ def main():
     check_alert(v["alert"])
     check_report(v["report"])
     check_acknowledgement(v["alert-acknowledgement"], v["alert"])
+    check_telemetry(v["telemetry/tagged"], True)
+    check_telemetry(v["telemetry/untagged"], False)
+    check_command(v["command"])
     bus = v["bus"]
     assert bus[:4] == b"PX\x01\x01" and struct.unpack(">III", bus[4:]) == (300000, 40000, crc32c(bus[:12]))
     print(f"{len(texts) + 2} test vectors agree with FORMAT.md")

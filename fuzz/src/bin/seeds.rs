@@ -15,6 +15,7 @@ use passband_proto::bus::Transmit;
 use passband_proto::datagram::{SymbolHeader, encode};
 use passband_proto::fountain::BlockEncoder;
 use passband_proto::ids::{BundleId, Class};
+use passband_proto::packet::{CommandPacket, Cuc, MAX_PACKET_BYTES, Mode, seal_telemetry};
 use passband_proto::report::{
     Acknowledgement, AlertMark, Item, Report, codes, seal_acknowledgement, seal_report,
 };
@@ -31,6 +32,7 @@ fn main() {
     put("datagram", "repair", datagrams.last().map_or(&[], Vec::as_slice));
     put("bundle", "sealed", &sealed);
     put("bundle", "head", &[&[1], manifest().as_slice()].concat());
+    packets();
     put("keyring", "two", key_file().as_bytes());
     put("role_keys", "two", role_key_file().as_bytes());
     uplink();
@@ -84,6 +86,21 @@ fn main() {
         b"ENVI\nsamples = 2\nlines = 1\nbands = 1\ndata type = 1\npixel size = {8.0, 8.5, units=Meters}\n",
     );
     frames();
+}
+
+/// Telemetry as it is and with its CRC to be made, and a command.
+fn packets() {
+    let mut out = [0; MAX_PACKET_BYTES];
+    let time = Cuc::saturating_from_unix_ms(1_796_000_000_123);
+    let tag_key = key().telemetry_key();
+    let bytes =
+        seal_telemetry(&mut out, 0x101, 77, time, &content()[..60], Some(&tag_key)).expect("a packet");
+    put("packet", "telemetry", &out[..bytes]);
+    out[0] = 255;
+    put("packet", "repaired", &out[..bytes]);
+    let command = CommandPacket { sequence_count: 3, mode: Mode::Arm, number: 9, order: &content()[..30] };
+    let bytes = command.write(&mut out).expect("a command");
+    put("packet", "command", &out[..bytes]);
 }
 
 /// Frames with and without a plume, and their records.
