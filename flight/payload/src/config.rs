@@ -43,6 +43,8 @@ pub struct Config {
     pub bus: Bus,
     /// Reports of the ground.
     pub reports: Reports,
+    /// Orders of the ground.
+    pub uplink: Uplink,
     /// The pass plan.
     pub passes: Passes,
     /// The store of sealed bundles.
@@ -64,6 +66,7 @@ impl Default for Config {
             alerts: Alerts::default(),
             bus: Bus::default(),
             reports: Reports::default(),
+            uplink: Uplink::default(),
             passes: Passes::default(),
             store: Store::default(),
             log: Log::default(),
@@ -243,6 +246,18 @@ pub struct Reports {
     pub listen: Option<SocketAddr>,
 }
 
+/// `[uplink]`: sealed orders of the ground, from the slow link.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Uplink {
+    /// Where their frames arrive, IP address and port; default none: orders are taken from shells only.
+    pub listen: Option<SocketAddr>,
+    /// The file with the keys of those who may give orders; default `command-keys.txt` in the state folder.
+    pub keys: PathBuf,
+    /// The virtual channel of the frames, 0 to 63; default 0.
+    pub vcid: u8,
+}
+
 /// `[passes]`: when stations can hear the satellite. Each file is taken again when it changes.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -345,6 +360,7 @@ impl Config {
         self.queue.check().map_err(|e| Fault { section: "queue", field: e.field, what: e.what })?;
         within(("alerts", "per_minute"), self.alerts.per_minute, 1..=600)?;
         within(("alerts", "same_site_m"), self.alerts.same_site_m, 0..=100_000)?;
+        within(("uplink", "vcid"), self.uplink.vcid, 0..=63)?;
         within(("passes", "max_age_days"), self.passes.max_age_days, 1..=365)?;
         check_params("triage.params", &self.triage.params)?;
         self.check_passes()?;
@@ -382,7 +398,8 @@ impl Config {
     fn resolve(&mut self, folder: &Path) {
         let Paths { state, spool, socket, keys } = &mut self.paths;
         *state = folder.join(&state);
-        for (path, default) in [(spool, "spool"), (socket, "passband.sock"), (keys, "keys.txt")] {
+        let orders = (&mut self.uplink.keys, "command-keys.txt");
+        for (path, default) in [(spool, "spool"), (socket, "passband.sock"), (keys, "keys.txt"), orders] {
             *path = if path.as_os_str().is_empty() { state.join(default) } else { folder.join(&path) };
         }
         let Passes { windows, elements, stations, .. } = &mut self.passes;
@@ -602,6 +619,7 @@ mod tests {
             ("[alerts]\nsame_site_m = 100001", "alerts.same_site_m"),
             ("[store]\nquota_bytes = 5", "store.quota_bytes"),
             ("[passes]\nmax_age_days = 0", "passes.max_age_days"),
+            ("[uplink]\nvcid = 64", "uplink.vcid"),
             ("[triage.params]\nthreads = 65", "triage.params.threads"),
             ("[triage]\nparams.clip_sigma = nan", "triage.params.clip_sigma"),
             ("triage . params.score_shares = [1, 1, -1, 1]", "triage.params.score_shares"),

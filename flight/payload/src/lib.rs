@@ -24,6 +24,14 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+/// Appends to a string, which doesn't fail.
+macro_rules! put {
+    ($out:expr, $($format:tt)+) => {{
+        use std::fmt::Write as _;
+        let _ok = write!($out, $($format)+);
+    }};
+}
+
 pub mod adapters;
 pub mod alerts;
 pub mod camera;

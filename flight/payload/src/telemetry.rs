@@ -44,6 +44,11 @@ impl Report {
         Self { severity: Severity::Error, code, text: text.into() }
     }
 
+    /// The payload can't do its work.
+    pub fn critical(code: EventCode, text: impl Into<String>) -> Self {
+        Self { severity: Severity::Critical, code, text: text.into() }
+    }
+
     /// The stored form, with number and time; the text cut to [`MAX_EVENT_TEXT_BYTES`] and free of
     /// control characters.
     pub fn at(&self, seq: u64, unix_ms: u64) -> Event {

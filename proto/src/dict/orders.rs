@@ -653,6 +653,11 @@ orders! {
         /// The security association whose key it is.
         spi: u16 = { least: 1.0, most: 65_520.0 },
     }
+    /// Has a new command key count from the beginning: it was never used before.
+    KeysAccept = 0x0A02 "keys accept", Sources(SHELL), None {
+        /// The security association whose key it is.
+        spi: u16 = { least: 1.0, most: 65_520.0 },
+    }
 }
 
 #[cfg(test)]

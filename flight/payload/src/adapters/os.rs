@@ -59,11 +59,50 @@ pub fn read_text(path: &Path, max_bytes: u64) -> io::Result<String> {
 /// # Errors
 /// A sentence that names the file and never shows its content.
 pub fn read_keys(path: &Path) -> Result<(KeyRing, bool), String> {
-    let fail = |e: io::Error| format!("key file {}: {e}", path.display());
-    let text = Zeroizing::new(read_text(path, MAX_KEY_FILE_BYTES).map_err(fail)?);
-    let exposed = fs::metadata(path).map_err(fail)?.permissions().mode() & 0o077 != 0;
+    let (text, exposed) = read_secret(path).map_err(|e| format!("key file {}: {e}", path.display()))?;
     let keys = KeyRing::parse(&text).map_err(|e| format!("key file {}: {e}", path.display()))?;
     Ok((keys, exposed))
+}
+
+/// Reads a file with secrets; also says whether others than its owner may read it.
+///
+/// # Errors
+/// Those of the file.
+pub fn read_secret(path: &Path) -> io::Result<(Zeroizing<String>, bool)> {
+    let text = Zeroizing::new(read_text(path, MAX_KEY_FILE_BYTES)?);
+    let exposed = fs::metadata(path)?.permissions().mode() & 0o077 != 0;
+    Ok((text, exposed))
+}
+
+/// For how long the board has been up, ms, if the system says so.
+pub fn board_up_ms() -> Option<u64> {
+    let text = read_text(Path::new("/proc/uptime"), 256).ok()?;
+    let seconds = text.split(' ').next()?.parse::<f64>().ok()?;
+    // The cast saturates.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float's cast saturates")]
+    Some((seconds * 1000.0) as u64)
+}
+
+/// Becomes a new process of the same program and arguments; comes back only if that can't be done, with the reason.
+pub fn start_anew() -> io::Error {
+    use std::os::unix::process::CommandExt;
+    std::process::Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).exec()
+}
+
+/// Restarts the board, after everything was written; comes back only if that can't be done, with the reason.
+pub fn reboot() -> io::Error {
+    rustix::fs::sync();
+    match rustix::system::reboot(rustix::system::RebootCommand::Restart) {
+        Ok(()) => io::Error::other("the system didn't restart"),
+        Err(e) => e.into(),
+    }
+}
+
+/// Eight bytes of the system's cryptographic random source.
+pub fn random_8() -> io::Result<[u8; 8]> {
+    let mut out = [0; 8];
+    getrandom::fill(&mut out).map_err(|e| io::Error::other(e.to_string()))?;
+    Ok(out)
 }
 
 /// What tells whether a file has changed.

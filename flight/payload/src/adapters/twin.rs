@@ -172,7 +172,7 @@ mod tests {
         twin.write(b"older").unwrap();
         twin.write(b"newer").unwrap();
         let files = disk.files();
-        let newest = if files[Path::new("/state/starts.0")][7] == 3 { 0 } else { 1 };
+        let newest = u8::from(files[Path::new("/state/starts.0")][7] != 3);
         let bytes = files[&Path::new(FOLDER).join(format!("starts.{newest}"))].clone();
         for cut in 0..bytes.len() {
             put(&disk, newest, &bytes[..cut]);

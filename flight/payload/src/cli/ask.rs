@@ -9,8 +9,8 @@ use super::{Failure, bad_input, help, not_done, print, read_config};
 use crate::adapters::client::ask;
 use crate::adapters::os::spare_sockets;
 use crate::command::{
-    AlertsAnswer, MAX_PASS_S, PassAnswer, PassesAnswer, Request, alert_text, alerts_text, events_text,
-    pass_text, passes_text, status_text,
+    AlertsAnswer, KeysAnswer, MAX_ORDERS, MAX_PASS_S, OrdersAnswer, PassAnswer, PassesAnswer, Request,
+    alert_text, alerts_text, events_text, keys_text, orders_text, pass_text, passes_text, status_text,
 };
 use crate::config::Config;
 use crate::downlink::{MAX_RATE_BPS, MIN_RATE_BPS};
@@ -42,6 +42,36 @@ impl Options {
             other => return Ok(Some(other)),
         }
         Ok(None)
+    }
+
+    /// Takes these options out of words, up to `--`.
+    pub(super) fn split(words: Vec<String>) -> Result<(Self, Vec<String>), Failure> {
+        let (mut options, mut rest) = (Self::default(), Vec::new());
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            let mut value = |name: &str| {
+                words.next().ok_or_else(|| bad_input(format!("{name} needs a value"))).map(PathBuf::from)
+            };
+            match word.as_str() {
+                "--json" => options.json = true,
+                "--help" | "-h" => options.help = true,
+                "--socket" => options.socket = Some(value("--socket")?),
+                "--config" => options.config = Some(value("--config")?),
+                "--" => {
+                    rest.push(word);
+                    // What stands behind belongs to an order in an order, but for these at its end.
+                    let (inner, behind) = Self::split(words.collect())?;
+                    rest.extend(behind);
+                    options.json |= inner.json;
+                    options.socket = options.socket.or(inner.socket);
+                    options.config = options.config.or(inner.config);
+                    options.help |= inner.help;
+                    break;
+                }
+                _ => rest.push(word),
+            }
+        }
+        Ok((options, rest))
     }
 
     /// Where the daemon listens, and where else it may.
@@ -121,6 +151,31 @@ pub(super) fn alerts(mut parser: lexopt::Parser) -> Result<(), Failure> {
         [other, ..] => return Err(bad_input(format!("`passband alerts {other}`: it is ack or cancel"))),
     };
     options.answer(request, |answer: &AlertsAnswer| alert_text(answer))
+}
+
+pub(super) fn orders(mut parser: lexopt::Parser) -> Result<(), Failure> {
+    let (mut options, mut limit) = (Options::default(), None);
+    while let Some(name) = next_long(&mut parser, &mut options)? {
+        match name.as_str() {
+            "limit" => limit = Some(parser.value()?.parse::<usize>()?),
+            other => return Err(unknown_option(other)),
+        }
+    }
+    if options.help {
+        return print(help::ORDERS);
+    }
+    if limit.is_some_and(|limit| !(1..=MAX_ORDERS).contains(&limit)) {
+        return Err(bad_input(format!("--limit is 1 to {MAX_ORDERS}")));
+    }
+    options.answer(Request::Orders { limit }, |answer: &OrdersAnswer| orders_text(answer))
+}
+
+pub(super) fn keys(mut parser: lexopt::Parser) -> Result<(), Failure> {
+    let options = only_common(&mut parser)?;
+    if options.help {
+        return print(help::KEYS);
+    }
+    options.answer(Request::Keys, |answer: &KeysAnswer| keys_text(answer))
 }
 
 fn alert_number(word: &str) -> Result<u32, Failure> {

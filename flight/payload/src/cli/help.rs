@@ -12,6 +12,10 @@ Usage:
   passband pass stop                            close it
   passband triage FRAME.hdr --out DIR           run the detector on a frame, without the daemon
   passband record FILE                          show a frame's record of few bytes
+  passband params|plan|script|... ORDER         give an order; `passband help orders` lists them
+  passband arm ORDER, then passband fire ORDER  give one that takes two steps
+  passband orders|keys                          what was ordered; who may order
+  passband completion bash                      completion for a shell
   passband check-config FILE                    check a configuration file
   passband --version
 
@@ -221,3 +225,55 @@ An error names the file, the line and the field.
 Example:
   passband check-config /etc/passband.toml
 ";
+
+pub(super) const ORDERS: &str = "\
+passband orders - what was ordered, and what became of it
+
+Usage: passband orders [--limit N] [--json] [--socket PATH | --config FILE]
+
+Each order has the way by which it came (a key of the uplink, shell or plan) and a number. Stages: accepted;
+armed; started; done; refused or failed, with the reason. An order is done once, however often it is sent.
+`passband help orders` lists what can be ordered.
+
+Options:
+  --limit N       the newest N, 1 to 1000; default 20
+  --json          one JSON document, \"schema\": 1
+  --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
+  --config FILE   take the socket from the daemon's configuration
+";
+
+pub(super) const KEYS: &str = "\
+passband keys - who may give orders by the uplink
+
+Usage: passband keys [--json] [--socket PATH | --config FILE]
+       passband keys accept SPI                     put a new key to use
+       passband arm keys retire SPI, fired by the holder of another key
+
+Shows each security association with its holder's role, the highest counter that was taken, and frames
+taken and refused since the start; never a secret. unsynchronised: no counter is known; a new key is put to
+use by `keys accept`, an old one by a re-synchronisation, which has to name the challenge shown.
+
+Options:
+  --json          one JSON document, \"schema\": 1
+  --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
+  --config FILE   take the socket from the daemon's configuration
+";
+
+/// The commands that aren't orders, and the words that may stand behind them: for completions.
+pub(super) const COMMANDS: &[(&str, &[&str])] = &[
+    ("run", &[]),
+    ("status", &[]),
+    ("queue", &["explain"]),
+    ("events", &[]),
+    ("alerts", &[]),
+    ("passes", &[]),
+    ("orders", &[]),
+    ("keys", &[]),
+    ("arm", &[]),
+    ("fire", &[]),
+    ("triage", &[]),
+    ("record", &[]),
+    ("check-config", &[]),
+    ("completion", &["bash"]),
+    ("help", &["orders", "params"]),
+];

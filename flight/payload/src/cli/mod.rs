@@ -5,6 +5,7 @@
 mod ask;
 mod frame;
 mod help;
+mod orders;
 mod queue;
 mod verdict;
 
@@ -16,9 +17,13 @@ use std::process::ExitCode;
 
 use lexopt::prelude::*;
 
-use crate::adapters::{log, os::read_text, pass_files::check_passes};
+use crate::adapters::{
+    log,
+    os::{read_text, start_anew},
+    pass_files::check_passes,
+};
 use crate::config::{Config, MAX_CONFIG_BYTES};
-use crate::daemon;
+use crate::daemon::{self, Ended};
 
 /// Why a command ends with another status than 0.
 #[derive(Debug)]
@@ -66,6 +71,9 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
         Some(Value(command)) => command.string()?,
         Some(other) => return Err(other.unexpected().into()),
     };
+    if let Some(done) = orders::try_order(&command, &mut parser)? {
+        return Ok(done);
+    }
     match command.as_str() {
         "run" => run(parser),
         "status" => ask::status(parser),
@@ -77,7 +85,10 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
         "triage" => frame::triage(parser),
         "record" => verdict::record(parser),
         "check-config" => check_config(parser),
-        "help" => print(help::MAIN),
+        "orders" => ask::orders(parser),
+        "keys" => ask::keys(parser),
+        "completion" => orders::completion(parser),
+        "help" => orders::help(parser),
         other => Err(bad_input(format!("unknown command {other:?}; `passband --help` lists the commands"))),
     }
 }
@@ -94,7 +105,11 @@ fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let file = file.ok_or_else(|| bad_input("`passband run` needs --config FILE"))?;
     let config = read_config(&file)?;
     log::start(config.log.level).map_err(bad_input)?;
-    daemon::run(config).map_err(not_done)
+    match daemon::run(config).map_err(not_done)? {
+        Ended::Signal => Ok(()),
+        // Every file and lock of this run is let go by becoming a new one.
+        Ended::Restart => Err(not_done(start_anew())),
+    }
 }
 
 fn check_config(mut parser: lexopt::Parser) -> Result<(), Failure> {

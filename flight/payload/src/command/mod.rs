@@ -12,11 +12,16 @@
 
 mod alerts;
 mod contacts;
+mod orders;
 mod queue;
 mod text;
 
 pub use alerts::{AlertRow, AlertsAnswer, alert_text, alerts_text};
 pub use contacts::passes_text;
+pub use orders::{
+    DEFAULT_ORDERS, KeyRow, KeysAnswer, MAX_ORDERS, OrderAnswer, OrderRow, OrdersAnswer, keys_text,
+    order_text, orders_text,
+};
 pub use queue::{ActionAnswer, BundleName, DEFAULT_ROWS, MAX_ROWS, QueueAction, QueueAnswer};
 pub use text::{action_text, events_text, pass_text, queue_text, status_text};
 pub(crate) use text::{date, duration, size, wrap};
@@ -24,6 +29,7 @@ pub(crate) use text::{date, duration, size, wrap};
 use passband_proto::bus::MAX_ON_FOR_MS;
 use serde::{Deserialize, Serialize};
 
+use crate::orders::Step;
 use crate::passes::{MAX_PASSES, Pass, PlanStatus};
 use crate::store::MAX_EVENTS_READ;
 use crate::telemetry::{Event, SCHEMA, TransmitterStatus};
@@ -111,6 +117,22 @@ pub enum Request {
     },
     /// Close the transmitter.
     PassStop,
+    /// Have an order done.
+    Order {
+        /// It, as words of a shell.
+        order: String,
+        /// What is to be done with it; "run" if nothing is said.
+        #[serde(default)]
+        step: Option<Step>,
+    },
+    /// What was ordered, and what became of it?
+    Orders {
+        /// At most so many.
+        #[serde(default)]
+        limit: Option<usize>,
+    },
+    /// How do the keys of the uplink stand?
+    Keys,
 }
 
 impl Request {
@@ -144,6 +166,11 @@ impl Request {
             && !(1..=MAX_PASSES).contains(&count)
         {
             return Err(format!("bad request: count is 1 to {MAX_PASSES}"));
+        }
+        if let Request::Orders { limit: Some(limit) } = envelope.request
+            && !(1..=MAX_ORDERS).contains(&limit)
+        {
+            return Err(format!("bad request: limit is 1 to {MAX_ORDERS}"));
         }
         Ok(envelope.request)
     }

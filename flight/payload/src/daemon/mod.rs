@@ -14,6 +14,7 @@ mod adopt;
 mod alert_orders;
 mod alert_radio;
 mod bursts;
+mod commander;
 #[cfg(test)]
 mod cuts;
 mod encoder;
@@ -31,6 +32,7 @@ mod recover;
 mod scrub;
 mod shared;
 mod slow;
+mod uplink;
 
 use core::fmt;
 use std::cell::RefCell;
@@ -48,6 +50,7 @@ use passband_proto::datagram::ESI_LIMIT;
 use passband_proto::dict::EventCode;
 use passband_proto::ids::Class;
 use passband_proto::keyring::KeyRing;
+use passband_proto::sdls::Channel;
 use passband_proto::transfer::Worker;
 use passband_spectral::target::{MAX_TARGET_BYTES, Target};
 use tokio::signal::unix::{SignalKind, signal};
@@ -55,19 +58,20 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::adopt::{Begin, adopt};
 use self::alert_radio::AlertRadio;
 use self::bursts::Bursts;
+use self::commander::{Begin as BeginCommander, Commander, Nominal, no_associations, read_associations};
 use self::encoder::Encoder;
 use self::frames::Frames;
 use self::passes::Passes;
 use self::radio::Radio;
 pub(crate) use self::recover::{line_up, recover};
 use self::scrub::Scrub;
-use self::shared::{Opened, Shared};
+use self::shared::{Opened, Shared, lock};
 use crate::adapters::calibration::{CalibrationError, check_calibration};
 use crate::adapters::catalogue::{OpenedCatalogue, open_catalogue};
 use crate::adapters::clock::Clock;
 use crate::adapters::crash;
 use crate::adapters::disk::{Disk, LinuxDisk, WatchedDisk};
-use crate::adapters::os::{own_uid, read_keys, read_text, spare_socket};
+use crate::adapters::os::{board_up_ms, own_uid, random_8, read_keys, read_text, spare_socket};
 use crate::adapters::spool::Spool;
 use crate::adapters::vault::Vault;
 use crate::config::{Config, TransmitMode};
@@ -81,11 +85,20 @@ const MIN_OFFSET: u32 = 1 << 17;
 /// How long threads may take to stop: what they leave undone is done at the next start.
 const STOP_PATIENCE: Duration = Duration::from_millis(700);
 
-/// Runs the daemon until SIGTERM or SIGINT.
+/// Why a run of the daemon ended in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// By SIGTERM or SIGINT.
+    Signal,
+    /// By an order: it is to be started anew.
+    Restart,
+}
+
+/// Runs the daemon until SIGTERM or SIGINT, or until an order ends it.
 ///
 /// # Errors
-/// What keeps it from starting.
-pub fn run(config: Config) -> Result<(), DaemonError> {
+/// What keeps it from starting, or from going on.
+pub fn run(config: Config) -> Result<Ended, DaemonError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -93,25 +106,28 @@ pub fn run(config: Config) -> Result<(), DaemonError> {
     runtime.block_on(run_until_signal(config))
 }
 
-async fn run_until_signal(config: Config) -> Result<(), DaemonError> {
+async fn run_until_signal(config: Config) -> Result<Ended, DaemonError> {
     let signals = |kind| signal(kind).map_err(|e| DaemonError::file("waiting for", "signals", e));
     let (mut terminate, mut interrupt) =
         (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
     let ready = Ready::new(config)?;
     let (shared, socket) = (Arc::clone(&ready.shared), ready.socket.clone());
+    let commander = Arc::clone(&ready.commander);
     let threads = ready.start()?;
-    let why = tokio::select! {
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
-        why = slow::watch_catalogue(Arc::clone(&shared)) => Some(why),
+    let ended = tokio::select! {
+        _ = terminate.recv() => Ok(Ended::Signal),
+        _ = interrupt.recv() => Ok(Ended::Signal),
+        () = uplink::watch_orders(Arc::clone(&shared), commander) => Ok(Ended::Restart),
+        why = slow::watch_catalogue(Arc::clone(&shared)) => Err(why),
     };
-    if why.is_none() {
-        shared.event(&Report::info(EventCode::DaemonStop, "stopped by a signal"));
+    if let Ok(ended) = &ended {
+        let by = if *ended == Ended::Signal { "a signal" } else { "an order" };
+        shared.event(&Report::info(EventCode::DaemonStop, format!("stopped by {by}")));
     }
     shared.stop();
     join(&threads);
     drop(std::fs::remove_file(socket));
-    why.map_or(Ok(()), Err)
+    ended
 }
 
 /// Waits for threads to end, for a while.
@@ -131,6 +147,8 @@ struct Ready {
     alert_radio: UdpSocket,
     bus: Option<UdpSocket>,
     reports: Option<UdpSocket>,
+    uplink: Option<UdpSocket>,
+    commander: Arc<Mutex<Commander>>,
     operator: tokio::net::UnixListener,
     /// Where that listens.
     socket: PathBuf,
@@ -178,6 +196,8 @@ impl Ready {
         let listens = config.downlink.transmit == TransmitMode::Bus;
         let bus = listens.then(|| bind("bus.listen", config.bus.listen)).transpose()?;
         let reports = config.reports.listen.map(|address| bind("reports.listen", address)).transpose()?;
+        let uplink = config.uplink.listen.map(|address| bind("uplink.listen", address)).transpose()?;
+        let (commander, mut reports_of_start) = open_commander(&config, disk.as_ref(), clock)?;
         let (socket, operator, elsewhere) = command_socket(&config)?;
         let in_memory = in_memory.is_some();
         let opened = Opened {
@@ -202,9 +222,23 @@ impl Ready {
             shared.event(&Report::warning(EventCode::KeysExposed, text));
         }
         if let Some(why) = elsewhere {
-            shared.event(&Report::warning(EventCode::SocketElsewhere, why));
+            reports_of_start.push(Report::warning(EventCode::SocketElsewhere, why));
         }
-        Ok(Self { shared, spool, target, downlink, alert_radio, bus, reports, operator, socket })
+        reports_of_start.iter().for_each(|report| shared.event(report));
+        let commander = Arc::new(Mutex::new(commander));
+        Ok(Self {
+            shared,
+            spool,
+            target,
+            downlink,
+            alert_radio,
+            bus,
+            reports,
+            uplink,
+            commander,
+            operator,
+            socket,
+        })
     }
 
     /// Cleans up after the run before, and starts the threads and tasks.
@@ -228,7 +262,20 @@ impl Ready {
         if let Some(socket) = self.reports {
             tokio::spawn(slow::reports(Arc::clone(&shared), tokio_socket(socket)?, gate, queue.clone()));
         }
-        tokio::spawn(operator::serve(Arc::clone(&shared), queue.clone(), self.operator));
+        {
+            let mut works = Nominal { shared: &shared, queue: &queue };
+            lock(&self.commander).resume(&mut works).map_err(DaemonError::Store)?;
+        }
+        if let Some(socket) = self.uplink {
+            let commander = Arc::clone(&self.commander);
+            tokio::spawn(uplink::uplink(
+                Arc::clone(&shared),
+                commander,
+                queue.clone(),
+                tokio_socket(socket)?,
+            ));
+        }
+        tokio::spawn(operator::serve(Arc::clone(&shared), self.commander, queue.clone(), self.operator));
         let scrub = Scrub { shared: Arc::clone(&shared), target: self.target.clone(), queue: queue.clone() };
         let frames = Frames {
             shared: Arc::clone(&shared),
@@ -307,6 +354,45 @@ fn command_socket(
         instead.display()
     );
     Ok((instead, listener, Some(text)))
+}
+
+/// The commander, and what is to be told of its start. Without usable keys nothing is taken from the uplink, and
+/// everything else goes on.
+fn open_commander(
+    config: &Config,
+    disk: &dyn Disk,
+    clock: Clock,
+) -> Result<(Commander, Vec<Report>), DaemonError> {
+    let channel = Channel { spacecraft: config.spacecraft, vcid: config.uplink.vcid };
+    let mut reports = Vec::new();
+    let associations = match read_associations(&config.uplink.keys, channel) {
+        Ok((associations, exposed)) => {
+            if exposed {
+                let file = config.uplink.keys.display();
+                let text = format!("command key file {file} can be read by others than its owner");
+                reports.push(Report::warning(EventCode::KeysExposed, text));
+            }
+            associations
+        }
+        Err(fault) => {
+            if config.uplink.listen.is_some() {
+                reports.push(Report::critical(EventCode::CommandKeysUnusable, fault.to_string()));
+            }
+            no_associations(channel)
+        }
+    };
+    let challenge = random_8().map_err(|e| DaemonError::file("asking", "the system's random source", e))?;
+    let begin = BeginCommander {
+        disk,
+        state: &config.paths.state,
+        clock,
+        associations,
+        challenge,
+        board_up_ms: board_up_ms(),
+    };
+    let (commander, told) = Commander::open(begin)?;
+    reports.extend(told);
+    Ok((commander, reports))
 }
 
 fn keys_for(config: &Config) -> Result<(KeyRing, bool), DaemonError> {

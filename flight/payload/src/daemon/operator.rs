@@ -4,10 +4,11 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use passband_proto::dict::Order;
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -15,14 +16,16 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::alert_orders;
+use super::commander::{Commander, Nominal};
 use super::encoder::QueueChange;
 use super::line;
-use super::shared::Shared;
+use super::shared::{Shared, lock};
 use crate::command::{
-    DEFAULT_EVENTS, DEFAULT_PASSES, DEFAULT_ROWS, ErrorAnswer, EventsAnswer, MAX_REQUEST_BYTES, PassAnswer,
-    PassesAnswer, Request,
+    DEFAULT_EVENTS, DEFAULT_ORDERS, DEFAULT_PASSES, DEFAULT_ROWS, ErrorAnswer, EventsAnswer, KeyRow,
+    KeysAnswer, MAX_REQUEST_BYTES, OrderAnswer, OrderRow, OrdersAnswer, PassAnswer, PassesAnswer, Request,
 };
 use crate::downlink::Refused;
+use crate::orders::Step;
 use crate::queue::State;
 use crate::store::{Acknowledger, AlertState, StoreError, Superseder, is_fault_of_disk};
 use crate::telemetry::{ByClass, QueueStatus, SCHEMA, Status, StoreStatus, TransmitterStatus};
@@ -59,15 +62,21 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Answers until it is dropped.
-pub(crate) async fn serve(shared: Arc<Shared>, queue: Sender<QueueChange>, listener: UnixListener) {
+pub(crate) async fn serve(
+    shared: Arc<Shared>,
+    commander: Arc<Mutex<Commander>>,
+    queue: Sender<QueueChange>,
+    listener: UnixListener,
+) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (shared, queue) = (Arc::clone(&shared), queue.clone());
+                let (shared, commander) = (Arc::clone(&shared), Arc::clone(&commander));
+                let queue = queue.clone();
                 tokio::spawn(async move {
-                    if let Err(e) = converse(&shared, &queue, stream).await {
+                    if let Err(e) = converse(&shared, &commander, &queue, stream).await {
                         tracing::debug!("command socket: {e}");
                     }
                     drop(place);
@@ -81,7 +90,12 @@ pub(crate) async fn serve(shared: Arc<Shared>, queue: Sender<QueueChange>, liste
     }
 }
 
-async fn converse(shared: &Shared, queue: &Sender<QueueChange>, stream: UnixStream) -> io::Result<()> {
+async fn converse(
+    shared: &Shared,
+    commander: &Mutex<Commander>,
+    queue: &Sender<QueueChange>,
+    stream: UnixStream,
+) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::with_capacity(MAX_REQUEST_BYTES, reader);
     loop {
@@ -92,7 +106,7 @@ async fn converse(shared: &Shared, queue: &Sender<QueueChange>, stream: UnixStre
             return Ok(());
         }
         let whole = line.ends_with(b"\n");
-        let answer = if whole { answer(shared, queue, &line) } else { refusal(too_long()) };
+        let answer = if whole { answer(shared, commander, queue, &line) } else { refusal(too_long()) };
         timeout(IDLE, writer.write_all(answer.as_bytes())).await??;
         if !whole {
             return Ok(());
@@ -105,7 +119,7 @@ fn too_long() -> String {
 }
 
 /// The line that answers a request.
-fn answer(shared: &Shared, queue: &Sender<QueueChange>, line: &[u8]) -> String {
+fn answer(shared: &Shared, commander: &Mutex<Commander>, queue: &Sender<QueueChange>, line: &[u8]) -> String {
     let result = Request::parse(line).and_then(|request| match request {
         Request::Status => document(status(shared)),
         Request::Queue { limit } => document(line::answer(shared, limit.unwrap_or(DEFAULT_ROWS))),
@@ -132,9 +146,51 @@ fn answer(shared: &Shared, queue: &Sender<QueueChange>, line: &[u8]) -> String {
         Request::PassStart { seconds, rate_bps } => {
             pass(shared, shared.gate(|gate| split(gate.start(shared.clock.now_ms(), seconds, rate_bps))))
         }
+        Request::Order { order, step } => {
+            order_done(commander, &mut Nominal { shared, queue }, &order, step.unwrap_or(Step::Run))
+        }
+        Request::Orders { limit } => document(Ok(orders(commander, limit.unwrap_or(DEFAULT_ORDERS)))),
+        Request::Keys => document(Ok(keys(commander))),
         Request::PassStop => pass(shared, shared.gate(|gate| split(gate.stop(shared.clock.now_ms())))),
     });
     result.unwrap_or_else(refusal)
+}
+
+/// Has an order of a shell done.
+fn order_done(
+    commander: &Mutex<Commander>,
+    works: &mut Nominal<'_>,
+    words: &str,
+    step: Step,
+) -> Result<String, String> {
+    let order = Order::from_line(words).map_err(|e| e.to_string())?;
+    let taken = lock(commander).order(works, step, &order.encode());
+    let (id, record) = taken.map_err(|e| e.to_string())?.ok_or("it is an order without an answer")?;
+    document(Ok(OrderAnswer { schema: SCHEMA, row: OrderRow::new(id, &record) }))
+}
+
+/// The newest orders, oldest first.
+fn orders(commander: &Mutex<Commander>, limit: usize) -> OrdersAnswer {
+    let commander = lock(commander);
+    let ledger = commander.desk().ledger();
+    let mut all: Vec<_> = ledger.iter().collect();
+    all.sort_by_key(|(id, record)| (record.changed_unix_ms, **id));
+    let newest = all.len().saturating_sub(limit);
+    let orders = all.into_iter().skip(newest).map(|(id, record)| OrderRow::new(*id, record)).collect();
+    OrdersAnswer { schema: SCHEMA, armed: ledger.armed().map(|id| id.to_string()), orders }
+}
+
+fn keys(commander: &Mutex<Commander>) -> KeysAnswer {
+    let commander = lock(commander);
+    let associations = commander.associations();
+    let hex = |bytes: [u8; 8]| bytes.iter().map(|b| format!("{b:02x}")).collect();
+    KeysAnswer {
+        schema: SCHEMA,
+        challenge: associations.challenge().map(hex),
+        in_memory: commander.in_memory().is_some(),
+        refused: KeysAnswer::refusals(associations.counts()),
+        keys: associations.status().map(|status| KeyRow::new(&status)).collect(),
+    }
 }
 
 fn split(result: Result<crate::downlink::Change, Refused>) -> (crate::downlink::Change, Result<(), Refused>) {

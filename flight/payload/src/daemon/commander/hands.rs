@@ -1,0 +1,103 @@
+//! How each order is done.
+
+use passband_proto::dict::{EventCode, Order, Reason};
+use passband_proto::sdls::{Associations, Mark, State};
+
+use super::{Parts, Then, UPLOAD_RESERVE, Works, keys};
+use crate::orders::desk::{Hands, Outcome};
+use crate::orders::{Moment, Run};
+use crate::telemetry::Report;
+
+/// Does orders.
+pub(super) struct Worker<'a> {
+    pub(super) parts: &'a mut Parts,
+    pub(super) associations: &'a mut Associations,
+    pub(super) works: &'a mut dyn Works,
+}
+
+impl Hands for Worker<'_> {
+    fn run(&mut self, now: Moment, run: &Run) -> Outcome {
+        match &run.order {
+            Order::Ping {} => Outcome::done(crate::version()),
+            Order::TelemetrySend { packet } => {
+                self.parts.wanted.insert(*packet);
+                Outcome::done("")
+            }
+            Order::AnswersSeen { .. } => Outcome::done(""),
+            Order::PassStart { .. }
+            | Order::PassStop {}
+            | Order::QueuePromote { .. }
+            | Order::QueueDemote { .. }
+            | Order::QueueHold { .. }
+            | Order::QueueRelease { .. }
+            | Order::QueueDrop { .. }
+            | Order::QueueRetask { .. }
+            | Order::AlertsAck { .. }
+            | Order::AlertsCancel { .. } => self.works.daily(now, run),
+            Order::DaemonRestart {} if run.resumed => Outcome::done("the daemon was started anew"),
+            Order::DaemonRestart {} => self.end(Then::Restart),
+            Order::BoardReboot {} if run.resumed && self.booted_since(now, run) => {
+                Outcome::done("the board was restarted")
+            }
+            Order::BoardReboot {} => self.end(Then::Reboot),
+            Order::KeysRetire { spi } => self.retire(run, *spi),
+            Order::KeysAccept { spi } => self.accept(*spi),
+            other => Outcome::failed(Reason::NotPossible, format!("{other} isn't done here")),
+        }
+    }
+
+    fn kept(&mut self, _now: Moment, run: &Run) {
+        match run.order {
+            Order::KeysAccept { spi } => {
+                let mark = Mark::fresh(spi);
+                if self.associations.state(spi) == Some(State::Unsynchronised) {
+                    self.associations.restore(&mark);
+                }
+            }
+            Order::UploadPiece { .. } => {
+                self.associations.set_reserve(run.id.source, UPLOAD_RESERVE);
+            }
+            _ => {}
+        }
+    }
+
+    fn tell(&mut self, report: Report) {
+        self.works.event(&report);
+    }
+}
+
+impl Worker<'_> {
+    /// Ends the run once the answer is kept; that it ended is seen at the next start.
+    fn end(&mut self, then: Then) -> Outcome {
+        self.parts.then = Some(then);
+        Outcome::goes_on("")
+    }
+
+    /// Whether the board was started after an order was taken.
+    fn booted_since(&self, now: Moment, run: &Run) -> bool {
+        self.parts.board_up_ms.is_none_or(|up_ms| now.unix_ms.saturating_sub(up_ms) > run.taken_unix_ms)
+    }
+
+    fn retire(&mut self, run: &Run, spi: u16) -> Outcome {
+        if run.resumed && self.associations.state(spi) == Some(State::Retired) {
+            return Outcome::done(format!("key {spi} is retired"));
+        }
+        match self.associations.retire(run.id.source, spi) {
+            Ok(mark) => {
+                let text = format!("key {spi} is retired");
+                self.tell(Report::warning(EventCode::CommandKeyRetired, text.clone()));
+                Outcome::done(text).with([keys::mark_change(&mark)])
+            }
+            Err(e) => Outcome::failed(Reason::NotPossible, e.to_string()),
+        }
+    }
+
+    fn accept(&mut self, spi: u16) -> Outcome {
+        match self.associations.state(spi) {
+            None => Outcome::failed(Reason::NotFound, format!("the command key file holds no key {spi}")),
+            Some(State::Unsynchronised) => Outcome::done(format!("key {spi} counts from the beginning"))
+                .with([keys::mark_change(&Mark::fresh(spi))]),
+            Some(state) => Outcome::failed(Reason::NotPossible, format!("key {spi} is {}", state.name())),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The uplink: protected frames of the slow link, a datagram each, for the commander. A task of the daemon's one
+//! asynchronous loop.
+
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use passband_proto::dict::EventCode;
+use passband_proto::sdls::MAX_FRAME_BYTES;
+use tokio::net::UdpSocket;
+use tokio::time::{sleep, timeout};
+
+use super::commander::{Commander, Nominal, Then};
+use super::encoder::QueueChange;
+use super::shared::{Shared, lock};
+use crate::adapters::os::{random_8, reboot};
+use crate::telemetry::Report;
+
+/// The line is idle when nothing came for so long.
+const IDLE: Duration = Duration::from_millis(200);
+/// How often it is seen to while nothing comes.
+const QUIET: Duration = Duration::from_mins(1);
+/// The pause after an error of the socket.
+const ERROR_PAUSE: Duration = Duration::from_millis(100);
+
+/// Takes frames until it is dropped.
+pub(crate) async fn uplink(
+    shared: Arc<Shared>,
+    commander: Arc<Mutex<Commander>>,
+    queue: Sender<QueueChange>,
+    socket: UdpSocket,
+) {
+    let mut buffer = [0; MAX_FRAME_BYTES + 1];
+    // Whether a frame came since the marks were settled.
+    let mut busy = false;
+    loop {
+        let mut works = Nominal { shared: &shared, queue: &queue };
+        match timeout(if busy { IDLE } else { QUIET }, socket.recv(&mut buffer)).await {
+            Ok(Ok(bytes)) => {
+                busy = true;
+                lock(&commander).frame(&mut works, buffer.get(..bytes).unwrap_or_default());
+            }
+            Ok(Err(e)) => {
+                let report = Report::error(EventCode::UplinkError, format!("receiving the uplink: {e}"));
+                shared.throttled("uplink", &report);
+                sleep(ERROR_PAUSE).await;
+            }
+            Err(_) => {
+                busy = false;
+                let mut commander = lock(&commander);
+                commander.settle(&mut works);
+                commander.freshen(|| random_8().ok());
+            }
+        }
+    }
+}
+
+/// Ends when an order wants the daemon to be started anew. Restarts the board if one wants that.
+pub(crate) async fn watch_orders(shared: Arc<Shared>, commander: Arc<Mutex<Commander>>) {
+    loop {
+        sleep(IDLE).await;
+        let then = lock(&commander).parts().then.take();
+        match then {
+            None => {}
+            Some(Then::Restart) => return,
+            Some(Then::Reboot) => {
+                shared.event(&Report::info(EventCode::DaemonStop, "the board is restarted by an order"));
+                let why = reboot();
+                lock(&commander).not_rebooted(&shared, &why.to_string());
+            }
+        }
+    }
+}
