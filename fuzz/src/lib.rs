@@ -263,7 +263,7 @@ pub fn bus(data: &[u8]) {
     }
 }
 
-/// A packet that parses is written again to the same bytes, but for a tag by another key. Bytes that begin with 255 are
+/// A packet that parses is written again to the same bytes, but for a tag by another key; and the bytes as a stream. Bytes that begin with 255 are
 /// given a right CRC first, so that what lies behind it is met too.
 pub fn packet(data: &[u8]) {
     let mut bytes = data.to_vec();
@@ -283,6 +283,12 @@ pub fn packet(data: &[u8]) {
         assert_eq!(again[..body], bytes[..body]);
         assert_eq!(read.verify(&tag_key), again[body..body + 8] == read.tag());
     }
+    let mut reader = passband_ground::telemetry::Reader::new(passband_ground::telemetry::proof::lengths);
+    let (mut found, (a, b)) = (0, data.split_at(data.len() / 2));
+    [a, b].iter().for_each(|part| reader.push(part, |packet| found += packet.bytes().len() as u64));
+    reader.idle(|packet| assert!(packet.bytes().len() < data.len()));
+    reader.finish(|_| ());
+    assert!(found + reader.stats().skipped_bytes <= data.len() as u64);
     if let Ok(read) = CommandPacket::parse(&bytes) {
         assert_eq!(read.write(&mut again), Ok(bytes.len()));
         assert_eq!(again[..bytes.len()], bytes);

@@ -14,6 +14,7 @@
 //! | [`eval`] | the detector judged on frames with truth, and its calibration |
 //! | [`sealing`] | plain files as bundles |
 //! | [`reporter`] | reports to the satellite |
+//! | [`telemetry`] | packets out of damaged streams, once each, and kept |
 //! | [`watch`] | captures that are still growing |
 //! | [`webhook`] | alerts told to a chat |
 //! | [`demo`] | the launch story on one machine, with a report |
@@ -41,5 +42,6 @@ pub mod reporter;
 pub mod scene;
 pub mod sealing;
 pub mod station;
+pub mod telemetry;
 pub mod watch;
 pub mod webhook;
