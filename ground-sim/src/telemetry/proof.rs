@@ -148,23 +148,9 @@ fn damage(cells: &mut Vec<Cell>, packets: &[Vec<u8>], random: &mut ChaCha8Rng) {
     let place = random.random_range(0..=cells.len());
     match random.random_range(0..7) {
         0 => flip(cells.get_mut(place), random),
-        1 => {
-            // In a length field, of one that still has its own.
-            let at = random.random_range(4..6);
-            let number = random.random_range(0..packets.len());
-            let place =
-                cells.iter().position(|cell| cell.1.is_some_and(|c| (usize::from(c.0), c.1) == (number, at)));
-            flip(place.and_then(|place| cells.get_mut(place)), random);
-        }
+        1 => flip(a_length_field(cells, packets.len(), random), random),
         2 => drop(cells.drain(stretch(random, cells, 400))),
-        3 => {
-            let noise = [0x09, 0x01, 0xC0, 0x00, 0x2E];
-            let bytes = random.random_range(0..150);
-            let byte =
-                |_| if random.random_bool(0.7) { random.random() } else { noise[random.random_range(0..5)] };
-            let noise: Vec<Cell> = (0..bytes).map(byte).map(|byte| (byte, None)).collect();
-            cells.splice(place..place, noise);
-        }
+        3 => drop(cells.splice(place..place, noise(random))),
         4 => {
             let Some(other) = pick(random, packets) else { return };
             let part = random.random_range(1..other.len());
@@ -180,6 +166,24 @@ fn damage(cells: &mut Vec<Cell>, packets: &[Vec<u8>], random: &mut ChaCha8Rng) {
             cells.splice(place..place, moved);
         }
     }
+}
+
+/// A byte of a length field, of a packet that still has its own.
+fn a_length_field<'a>(
+    cells: &'a mut [Cell],
+    packets: usize,
+    random: &mut ChaCha8Rng,
+) -> Option<&'a mut Cell> {
+    let place = (random.random_range(0..packets), random.random_range(4..6));
+    cells.iter_mut().find(|cell| cell.1.is_some_and(|(number, at)| (usize::from(number), at) == place))
+}
+
+/// Bytes of no packet; many of them such as packets have in their heads.
+fn noise(random: &mut ChaCha8Rng) -> Vec<Cell> {
+    let heads = [0x09, 0x01, 0xC0, 0x00, 0x2E];
+    let bytes = random.random_range(0..150);
+    let byte = |_| if random.random_bool(0.7) { random.random() } else { heads[random.random_range(0..5)] };
+    (0..bytes).map(byte).map(|byte| (byte, None)).collect()
 }
 
 fn flip(cell: Option<&mut Cell>, random: &mut ChaCha8Rng) {
