@@ -19,6 +19,7 @@
 //! | [`report`] (`std`) | what the ground has, told to the satellite |
 //! | [`sdls`] (`std`) | protected frames on the slow link, up: what the operator orders |
 //! | [`transfer`] (`std`) | which datagram goes next, without any acknowledgement |
+//! | [`plan`] (`std`) | stored sequences of orders: their text, and their compact, signed form |
 //!
 //! Without the `std` feature the crate is `no_std` and uses no heap.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
@@ -42,6 +43,8 @@ pub mod ids;
 pub mod keyring;
 pub mod keys;
 pub mod packet;
+#[cfg(feature = "std")]
+pub mod plan;
 #[cfg(feature = "std")]
 pub mod report;
 #[cfg(feature = "std")]
