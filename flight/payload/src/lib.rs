@@ -15,6 +15,7 @@
 //! | [`passes`] | when a station can hear the satellite: contact windows, and passes predicted from the orbit |
 //! | [`alerts`] | what the alert radio sends, and when again |
 //! | [`orders`] | what the payload was told to do, each done once |
+//! | [`sequence`] | plans: stored sequences of orders, run without anybody listening |
 //! | [`command`] | what the operator asks, and the answers |
 //! | [`telemetry`] | events, counters, the status document |
 //! | [`config`] | the configuration file |
@@ -46,6 +47,7 @@ pub mod orders;
 pub mod passes;
 pub mod products;
 pub mod queue;
+pub mod sequence;
 pub mod store;
 pub mod telemetry;
 pub mod triage;
