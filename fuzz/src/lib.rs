@@ -16,6 +16,7 @@ use passband_proto::keys::EpochKey;
 use passband_proto::packet::{
     CommandPacket, MAX_PACKET_BYTES, TelemetryPacket, may_begin_telemetry, seal_telemetry,
 };
+use passband_proto::plan::{self, MAX_FAULTS, Orders, SIGNATURE_BYTES, SignedPlan};
 use passband_proto::report::{
     Gate, MAX_ACKNOWLEDGED, codes, open_acknowledgement, open_report, seal_acknowledgement, seal_report,
 };
@@ -32,7 +33,7 @@ use passband_spectral::triage::{MAX_RECORD_BYTES, Maps, Params, Record, triage a
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 22] = [
+pub const TARGETS: [(&str, Target); 23] = [
     ("acknowledgement", acknowledgement),
     ("alert", alert),
     ("bundle", bundle),
@@ -46,6 +47,7 @@ pub const TARGETS: [(&str, Target); 22] = [
     ("keyring", keyring),
     ("packet", packet),
     ("passes", passes),
+    ("plan", plan),
     ("record", record),
     ("report", report),
     ("report_body", report_body),
@@ -445,6 +447,67 @@ pub fn passes(data: &[u8]) {
     let passes = plan.next(now, 3);
     assert!(passes.iter().all(|pass| pass.aos_unix_ms < pass.los_unix_ms && pass.los_unix_ms > now));
     assert!(passes.is_sorted_by_key(|pass| pass.aos_unix_ms));
+}
+
+/// Bytes signed as a plan: what is read is signed again to the same bytes, and its text compiles to the same plan. Any
+/// text: what compiles is written, signed and read back as the same plan; what doesn't has its faults told.
+pub fn plan(data: &[u8]) {
+    let tag_key = key().tag_key();
+    let mut signed = [data, &[0, 1]].concat();
+    signed.extend_from_slice(&tag_key.tag(&signed));
+    if let Ok(read) = SignedPlan::new(&signed).and_then(|signed| signed.verify(&tag_key)) {
+        assert_eq!(plan::sign(&read, 1, &tag_key).as_ref(), Ok(&signed));
+        if let Ok(text) = plan::write(&read, &Words) {
+            let again = plan::compile(&text, "plan", &Words);
+            assert!(text.len() > plan::MAX_TEXT_BYTES || again == Ok(read), "{text}");
+        }
+    }
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match plan::compile(text, "plan", &Words) {
+        Ok(read) => {
+            let signed = plan::sign(&read, 7, &tag_key).expect("the compiler checks its size");
+            assert!(signed.len() > SIGNATURE_BYTES);
+            let again = SignedPlan::new(&signed).and_then(|signed| signed.verify(&tag_key));
+            assert_eq!(again.as_ref(), Ok(&read));
+            let again = plan::write(&read, &Words).expect("what was compiled can be written");
+            assert_eq!(plan::compile(&again, "plan", &Words).as_ref(), Ok(&read), "{again}");
+        }
+        Err(faults) => assert!((1..=MAX_FAULTS).contains(&faults.len())),
+    }
+}
+
+/// A dictionary whose orders are their words.
+pub struct Words;
+
+impl Orders for Words {
+    fn encode(&self, words: &str) -> Result<Vec<u8>, String> {
+        self.decode(words.as_bytes()).map(String::into_bytes)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<String, String> {
+        let words = std::str::from_utf8(bytes).map_err(|e| e.to_string())?;
+        if words.contains(char::is_control) { Err("no words".to_owned()) } else { Ok(words.to_owned()) }
+    }
+
+    fn dictionary_digest(&self) -> [u8; 4] {
+        *b"fuzz"
+    }
+
+    fn event(&self, name: &str) -> Option<u16> {
+        (name == "event").then_some(3)
+    }
+
+    fn event_name(&self, event: u16) -> Option<String> {
+        (event == 3).then(|| "event".to_owned())
+    }
+
+    fn channel(&self, name: &str) -> Option<u16> {
+        (name == "channel").then_some(4)
+    }
+
+    fn channel_name(&self, channel: u16) -> Option<String> {
+        (channel == 4).then(|| "channel".to_owned())
+    }
 }
 
 /// An ENVI header that parses is written again to one that says the same.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use passband_flight::command::Request;
-use passband_fuzz::{command_keys, key, sample_geometry, uplink_frames};
+use passband_fuzz::{Words, command_keys, key, sample_geometry, uplink_frames};
 use passband_ground::capture::CaptureWriter;
 use passband_ground::scene::{SceneParams, generate};
 use passband_proto::alert::{Alert, fit, seal_alert};
@@ -16,6 +16,7 @@ use passband_proto::datagram::{SymbolHeader, encode};
 use passband_proto::fountain::BlockEncoder;
 use passband_proto::ids::{BundleId, Class};
 use passband_proto::packet::{CommandPacket, Cuc, MAX_PACKET_BYTES, Mode, seal_telemetry};
+use passband_proto::plan;
 use passband_proto::report::{
     Acknowledgement, AlertMark, Item, Report, codes, seal_acknowledgement, seal_report,
 };
@@ -86,6 +87,7 @@ fn main() {
         b"ENVI\nsamples = 2\nlines = 1\nbands = 1\ndata type = 1\npixel size = {8.0, 8.5, units=Meters}\n",
     );
     frames();
+    plan();
 }
 
 /// Telemetry as it is and with its CRC to be made, and a command.
@@ -121,6 +123,20 @@ fn frames() {
         let found = triage(&cube, &Target::ch4(), &Params::default(), &mut NoMaps).expect("a verdict");
         put("record", name, &Record::of(&found.report).encode().expect("a record"));
     }
+}
+
+/// A plan with all that a plan can say, as text and as bytes.
+fn plan() {
+    let text = "plan seed\nversion 3\non reboot restart\non late run within 5min else abort\n\n\
+        a: at 2026-12-01T10:00:00Z every 90min times 16 do camera on\n    wait for tlm channel >= -5.5 for 10s up to 5min else run\n    \
+        on failure retry 3 every 10s then abort\n    not after 2026-12-02T10:00:00Z\nafter a +30s do camera on\n\
+        every aos \"Station B\" -2min times 5 do b\n    not after +3min\nlos any do c\nevent event at least error do d\n    \
+        wait for no pass any up to 10min\nevery when tlm channel < 7e-9 for 1min do e\nafter 90s every 500s times 3 start f\n    \
+        wait for pass s up to 1d\n";
+    put("plan", "text", text.as_bytes());
+    let plan = plan::compile(text, "seed", &Words).expect("a plan");
+    let signed = plan::sign(&plan, 1, &key().tag_key()).expect("a plan");
+    put("plan", "bytes", signed.get(..signed.len() - plan::SIGNATURE_BYTES).unwrap_or_default());
 }
 
 fn put(target: &str, name: &str, data: &[u8]) {

@@ -47,7 +47,7 @@ struct Compiler<'a> {
 impl Compiler<'_> {
     fn read(&mut self, text: &str) {
         if text.len() > MAX_TEXT_BYTES {
-            self.fault(0, Wrong::new(format!("{} bytes of text", text.len()), "at most 2 MiB"));
+            self.fault(0, Wrong::new(format!("{} bytes of text", text.len()), "at most 8 MiB"));
             return;
         }
         for (number, line) in text.lines().enumerate() {

@@ -37,7 +37,7 @@ pub const MAX_ENTRIES: usize = 4096;
 /// Longest plan with its signature, bytes.
 pub const MAX_PLAN_BYTES: usize = 256 * 1024;
 /// Longest text that is compiled, bytes.
-pub const MAX_TEXT_BYTES: usize = 2 * 1024 * 1024;
+pub const MAX_TEXT_BYTES: usize = 8 * 1024 * 1024;
 /// Longest order, bytes.
 pub const MAX_ORDER_BYTES: usize = 800;
 /// Longest name of a plan and longest label, bytes.

@@ -20,7 +20,7 @@ impl Sequencer {
         for place in listening {
             match self.listens_for(place) {
                 Some(Condition::Event { severity: least, .. }) if severity >= least => {
-                    self.came_true(now, place)
+                    self.came_true(now, place);
                 }
                 Some(_) | None => {}
             }

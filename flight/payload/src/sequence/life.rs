@@ -90,7 +90,7 @@ impl Sequencer {
     /// It doesn't run.
     pub fn cancel(&mut self, now: Instants, name: &str) -> Result<(), SequenceError> {
         let run = self.number_of(name)?;
-        self.finish(now, run, Status::Cancelled, "by the operator");
+        self.finish(run, Status::Cancelled, "by the operator");
         self.settle(now);
         Ok(())
     }
@@ -178,21 +178,21 @@ impl Sequencer {
     }
 
     /// Ends a plan by the fault of an entry.
-    pub(super) fn abort(&mut self, now: Instants, place: Place, why: &str) {
+    pub(super) fn abort(&mut self, place: Place, why: &str) {
         let Some(run) = self.running.get(&place.run) else { return };
         let why = format!("by {}: {why}", run.name_of(place.entry));
-        self.finish(now, place.run, Status::Aborted, &why);
+        self.finish(place.run, Status::Aborted, &why);
     }
 
     /// Ends a run, and those that it has started; the entry that had started it is told.
-    pub(super) fn finish(&mut self, now: Instants, number: u32, status: Status, why: &str) {
+    pub(super) fn finish(&mut self, number: u32, status: Status, why: &str) {
         self.disarm_all(number);
         let Some(run) = self.running.remove(&number) else { return };
         self.in_flight.retain(|_, place| place.run != number);
         self.close_record(number, run.record, status, why);
         let is_child = |run: &Instance| run.record.parent.is_some_and(|(parent, _)| parent == number);
         while let Some(child) = self.running.iter().find(|(_, run)| is_child(run)).map(|(child, _)| *child) {
-            self.finish(now, child, Status::Cancelled, "the plan that had started it has ended");
+            self.finish(child, Status::Cancelled, "the plan that had started it has ended");
         }
     }
 

@@ -147,7 +147,7 @@ impl Board {
         }
         // Changes are durable together or not at all.
         let changes = outputs.iter().filter(|output| matches!(output, Output::Persist(_))).count();
-        let kept = self.random.below(outputs.len() as u64 + 1) as usize;
+        let kept = usize::try_from(self.random.below(outputs.len() as u64 + 1)).unwrap();
         let kept = if kept < changes { 0 } else { kept };
         outputs.into_iter().take(kept).for_each(|output| self.carry_out(output));
         self.crash();
@@ -264,7 +264,7 @@ proptest! {
                 OnFailure::Retry { times, .. } => usize::from(times) + 1,
                 _ => 1,
             };
-            prop_assert!(tries.len() <= most && tries.iter().copied().eq(0..tries.len() as u8), "{:?}", tries);
+            prop_assert!(tries.len() <= most && (0..).zip(&tries).all(|(n, attempt)| n == *attempt), "{:?}", tries);
             // Nothing is tried again that was done.
             let done = |attempt: u8| !(u32::from(entry) + time + u32::from(attempt)).is_multiple_of(3);
             prop_assert!(tries.iter().rev().skip(1).all(|attempt| !done(*attempt)));

@@ -136,14 +136,16 @@ impl Key {
     }
 
     fn of(kind: u8, run: u32, entry: u16) -> Self {
-        let ([a, b, c, d], [e, f]) = (run.to_be_bytes(), entry.to_be_bytes());
-        Self([kind, a, b, c, d, e, f])
+        let mut key = [kind, 0, 0, 0, 0, 0, 0];
+        let parts = run.to_be_bytes().into_iter().chain(entry.to_be_bytes());
+        key.iter_mut().skip(1).zip(parts).for_each(|(to, from)| *to = from);
+        Self(key)
     }
 
     /// Its kind, run and entry.
     pub(super) fn parts(self) -> (u8, u32, u16) {
-        let [kind, a, b, c, d, e, f] = self.0;
-        (kind, u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, f]))
+        let [kind, run @ .., high, low] = self.0;
+        (kind, u32::from_be_bytes(run), u16::from_be_bytes([high, low]))
     }
 }
 

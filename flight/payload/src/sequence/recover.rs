@@ -122,12 +122,12 @@ impl Sequencer {
         match policy {
             Err(why) => self.close_record(number, record, Status::Aborted, &why),
             Ok(OnReboot::Abort) => {
-                self.close_record(number, record, Status::Aborted, "the board was started anew")
+                self.close_record(number, record, Status::Aborted, "the board was started anew");
             }
             Ok(OnReboot::Restart) => self.begin_anew(now, number, record),
             Ok(OnReboot::Continue) => {
                 let entries = entries.into_iter().filter_map(|(entry, record)| Some((entry, record?)));
-                self.restore(now, number, record, entries.collect());
+                self.restore(now, number, record, &entries.collect());
             }
         }
     }
@@ -182,7 +182,7 @@ impl Sequencer {
         now: Instants,
         number: u32,
         mut record: InstanceRecord,
-        entries: BTreeMap<u16, EntryRecord>,
+        entries: &BTreeMap<u16, EntryRecord>,
     ) {
         let Some(plan) = self.shelf.get(&record.plan).cloned() else { return };
         // An end that was noted later than the run itself tells how long it has run at least.
@@ -194,7 +194,7 @@ impl Sequencer {
         record.anchor = Anchor::new(now, elapsed_ms);
         self.outbox.put(Key::run(number), seal(&record));
         let mut run = Instance::new(plan, record);
-        let (in_flight, rounds) = run.restore(&entries);
+        let (in_flight, rounds) = run.restore(entries);
         self.running.insert(number, run);
         for (order, entry) in in_flight {
             self.in_flight.insert(order, Place { run: number, entry });

@@ -66,7 +66,7 @@ impl Sequencer {
         let Some(run) = self.running.get_mut(&root.run) else { return };
         if is_last(rule.repeat, occurrence) {
             if run.close_chain() {
-                self.finish(now, root.run, Status::Done, "all its entries have ended");
+                self.finish(root.run, Status::Done, "all its entries have ended");
             }
             return;
         }

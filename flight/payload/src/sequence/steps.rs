@@ -77,7 +77,7 @@ impl Sequencer {
             match wait.otherwise {
                 OnTimeout::Run => self.make_ready(place, 0),
                 OnTimeout::Skip => self.miss(now, place, "plan-wait-missed", "waited in vain"),
-                OnTimeout::Abort => self.abort(now, place, "waited in vain"),
+                OnTimeout::Abort => self.abort(place, "waited in vain"),
             }
         }
     }
@@ -227,7 +227,7 @@ impl Sequencer {
 
     fn fail_for_good(&mut self, now: Instants, place: Place, rule: &Rule, why: &str) {
         match rule.failure {
-            OnFailure::Abort | OnFailure::Retry { abort: true, .. } => self.abort(now, place, why),
+            OnFailure::Abort | OnFailure::Retry { abort: true, .. } => self.abort(place, why),
             OnFailure::Continue | OnFailure::Retry { abort: false, .. } => {
                 self.tell(place, "plan-entry-failed", why);
                 self.end(now, place, End::Failed);
@@ -247,7 +247,7 @@ impl Sequencer {
         let shown = show_span(u32::try_from(late_ms / 1_000 * 1_000).unwrap_or(u32::MAX));
         let mut why = format!("{shown} late");
         if late.otherwise == Giving::Abort {
-            return self.abort(now, place, &why);
+            return self.abort(place, &why);
         }
         if let (Repeat::Every { every_ms, times }, Some(cell)) = (rule.repeat, self.cell_mut(place)) {
             let over_ms = late_ms.saturating_sub(u64::from(late.within_ms)).saturating_sub(1);

@@ -322,7 +322,7 @@ fn what_was_handed_over_is_handed_over_again_under_its_number() {
     board.poll();
     let first = board.runs.pop().unwrap();
     board.reboot(5_000);
-    assert_eq!(core::mem::take(&mut board.runs), [first.clone()]);
+    assert_eq!(core::mem::take(&mut board.runs), std::slice::from_ref(&first));
     board.sequencer.on_result(board.now, first.number, Ok(()));
     assert_eq!(board.words(), ["B"]);
     board.sequencer.on_result(board.now, first.number, Ok(()));
