@@ -1,6 +1,6 @@
 //! What is pending, in the order in which it is expected: for `passband agenda`.
 
-use passband_proto::plan::{Orders, Trigger, show_condition};
+use passband_proto::plan::{Orders, Plan, Trigger, show_condition};
 
 use super::Sequencer;
 use super::clock::Instants;
@@ -99,6 +99,11 @@ impl Sequencer {
         pending.into_iter().filter_map(|(expected, place)| self.row(place, expected, orders)).collect()
     }
 
+    /// A plan on board.
+    pub fn plan(&self, name: &str) -> Option<&Plan> {
+        self.shelf.get(name).map(std::sync::Arc::as_ref)
+    }
+
     /// The plans on board, and those that ran and can't be used any more.
     pub fn plans(&self) -> Vec<PlanRow> {
         let names = self.shelf.keys().chain(self.ended.keys()).collect::<std::collections::BTreeSet<_>>();
@@ -160,7 +165,7 @@ impl Sequencer {
             (State::Ready { .. } | State::Issued { .. }, _) => Some(now.unix_ms),
             (State::Retry { at_ms, .. }, _) => Some(in_plan(at_ms)),
             (State::Armed, Trigger::At { .. } | Trigger::Pass { .. }) => {
-                cell.timers.unix_ms.or_else(|| self.due_unix_ms(place, rule, cell))
+                cell.timers.unix_ms.or_else(|| self.due_unix_ms(now, place, rule, cell))
             }
             (State::Armed, Trigger::Start { .. } | Trigger::Entry { .. }) => {
                 Some(in_plan(self.due_elapsed_ms(place, rule, cell)))

@@ -63,7 +63,7 @@ impl Sequencer {
             return;
         }
         match cell.kept.state {
-            State::Armed => self.arm_trigger(place, &rule, &cell),
+            State::Armed => self.arm_trigger(now, place, &rule, &cell),
             State::Waiting { until_ms } => self.arm_wait(now, place, &rule, &cell, until_ms),
             State::Retry { at_ms, .. } => self.set_timers(place, self.at_elapsed(place, at_ms)),
             State::Issued { .. } if self.is_in_flight(place) => {
@@ -74,10 +74,10 @@ impl Sequencer {
         }
     }
 
-    fn arm_trigger(&mut self, place: Place, rule: &Rule, cell: &Cell) {
+    fn arm_trigger(&mut self, now: Instants, place: Place, rule: &Rule, cell: &Cell) {
         match rule.trigger {
             Trigger::At { .. } => {
-                let unix_ms = self.due_unix_ms(place, rule, cell);
+                let unix_ms = self.due_unix_ms(now, place, rule, cell);
                 self.set_timers(place, Set { steady_ms: None, unix_ms });
             }
             Trigger::Start { .. } | Trigger::Entry { .. } => {
@@ -86,7 +86,7 @@ impl Sequencer {
             }
             Trigger::Pass { .. } => {
                 self.watch(Watch::Passes, place);
-                let unix_ms = self.due_unix_ms(place, rule, cell);
+                let unix_ms = self.due_unix_ms(now, place, rule, cell);
                 self.set_timers(place, Set { steady_ms: None, unix_ms });
             }
             Trigger::When(condition) => {
@@ -116,10 +116,10 @@ impl Sequencer {
     }
 
     /// When an entry bound to the wall clock is due, if that is known.
-    pub(super) fn due_unix_ms(&self, place: Place, rule: &Rule, cell: &Cell) -> Option<u64> {
+    pub(super) fn due_unix_ms(&self, now: Instants, place: Place, rule: &Rule, cell: &Cell) -> Option<u64> {
         match rule.trigger {
             Trigger::At { unix_ms } => Some(unix_ms.saturating_add(repeated_ms(rule, cell))),
-            Trigger::Pass { .. } => self.target(place, rule, cell).map(|target| target.due_unix_ms),
+            Trigger::Pass { .. } => self.target(now, place, rule, cell).map(|target| target.due_unix_ms),
             Trigger::Start { .. } | Trigger::Entry { .. } | Trigger::When(_) => None,
         }
     }
@@ -146,11 +146,13 @@ impl Sequencer {
     }
 
     /// The AOS or LOS that an entry is due at next: the first that is neither before the start of the plan nor one
-    /// that it was due at before, as predicted then.
-    pub(super) fn target(&self, place: Place, rule: &Rule, cell: &Cell) -> Option<Target> {
+    /// that it was due at before, as predicted then. The clock may have been wrong at the start: what it says now of
+    /// that time counts, too.
+    pub(super) fn target(&self, now: Instants, place: Place, rule: &Rule, cell: &Cell) -> Option<Target> {
         let Trigger::Pass { edge, station, offset_ms } = rule.trigger else { return None };
         let run = self.running.get(&place.run)?;
         let name = station.and_then(|station| run.plan.station(station));
+        let start_unix_ms = now.unix_ms.saturating_sub(run.elapsed_ms(now)).min(run.record.started_unix_ms);
         let edge_of = |pass: &PassTimes| match edge {
             Edge::Aos => pass.aos_unix_ms,
             Edge::Los => pass.los_unix_ms,
@@ -165,7 +167,7 @@ impl Sequencer {
                 let due_unix_ms = at.saturating_add_signed(i64::from(offset_ms));
                 Target { edge: (at, checksum(pass.station.as_bytes())), due_unix_ms }
             })
-            .filter(|target| target.due_unix_ms >= run.record.started_unix_ms)
+            .filter(|target| target.due_unix_ms >= start_unix_ms)
             .filter(|target| fresh(target.edge.0, target.edge.1))
             .min_by_key(|target| target.edge)
     }

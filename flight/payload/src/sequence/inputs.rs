@@ -51,6 +51,14 @@ impl Sequencer {
         self.settle(now);
     }
 
+    /// The channels that entries wait for now, rising: others need not be told.
+    pub fn channels(&self) -> impl Iterator<Item = u16> {
+        self.watches.keys().filter_map(|watch| match watch {
+            Watch::Channel(channel) => Some(*channel),
+            Watch::Event(_) | Watch::AnyEvent | Watch::Passes => None,
+        })
+    }
+
     /// The passes as they are predicted now, from [`super::PASSES_BACK_MS`] ago on; at most [`MAX_KNOWN_PASSES`] are
     /// taken, the first.
     pub fn set_passes(&mut self, now: Instants, mut passes: Vec<PassTimes>) {

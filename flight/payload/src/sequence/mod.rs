@@ -78,7 +78,8 @@ pub const MAX_KNOWN_PASSES: usize = 512;
 pub const PASSES_BACK_MS: u64 = 2 * 3_600_000;
 /// An order that isn't answered for so long counts as failed, ms.
 pub const ANSWER_MS: u64 = 3_600_000;
-/// Most entries that fall due in one poll; what is left is due at once in the next.
+/// Most entries that fall due in one poll, and most that are looked at to be handed over; the next poll, for what is
+/// left, is due at once.
 const MAX_STEPS: usize = 256;
 
 /// Runs plans.
@@ -162,7 +163,11 @@ impl Sequencer {
 
     /// Hands over what is ready, plans in turns, as far as the budget goes.
     fn issue_ready(&mut self, now: Instants) {
-        while self.budget.free_ms(now.steady_ms) <= now.steady_ms {
+        // Entries whose time is over take none of the budget.
+        for _ in 0..MAX_STEPS {
+            if self.budget.free_ms(now.steady_ms) > now.steady_ms {
+                break;
+            }
             let after = self.running.range(self.turn.saturating_add(1)..);
             let mut runs = after.chain(self.running.iter()).filter(|(_, run)| run.has_ready());
             let Some(number) = runs.next().map(|(number, _)| *number) else { return };

@@ -39,9 +39,9 @@ impl Sequencer {
         let elapsed_ms = self.elapsed_ms(now, place);
         match rule.trigger {
             Trigger::At { .. } | Trigger::Pass { .. } => {
-                let target = self.target(place, &rule, &cell);
+                let target = self.target(now, place, &rule, &cell);
                 let late_ms =
-                    self.due_unix_ms(place, &rule, &cell).and_then(|due| now.unix_ms.checked_sub(due));
+                    self.due_unix_ms(now, place, &rule, &cell).and_then(|due| now.unix_ms.checked_sub(due));
                 let Some(late_ms) = late_ms else { return self.arm(now, place) };
                 if let (Some(target), Some(cell)) = (target, self.cell_mut(place)) {
                     cell.kept.edge = Some(target.edge);
