@@ -16,6 +16,7 @@
 //! | [`alerts`] | what the alert radio sends, and when again |
 //! | [`orders`] | what the payload was told to do, each done once |
 //! | [`sequence`] | plans: stored sequences of orders, run without anybody listening |
+//! | [`health`] | who is stuck, what is left undone under stress, safe mode |
 //! | [`command`] | what the operator asks, and the answers |
 //! | [`telemetry`] | events, counters, the status document |
 //! | [`config`] | the configuration file |
@@ -44,6 +45,7 @@ pub mod downlink;
 #[cfg(any(test, feature = "faults"))]
 pub mod faults;
 pub mod orders;
+pub mod health;
 pub mod passes;
 pub mod products;
 pub mod queue;
