@@ -30,7 +30,7 @@ impl Mission {
         let config = dir.path().join("passband.toml");
         let content = format!(
             "spacecraft = 1\n[paths]\nstate = \"state\"\nkeys = \"keys.txt\"\n[camera]\npoll_ms = 50\nsettle_ms = 500\n\
-             [downlink]\ntarget = \"127.0.0.1:{fast}\"\nrate_bps = {rate_bps}\ntransmit = \"always\"\n\
+             [health]\nsafe_after = 0\n[downlink]\ntarget = \"127.0.0.1:{fast}\"\nrate_bps = {rate_bps}\ntransmit = \"always\"\n\
              [alerts]\ntarget = \"127.0.0.1:{alert}\"\nrepeat_s = [0, 1, 2, 4, 8]\nper_minute = 60\n\
              [reports]\nlisten = \"127.0.0.1:{reports}\"\n\
              [products]\nhousekeeping = \"none\"\nlog = \"none\"\n"

@@ -13,6 +13,7 @@ use passband_spectral::cube::MAX_CUT_BYTES;
 use passband_spectral::triage::Params;
 use serde::Deserialize;
 
+use crate::health;
 use crate::products::Rules;
 use crate::queue::Settings;
 
@@ -49,6 +50,8 @@ pub struct Config {
     pub passes: Passes,
     /// The store of sealed bundles.
     pub store: Store,
+    /// Check-ins, sensors, what is left undone under stress, safe mode.
+    pub health: health::Settings,
     /// The engineer's log.
     pub log: Log,
 }
@@ -69,6 +72,7 @@ impl Default for Config {
             uplink: Uplink::default(),
             passes: Passes::default(),
             store: Store::default(),
+            health: health::Settings::default(),
             log: Log::default(),
         }
     }
@@ -358,6 +362,8 @@ impl Config {
         within(("store", "scrub_bytes_per_s"), self.store.scrub_bytes_per_s, 0..=1 << 40)?;
         within(("store", "slow_sync_ms"), self.store.slow_sync_ms, 1..=3_600_000)?;
         self.queue.check().map_err(|e| Fault { section: "queue", field: e.field, what: e.what })?;
+        let health = self.health.check();
+        health.map_err(|e| Fault { section: e.section, field: e.field, what: e.what })?;
         within(("alerts", "per_minute"), self.alerts.per_minute, 1..=600)?;
         within(("alerts", "same_site_m"), self.alerts.same_site_m, 0..=100_000)?;
         within(("uplink", "vcid"), self.uplink.vcid, 0..=63)?;
@@ -404,7 +410,8 @@ impl Config {
         }
         let Passes { windows, elements, stations, .. } = &mut self.passes;
         let Triage { target, calibration, .. } = &mut self.triage;
-        for path in [target, calibration, windows, elements, stations].into_iter().flatten() {
+        let watchdog = &mut self.health.watchdog;
+        for path in [target, calibration, windows, elements, stations, watchdog].into_iter().flatten() {
             *path = folder.join(&path);
         }
     }
@@ -580,6 +587,8 @@ mod tests {
             "same_site_m",
             "quota_bytes",
             "max_age_days",
+            "safe_after",
+            "cpu_stall_percent",
         ] {
             assert!(text.contains(field), "{field}");
         }
@@ -620,6 +629,8 @@ mod tests {
             ("[store]\nquota_bytes = 5", "store.quota_bytes"),
             ("[passes]\nmax_age_days = 0", "passes.max_age_days"),
             ("[uplink]\nvcid = 64", "uplink.vcid"),
+            ("[health]\ndeadline_s = 4", "health.deadline_s"),
+            ("[health.limits]\npower_w = { yellow = 9, red = 5 }", "health.limits.power_w"),
             ("[triage.params]\nthreads = 65", "triage.params.threads"),
             ("[triage]\nparams.clip_sigma = nan", "triage.params.clip_sigma"),
             ("triage . params.score_shares = [1, 1, -1, 1]", "triage.params.score_shares"),

@@ -44,8 +44,8 @@ pub mod daemon;
 pub mod downlink;
 #[cfg(any(test, feature = "faults"))]
 pub mod faults;
-pub mod orders;
 pub mod health;
+pub mod orders;
 pub mod passes;
 pub mod products;
 pub mod queue;

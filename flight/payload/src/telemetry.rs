@@ -10,6 +10,7 @@ pub use passband_proto::dict::Severity;
 use passband_proto::ids::Class;
 use serde::{Deserialize, Serialize};
 
+use crate::health::{Before, Cause, Readings, Strain};
 use crate::passes::Pass;
 
 /// Version of every JSON document that `passband` writes.
@@ -194,6 +195,9 @@ pub struct Counters {
     pub frames_rejected: u64,
     /// Frames that were in the store already.
     pub frames_duplicate: u64,
+    /// Times that frames were put off for the load of the board: they wait in the spool.
+    #[serde(default)]
+    pub frames_shed: ByClass,
     /// Datagrams handed to the fast link.
     pub datagrams_sent: u64,
     /// Bytes of those datagrams.
@@ -301,6 +305,29 @@ impl BySeverity {
     }
 }
 
+/// The health as `status` shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HealthStatus {
+    /// Why the payload is in safe mode: "failures" or "order"; none if it isn't.
+    pub safe_mode: Option<Cause>,
+    /// Number of this start on this state folder.
+    pub start: u64,
+    /// How the start before ended: "unknown", "stopped", "power-cut", "died", "failed" or "watchdog".
+    pub start_before: Before,
+    /// Starts that failed in a row before this one.
+    pub failed_starts: u32,
+    /// How much is left undone for the load of the board, 0 to 3.
+    pub level: u8,
+    /// What strains it: "temperature", "power", "memory", "io" or "cpu", the worst first.
+    pub strains: Vec<Strain>,
+    /// Tasks that are stuck, and nothing helps.
+    pub stuck: Vec<String>,
+    /// How often tasks were begun anew in the last hour.
+    pub restarts: u64,
+    /// What the sensors say.
+    pub readings: Readings,
+}
+
 /// The answer to `passband status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -332,6 +359,9 @@ pub struct Status {
     pub events: BySeverity,
     /// Number of the newest event.
     pub last_event_seq: u64,
+    /// Who is stuck, how loaded the board is, safe mode; none from a daemon before it had that.
+    #[serde(default)]
+    pub health: Option<HealthStatus>,
 }
 
 #[cfg(test)]

@@ -14,9 +14,20 @@ fn run(args: &[&str]) -> (Option<i32>, String, String) {
 
 #[test]
 fn every_help_has_an_example_and_fits_a_screen() {
-    for command in
-        ["run", "status", "queue", "events", "alerts", "pass", "passes", "triage", "record", "check-config"]
-    {
+    for command in [
+        "run",
+        "status",
+        "queue",
+        "events",
+        "alerts",
+        "pass",
+        "passes",
+        "triage",
+        "record",
+        "orders",
+        "keys",
+        "check-config",
+    ] {
         let (status, out, err) = run(&[command, "--help"]);
         assert_eq!((status, err.as_str()), (Some(0), ""), "{command}");
         assert!(out.contains("Example:") && out.contains(&format!("passband {command}")), "{out}");
@@ -48,6 +59,9 @@ fn bad_usage_ends_with_2() {
         &["passes", "3"],
         &["pass"],
         &["pass", "pause"],
+        &["safe", "leave", "enter"],
+        &["params", "set", "triage.wind", "1000"],
+        &["arm", "board", "rebot"],
         &["pass", "start"],
         &["pass", "start", "--seconds", "901"],
         &["pass", "stop", "--seconds", "1"],

@@ -44,6 +44,10 @@ events! {
     DaemonStop = 0x0102 "daemon-stop" Info,
     /// The run before ended in a crash.
     DaemonCrash = 0x0103 "daemon-crash" Critical,
+    /// The run before ended with the board's power.
+    PowerCut = 0x0104 "power-cut" Warning,
+    /// The start before failed.
+    StartFailed = 0x0105 "start-failed" Error,
     /// The mission's keys were read anew.
     KeysChanged = 0x0110 "keys-changed" Info,
     /// The key file can be read by others than its owner.
@@ -52,6 +56,12 @@ events! {
     KeysUnusable = 0x0112 "keys-unusable" Error,
     /// The command socket is in the memory's file system.
     SocketElsewhere = 0x0120 "socket-elsewhere" Warning,
+    /// The command socket can't be made.
+    SocketError = 0x0121 "socket-error" Error,
+    /// A copy of a small record is damaged.
+    RecordDamaged = 0x0122 "record-damaged" Warning,
+    /// A small record can't be written.
+    RecordUnwritten = 0x0123 "record-unwritten" Error,
 
     /// A frame was looked at and taken.
     FrameAccepted = 0x0201 "frame-accepted" Info,
@@ -215,6 +225,18 @@ events! {
     PlanEntrySkipped = 0x0807 "plan-entry-skipped" Warning,
     /// Plans want more than is run at once.
     PlanSlowed = 0x0808 "plan-slowed" Warning,
+    /// A plan was cancelled.
+    PlanCancelled = 0x0809 "plan-cancelled" Warning,
+    /// A plan on board can't be used.
+    PlanUnusable = 0x080A "plan-unusable" Error,
+    /// How far a plan is can't be read.
+    PlanRecordDamaged = 0x080B "plan-record-damaged" Error,
+    /// An entry of a plan waited in vain.
+    PlanWaitMissed = 0x080C "plan-wait-missed" Warning,
+    /// An entry of a plan missed its window.
+    PlanWindowMissed = 0x080D "plan-window-missed" Warning,
+    /// An entry of a plan was too late.
+    PlanEntryLate = 0x080E "plan-entry-late" Warning,
     /// A script began.
     ScriptStarted = 0x0810 "script-started" Info,
     /// A script ended by itself.
@@ -240,21 +262,31 @@ events! {
     /// A channel is within its limits again.
     LimitClear = 0x0A03 "limit-clear" Info,
     /// Work is shed, or taken up again.
-    LoadShed = 0x0A10 "load-shed" Warning,
+    LoadLevel = 0x0A10 "load-level" Warning,
     /// Parts of frames were shed.
     ProductsShed = 0x0A11 "products-shed" Warning,
     /// A task is stuck.
     TaskStuck = 0x0A12 "task-stuck" Error,
-    /// A task was started anew.
-    TaskRestarted = 0x0A13 "task-restarted" Warning,
+    /// A task that was stuck is back.
+    TaskBack = 0x0A13 "task-back" Info,
     /// A sensor can't be read, or says what can't be.
     SensorError = 0x0A14 "sensor-error" Warning,
     /// The payload is in safe mode.
     SafeMode = 0x0A20 "safe-mode" Critical,
     /// Safe mode is over.
-    SafeModeLeft = 0x0A21 "safe-mode-left" Info,
+    SafeModeOver = 0x0A21 "safe-mode-over" Warning,
     /// The board's watchdog can't be fed.
     WatchdogError = 0x0A22 "watchdog-error" Warning,
+    /// The watchdog resets the board when it isn't fed.
+    WatchdogStarted = 0x0A24 "watchdog-started" Info,
+    /// The watchdog isn't fed any more: the board is to be reset.
+    WatchdogUnfed = 0x0A25 "watchdog-unfed" Critical,
+    /// The watchdog has reset the board.
+    WatchdogReset = 0x0A26 "watchdog-reset" Error,
+    /// The supervisor can't be told anything.
+    NotifyError = 0x0A27 "notify-error" Warning,
+    /// The whole process was held up.
+    ProcessHeldUp = 0x0A28 "process-held-up" Warning,
     /// The clock on board was set.
     ClockStep = 0x0A23 "clock-step" Warning,
 

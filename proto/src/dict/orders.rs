@@ -632,7 +632,7 @@ orders! {
     /// Enters safe mode: commanding, telemetry and update go on, nothing else.
     SafeEnter = 0x0802 "safe enter", DAILY, None {}
     /// Leaves safe mode.
-    SafeLeave = 0x0803 "safe leave", CHIEF, TwoSteps {}
+    SafeLeave = 0x0803 "safe leave", CHIEF, None {}
     /// Ends the daemon and starts it anew.
     DaemonRestart = 0x0804 "daemon restart", CHIEF, TwoSteps {}
     /// Restarts the board.

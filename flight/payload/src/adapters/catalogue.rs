@@ -32,6 +32,14 @@ pub fn open_catalogue(disk: &dyn Disk, state: &Path) -> Result<OpenedCatalogue, 
     Ok(OpenedCatalogue { catalogue: store, in_memory, set_aside })
 }
 
+/// A catalogue of nothing, in memory, whatever the disk holds: for safe mode.
+///
+/// # Errors
+/// None that a disk could be the reason of.
+pub fn memory_catalogue() -> Result<Catalogue, StoreError> {
+    CATALOGUE.in_memory()
+}
+
 /// Opens the records of commanding in a state folder, as [`Shelf::open`] does.
 ///
 /// # Errors

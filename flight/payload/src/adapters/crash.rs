@@ -48,6 +48,19 @@ pub fn at_work_on(header: Option<&str>) {
     *AT_WORK_ON.lock().unwrap_or_else(PoisonError::into_inner) = work;
 }
 
+/// The header of the frame that is worked on, if one is.
+pub fn frame_at_work() -> Option<String> {
+    AT_WORK_ON.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|work| work.frame.clone())
+}
+
+/// Leaves a note in `state` of an end that is no panic: what happened, and the frame that is to blame, if one is.
+///
+/// # Errors
+/// Those of the disk.
+pub fn leave_note(state: &Path, note: &Note) -> io::Result<()> {
+    write_note(&state.join(NOTE), note)
+}
+
 /// The header of the frame that a panic of this thread is to be blamed on.
 fn to_blame() -> Option<String> {
     let work = AT_WORK_ON.lock().unwrap_or_else(PoisonError::into_inner).clone()?;

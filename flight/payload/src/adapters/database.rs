@@ -78,6 +78,14 @@ impl<T> Shelf<T> {
         }
     }
 
+    /// One of nothing, in memory, whatever the disk holds.
+    ///
+    /// # Errors
+    /// None that a disk could be the reason of.
+    pub fn in_memory(&self) -> Result<T, StoreError> {
+        self.prove(DatabaseFile(Box::new(Overlay::over(None))))
+    }
+
     /// A new one in the place of a damaged one; in memory, where that can't be replaced.
     fn begin_anew(
         &self,
@@ -97,7 +105,7 @@ impl<T> Shelf<T> {
                 Ok(Opened { store, is_new: false, in_memory: None, set_aside: Some(text) })
             }
             Err(e) if e.is_fault_of_disk() => {
-                let store = self.prove(DatabaseFile(Box::new(Overlay::over(None))))?;
+                let store = self.in_memory()?;
                 let text = format!("the {name} is damaged ({damage}) and can't be set aside");
                 Ok(Opened { store, is_new: false, in_memory: Some(e.to_string()), set_aside: Some(text) })
             }

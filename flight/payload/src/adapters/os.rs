@@ -105,6 +105,13 @@ pub fn random_8() -> io::Result<[u8; 8]> {
     Ok(out)
 }
 
+/// The kernel's random number of this boot; `None` where it can't be read.
+pub fn boot_id() -> Option<[u8; 16]> {
+    let text = read_text(Path::new("/proc/sys/kernel/random/boot_id"), 64).ok()?;
+    let hex: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    u128::from_str_radix(&hex, 16).ok().filter(|_| hex.len() == 32).map(u128::to_be_bytes)
+}
+
 /// What tells whether a file has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileState {
@@ -146,6 +153,13 @@ mod tests {
         let error = read_keys(&path).unwrap_err();
         assert!(error.contains("keys.txt: line 1") && !error.contains("secretsecret"), "{error}");
         assert!(read_keys(&dir.path().join("none")).unwrap_err().contains("none"));
+    }
+
+    #[test]
+    fn the_kernel_numbers_its_boot() {
+        let id = boot_id().unwrap();
+        assert_eq!(boot_id(), Some(id));
+        assert_ne!(id, [0; 16]);
     }
 
     #[test]

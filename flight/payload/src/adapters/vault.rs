@@ -114,6 +114,11 @@ impl Vault {
         }
     }
 
+    /// The vault of a state folder, nothing looked at or made: for safe mode.
+    pub fn untouched(disk: Arc<dyn Disk>, state: &Path) -> Self {
+        Self { disk, folder: state.join("bundles") }
+    }
+
     /// A new file to seal a bundle into.
     pub fn create(&self, id: &BundleId) -> Result<Draft, StoreError> {
         let path = self.tmp(id);

@@ -8,6 +8,7 @@ Usage:
   passband status|queue|events|passes [--json]  ask the daemon
   passband queue promote|hold|drop|... ID       change what goes down when
   passband alerts [ack N|cancel N]              show alerts; send one no more
+  passband safe enter|leave                     start anew in safe mode; end it
   passband pass start --seconds N [--rate BPS]  open the transmitter by hand
   passband pass stop                            close it
   passband triage FRAME.hdr --out DIR           run the detector on a frame, without the daemon
@@ -240,6 +241,9 @@ Options:
   --json          one JSON document, \"schema\": 1
   --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
   --config FILE   take the socket from the daemon's configuration
+
+Example:
+  passband orders --json --limit 5
 ";
 
 pub(super) const KEYS: &str = "\
@@ -257,6 +261,9 @@ Options:
   --json          one JSON document, \"schema\": 1
   --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
   --config FILE   take the socket from the daemon's configuration
+
+Example:
+  passband keys --config /etc/passband.toml
 ";
 
 /// The commands that aren't orders, and the words that may stand behind them: for completions.

@@ -136,6 +136,19 @@ pub enum Request {
 }
 
 impl Request {
+    /// Whether there is an answer to it in safe mode, where neither camera nor fast link is at work.
+    pub fn is_for_safe_mode(&self) -> bool {
+        matches!(
+            self,
+            Self::Status
+                | Self::Events { .. }
+                | Self::Passes { .. }
+                | Self::Order { .. }
+                | Self::Orders { .. }
+                | Self::Keys
+        )
+    }
+
     /// The line that asks this.
     pub fn line(self) -> Result<String, serde_json::Error> {
         let mut line = serde_json::to_string(&Envelope { schema: SCHEMA, request: self })?;

@@ -6,7 +6,8 @@ use passband_proto::ids::Class;
 
 use super::contacts::next_pass;
 use super::{ActionAnswer, EventsAnswer, QueueAnswer};
-use crate::telemetry::{ByClass, Status, TransmitterStatus};
+use crate::health::Cause;
+use crate::telemetry::{ByClass, HealthStatus, Status, TransmitterStatus};
 
 /// Lines of a screen that a list may fill, its head and foot not counted.
 pub(super) const LIST_LINES: usize = 20;
@@ -75,12 +76,35 @@ pub fn status_text(s: &Status) -> String {
         size(s.store.quota_bytes),
         s.store.disk
     ));
+    if let Some(health) = &s.health {
+        line(format!("health       {}", health_text(health)));
+    }
     let e = &s.events;
     line(format!(
         "events       {} critical, {} error, {} warning, {} info; newest {}",
         e.critical, e.error, e.warning, e.info, s.last_event_seq
     ));
     out
+}
+
+/// Mode, load, who is stuck and the hottest zone, in a line.
+fn health_text(health: &HealthStatus) -> String {
+    let mut out = match health.safe_mode {
+        None => "normal mode".to_owned(),
+        Some(Cause::Order) => "SAFE MODE by order".to_owned(),
+        Some(Cause::Failures) => "SAFE MODE after failed starts".to_owned(),
+    };
+    let _ok = write!(out, ", load level {}", health.level);
+    if !health.stuck.is_empty() {
+        let _ok = write!(out, ", stuck: {}", health.stuck.join(" "));
+    }
+    if let Some(temperature_c) = health.readings.temperature_c {
+        let _ok = write!(out, ", {temperature_c:.0} °C");
+    }
+    if let Some(percent) = health.readings.memory_available_percent {
+        let _ok = write!(out, ", {percent:.0} % memory free");
+    }
+    cut(&out, COLUMNS - 13)
 }
 
 /// `passband queue`.
@@ -315,6 +339,20 @@ mod tests {
             alerts_pending: 1000,
             events: BySeverity { info: 9_700, warning: 100, error: 100, critical: 100 },
             last_event_seq: big,
+            health: Some(HealthStatus {
+                safe_mode: Some(Cause::Failures),
+                start: big,
+                start_before: crate::health::Before::PowerCut,
+                failed_starts: 3,
+                level: 3,
+                strains: vec![],
+                stuck: vec!["scrub".into(), "sensors".into()],
+                restarts: 9,
+                readings: crate::health::Readings {
+                    temperature_c: Some(-89.9),
+                    ..crate::health::Readings::default()
+                },
+            }),
         });
         fits(&text);
         assert!(text.contains("transmitter  open for 20833 d 8 h, 900.0 s left"), "{text}");

@@ -13,6 +13,7 @@ use tokio::time::sleep;
 
 use super::shared::Shared;
 use crate::alerts::{Message, Schedule};
+use crate::health::Task;
 use crate::store::{Acknowledger, AlertRecord, AlertState, StoreError};
 use crate::telemetry::Report;
 use passband_proto::dict::EventCode;
@@ -39,7 +40,9 @@ impl AlertRadio {
 
     /// Sends alerts until it is dropped.
     pub(crate) async fn run(mut self, mut new_alerts: UnboundedReceiver<AlertRecord>) {
+        let beat = self.shared.beat(Task::AlertRadio);
         loop {
+            beat.check_in();
             self.send_all().await;
             let shared = Arc::clone(&self.shared);
             tokio::select! {

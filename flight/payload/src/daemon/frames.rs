@@ -4,7 +4,7 @@ mod room;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
@@ -13,19 +13,24 @@ use std::time::Duration;
 use passband_proto::bundle::SealOptions;
 use passband_proto::dict::EventCode;
 use passband_proto::ids::Class;
+use passband_spectral::cube::Cube;
 use passband_spectral::target::Target;
 
 use super::encoder::QueueChange;
-use super::intake::{Detector, Follow, Intake, IntakeError, Sealer, Step, Taken};
+use super::intake::{AnyData, Detector, Examine, Follow, Intake, IntakeError, Sealer, Step, Taken};
 use super::notes::make_notes;
+use super::pulse::Pulse;
 use super::shared::Shared;
+use super::vitals::TRIAGE;
 use crate::adapters::crash;
 use crate::adapters::spool::{Listing, MAX_ENTRIES, Spool};
 use crate::camera::{Action, Camera, FrameFiles, Kind, Limits, printable_name};
 use crate::config::Downlink;
+use crate::health::Task;
 use crate::queue::item_of;
 use crate::store::{AlertRecord, BundleRecord};
 use crate::telemetry::Report;
+use crate::triage::Products;
 
 /// A frame that could not be taken is tried again after so long, ms.
 const RETRY_MS: u64 = 2_000;
@@ -39,6 +44,10 @@ const FIRST_NOTES_MS: u64 = 30_000;
 const MAX_REFUSALS: u32 = 8;
 /// Room asked for notes, bytes.
 const NOTES_ROOM_BYTES: u64 = 4 << 20;
+/// So long housekeeping and log may take, ms.
+const NOTES_MS: u64 = 600_000;
+/// What the thread is at while it reads and stores a frame.
+const TAKING: &str = "taking a frame";
 /// Most frames that an event names.
 const MAX_NAMED: usize = 8;
 
@@ -84,13 +93,21 @@ impl Frames {
         };
         let mut camera = Camera::new(limits);
         let mut notes_ms = self.shared.clock.now_ms().saturating_add(FIRST_NOTES_MS);
+        let beat = self.shared.beat(Task::Frames);
         while !self.shared.stopping() {
+            beat.check_in();
             if self.shared.clock.now_ms() >= notes_ms {
                 let again_ms = self.shared.config.products.notes_s.saturating_mul(1_000);
                 notes_ms = self.shared.clock.now_ms().saturating_add(again_ms);
+                beat.working("notes", NOTES_MS);
                 self.make_notes();
+                beat.check_in();
             }
-            if !self.look(&mut camera) {
+            let begun_ms = self.shared.clock.now_ms();
+            if self.look(&mut camera) {
+                let took_ms = self.shared.clock.now_ms().saturating_sub(begun_ms);
+                self.sleep(self.shared.pulse.level().pause_ms(took_ms));
+            } else {
                 self.sleep(config.poll_ms);
             }
         }
@@ -102,6 +119,7 @@ impl Frames {
         while let Some(left) = until_ms.checked_sub(self.shared.clock.now_ms()).filter(|left| *left > 0)
             && !self.shared.stopping()
         {
+            self.shared.pulse.check_in(Task::Frames);
             thread::sleep(Duration::from_millis(left.min(NAP_MS)));
         }
     }
@@ -215,9 +233,25 @@ impl Frames {
         if let Some((_, reason)) = tight.get(&class).filter(|(least, _)| bytes >= *least) {
             return Some(reason.clone());
         }
-        let reason = self.find_room(Need { bytes, class }).err()?;
+        let reason = self.may_make(class).and_then(|()| self.find_room(Need { bytes, class })).err()?;
         tight.insert(class, (bytes, reason.clone()));
         Some(reason)
+    }
+
+    /// Whether products are made of frames of a class now; else why not.
+    fn may_make(&self, class: Class) -> Result<(), String> {
+        let level = self.shared.pulse.level();
+        if level.may_make(class) {
+            return Ok(());
+        }
+        Err(format!("{class} frames wait while the load level is {}", level.number()))
+    }
+
+    /// How long the work on a frame may last, ms.
+    fn allowance_ms(&self, header: &str) -> u64 {
+        let bytes = self.spool.described_bytes(OsStr::new(header)).unwrap_or_default();
+        let rate = self.shared.config.health.frame_bytes_per_s.max(1);
+        self.shared.config.health.deadline_s.saturating_add(bytes / rate).saturating_mul(1000)
     }
 
     /// Takes a frame.
@@ -230,6 +264,15 @@ impl Frames {
         };
         let downlink = &shared.config.downlink;
         let options = seal_options(downlink);
+        let level = shared.pulse.level();
+        let mut params = shared.config.triage.params.clone();
+        params.threads = level.threads(params.threads);
+        let allowance_ms = self.allowance_ms(&header);
+        let detector = Detector {
+            target: &self.target,
+            params: &params,
+            calibration: shared.config.triage.calibration.as_deref(),
+        };
         let intake = Intake {
             spool: &self.spool,
             catalogue: &shared.catalogue,
@@ -237,20 +280,18 @@ impl Frames {
                 vault: &shared.vault,
                 key,
                 options,
-                threads: shared.config.products.seal_threads,
+                threads: level.threads(shared.config.products.seal_threads),
                 stop: shared.stop_flag(),
             },
             rules: &shared.config.products,
-            examiner: &Detector {
-                target: &self.target,
-                params: &shared.config.triage.params,
-                calibration: shared.config.triage.calibration.as_deref(),
-            },
+            examiner: &Timed { detector, pulse: &shared.pulse, allowance_ms },
         };
+        shared.pulse.working(Task::Frames, TAKING, allowance_ms);
         crash::at_work_on(Some(&header));
         let mut taking = Taking { frames: self, header: &header };
         let taken = intake.take(files, shared.clock.unix_ms(), &mut taking);
         crash::at_work_on(None);
+        shared.pulse.check_in(Task::Frames);
         if !matches!(taken, Err(IntakeError::NoRoom(_))) {
             self.waiting.borrow_mut().remove(&header);
         }
@@ -339,6 +380,22 @@ pub(super) fn seal_options(downlink: &Downlink) -> SealOptions {
     SealOptions { symbol_bytes, segment_symbols, ..SealOptions::default() }
 }
 
+/// The detector, which says when it begins and ends.
+struct Timed<'a> {
+    detector: Detector<'a>,
+    pulse: &'a Pulse,
+    allowance_ms: u64,
+}
+
+impl Examine for Timed<'_> {
+    fn examine(&self, name: &str, cube: Cube<AnyData<'_>>) -> Result<Products, IntakeError> {
+        self.pulse.working(Task::Frames, TRIAGE, self.allowance_ms);
+        let products = self.detector.examine(name, cube);
+        self.pulse.working(Task::Frames, TAKING, self.allowance_ms);
+        products
+    }
+}
+
 /// Follows the taking of a frame.
 struct Taking<'a> {
     frames: &'a Frames,
@@ -357,7 +414,10 @@ impl Follow for Taking<'_> {
 
     fn make_room(&mut self, bytes: u64, class: Class) -> Result<(), IntakeError> {
         let need = Need { bytes, class };
-        self.frames.make_room(need).map_err(|reason| {
+        let may_make = self.frames.may_make(class).inspect_err(|_| {
+            self.frames.shared.count(|c| c.frames_shed.add(class));
+        });
+        may_make.and_then(|()| self.frames.make_room(need)).map_err(|reason| {
             let mut waiting = self.frames.waiting.borrow_mut();
             if waiting.len() < MAX_REMEMBERED {
                 waiting.insert(self.header.to_owned(), need);

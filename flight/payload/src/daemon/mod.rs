@@ -22,17 +22,22 @@ mod encoder;
 mod faulty;
 mod frames;
 pub(crate) mod intake;
+mod ledger;
+mod life;
 mod line;
 mod mend;
 mod notes;
 mod operator;
 mod passes;
+mod pulse;
 mod radio;
 mod recover;
+mod safe;
 mod scrub;
 mod shared;
 mod slow;
 mod uplink;
+mod vitals;
 
 use core::fmt;
 use std::cell::RefCell;
@@ -61,29 +66,34 @@ use self::bursts::Bursts;
 use self::commander::{Begin as BeginCommander, Commander, Nominal, no_associations, read_associations};
 use self::encoder::Encoder;
 use self::frames::Frames;
+use self::life::{Life, keep, keep_operator, keep_uplink};
 use self::passes::Passes;
 use self::radio::Radio;
 pub(crate) use self::recover::{line_up, recover};
+use self::safe::Safe;
 use self::scrub::Scrub;
 use self::shared::{Opened, Shared, lock};
 use crate::adapters::calibration::{CalibrationError, check_calibration};
 use crate::adapters::catalogue::{OpenedCatalogue, open_catalogue};
 use crate::adapters::clock::Clock;
 use crate::adapters::crash;
-use crate::adapters::disk::{Disk, LinuxDisk, WatchedDisk};
+use crate::adapters::disk::Disk;
 use crate::adapters::os::{board_up_ms, own_uid, random_8, read_keys, read_text, spare_socket};
 use crate::adapters::spool::Spool;
 use crate::adapters::vault::Vault;
 use crate::config::{Config, TransmitMode};
+use crate::health::Task;
 use crate::queue::QueueError;
 use crate::store::StoreError;
-use crate::store::health::{Health, Mode};
+use crate::store::health::Mode;
 use crate::telemetry::{Report, Severity};
 
 /// The least of [`random_offset`].
 const MIN_OFFSET: u32 = 1 << 17;
 /// How long threads may take to stop: what they leave undone is done at the next start.
 const STOP_PATIENCE: Duration = Duration::from_millis(700);
+/// How long answers to the operator have to go out when the daemon ends.
+const LAST_ANSWERS: Duration = Duration::from_millis(20);
 
 /// Why a run of the daemon ended in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,23 +120,41 @@ async fn run_until_signal(config: Config) -> Result<Ended, DaemonError> {
     let signals = |kind| signal(kind).map_err(|e| DaemonError::file("waiting for", "signals", e));
     let (mut terminate, mut interrupt) =
         (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
-    let ready = Ready::new(config)?;
-    let (shared, socket) = (Arc::clone(&ready.shared), ready.socket.clone());
-    let commander = Arc::clone(&ready.commander);
-    let threads = ready.start()?;
+    let mut life = Life::begin(&config)?;
+    let pulse = Arc::clone(&life.pulse);
+    let (shared, commander, socket, mut threads) = if pulse.start.safe.is_some() {
+        let safe = Safe::start(config, &life)?;
+        (safe.shared, safe.commander, safe.socket, Vec::new())
+    } else {
+        let ready = Ready::new(config, &life)?;
+        let (shared, commander) = (Arc::clone(&ready.shared), Arc::clone(&ready.commander));
+        let socket = ready.socket.clone();
+        (shared, commander, Some(socket), ready.start()?)
+    };
+    life.started();
     let ended = tokio::select! {
         _ = terminate.recv() => Ok(Ended::Signal),
         _ = interrupt.recv() => Ok(Ended::Signal),
         () = uplink::watch_orders(Arc::clone(&shared), commander) => Ok(Ended::Restart),
         why = slow::watch_catalogue(Arc::clone(&shared)) => Err(why),
     };
-    if let Ok(ended) = &ended {
-        let by = if *ended == Ended::Signal { "a signal" } else { "an order" };
-        shared.event(&Report::info(EventCode::DaemonStop, format!("stopped by {by}")));
+    match &ended {
+        Ok(Ended::Signal) => {
+            shared.event(&Report::info(EventCode::DaemonStop, "stopped by a signal"));
+            threads.extend(life.stop());
+        }
+        Ok(Ended::Restart) => {
+            shared.event(&Report::info(EventCode::DaemonStop, "stopped by an order"));
+            life.start_anew();
+        }
+        Err(DaemonError::DiskBack) => life.start_anew(),
+        Err(_) => {}
     }
+    // An answer that is on its way to the operator is let go out.
+    tokio::time::sleep(LAST_ANSWERS).await;
     shared.stop();
     join(&threads);
-    drop(std::fs::remove_file(socket));
+    socket.iter().for_each(|socket| drop(std::fs::remove_file(socket)));
     ended
 }
 
@@ -155,19 +183,13 @@ struct Ready {
 }
 
 impl Ready {
-    fn new(config: Config) -> Result<Self, DaemonError> {
+    fn new(config: Config, life: &Life) -> Result<Self, DaemonError> {
         let state = &config.paths.state;
-        make_folder(state)?;
-        crash::leave_notes_in(state);
         // Keys are read first: a daemon that can't seal must not touch the store.
         let (keys, exposed) = keys_for(&config)?;
         let target = target_for(&config)?;
         calibration_for(&config)?;
-        let clock = Clock::default();
-        let health = Arc::new(Mutex::new(Health::new(config.store.slow_sync_ms)));
-        let now_ms = Arc::new(move || clock.now_ms());
-        let disk: Arc<dyn Disk> =
-            Arc::new(WatchedDisk::new(Arc::new(LinuxDisk), Arc::clone(&health), now_ms));
+        let (clock, health, disk) = (life.pulse.clock, Arc::clone(&life.disk_health), Arc::clone(&life.disk));
         let OpenedCatalogue { catalogue, in_memory, set_aside } = open_catalogue(disk.as_ref(), state)?;
         let vault = Vault::open(Arc::clone(&disk), state)?;
         let boot_count = catalogue.count_boot()?;
@@ -212,6 +234,7 @@ impl Ready {
             queue,
             boot_count,
             session,
+            pulse: Arc::clone(&life.pulse),
         };
         let shared = Arc::new(Shared::new(opened));
         if exposed {
@@ -258,24 +281,18 @@ impl Ready {
             Encoder::new(Arc::clone(&shared), Arc::clone(&bursts), changes, worker, seed()?, offset);
         let target = shared.config.downlink.target;
         let radio = Radio { shared: Arc::clone(&shared), bursts, socket: self.downlink, target };
-        let gate = slow::report_gate(&shared)?;
+        let (pulse, gate) = (Arc::clone(&shared.pulse), Arc::new(Mutex::new(slow::report_gate(&shared)?)));
         if let Some(socket) = self.reports {
-            tokio::spawn(slow::reports(Arc::clone(&shared), tokio_socket(socket)?, gate, queue.clone()));
+            let (own, socket, queue) = (Arc::clone(&shared), Arc::new(tokio_socket(socket)?), queue.clone());
+            keep(&pulse, Task::Reports, move || {
+                slow::reports(Arc::clone(&own), Arc::clone(&socket), Arc::clone(&gate), queue.clone())
+            });
         }
-        {
-            let mut works = Nominal { shared: &shared, queue: &queue };
-            lock(&self.commander).resume(&mut works).map_err(DaemonError::Store)?;
-        }
-        if let Some(socket) = self.uplink {
-            let commander = Arc::clone(&self.commander);
-            tokio::spawn(uplink::uplink(
-                Arc::clone(&shared),
-                commander,
-                queue.clone(),
-                tokio_socket(socket)?,
-            ));
-        }
-        tokio::spawn(operator::serve(Arc::clone(&shared), self.commander, queue.clone(), self.operator));
+        lock(&self.commander)
+            .resume(&mut Nominal { shared: &shared, queue: &queue })
+            .map_err(DaemonError::Store)?;
+        keep_uplink(&shared, &self.commander, &queue, self.uplink)?;
+        keep_operator(&shared, &self.commander, queue.clone(), Arc::new(self.operator));
         let scrub = Scrub { shared: Arc::clone(&shared), target: self.target.clone(), queue: queue.clone() };
         let frames = Frames {
             shared: Arc::clone(&shared),
@@ -286,6 +303,12 @@ impl Ready {
             waiting: RefCell::default(),
         };
         let passes = Passes::new(Arc::clone(&shared));
+        let own = Arc::clone(&shared);
+        let again = move || {
+            let own = Arc::clone(&own);
+            spawn("passes", || Passes::new(own).run()).map(drop).map_err(|e| e.to_string())
+        };
+        pulse.on_restart(Task::Passes, Box::new(again));
         let threads = vec![
             spawn("encoder", || encoder.run())?,
             spawn("radio", || radio.run())?,
@@ -296,8 +319,10 @@ impl Ready {
         tokio::spawn(slow::watch_disk(Arc::clone(&shared)));
         tokio::spawn(alert_radio.run(new_alerts));
         if let Some(bus) = self.bus {
-            tokio::spawn(slow::bus(Arc::clone(&shared), tokio_socket(bus)?));
+            let (own, bus) = (Arc::clone(&shared), Arc::new(tokio_socket(bus)?));
+            keep(&pulse, Task::Bus, move || slow::bus(Arc::clone(&own), Arc::clone(&bus)));
         }
+        tokio::spawn(vitals::tell_news(Arc::clone(&shared)));
         tokio::spawn(slow::watch_gate(shared));
         Ok(threads)
     }

@@ -25,13 +25,20 @@ use crate::command::{
     KeysAnswer, MAX_REQUEST_BYTES, OrderAnswer, OrderRow, OrdersAnswer, PassAnswer, PassesAnswer, Request,
 };
 use crate::downlink::Refused;
+use crate::health::Task;
 use crate::orders::Step;
 use crate::queue::State;
 use crate::store::{Acknowledger, AlertState, StoreError, Superseder, is_fault_of_disk};
 use crate::telemetry::{ByClass, QueueStatus, SCHEMA, Status, StoreStatus, TransmitterStatus};
 
+/// What is answered to what can't be done now.
+const IN_SAFE_MODE: &str =
+    "the payload is in safe mode: this can't be done now; `passband safe leave` ends it";
+
 /// Most connections at once; more wait.
 const MAX_CONNECTIONS: usize = 16;
+/// How often the task checks in while nobody connects.
+const CHECK_IN: Duration = Duration::from_secs(2);
 /// The longest that a connection may do nothing.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -66,12 +73,18 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
     commander: Arc<Mutex<Commander>>,
     queue: Sender<QueueChange>,
-    listener: UnixListener,
+    listener: Arc<UnixListener>,
 ) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let beat = shared.beat(Task::Operator);
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
+        beat.check_in();
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let Ok((place, accepted)) = timeout(CHECK_IN, next).await else { continue };
+        match accepted {
             Ok((stream, _)) => {
                 let (shared, commander) = (Arc::clone(&shared), Arc::clone(&commander));
                 let queue = queue.clone();
@@ -120,7 +133,11 @@ fn too_long() -> String {
 
 /// The line that answers a request.
 fn answer(shared: &Shared, commander: &Mutex<Commander>, queue: &Sender<QueueChange>, line: &[u8]) -> String {
-    let result = Request::parse(line).and_then(|request| match request {
+    let request = Request::parse(line).and_then(|request| {
+        let refused = shared.in_safe_mode() && !request.is_for_safe_mode();
+        if refused { Err(IN_SAFE_MODE.to_owned()) } else { Ok(request) }
+    });
+    let result = request.and_then(|request| match request {
         Request::Status => document(status(shared)),
         Request::Queue { limit } => document(line::answer(shared, limit.unwrap_or(DEFAULT_ROWS))),
         Request::QueueExplain { id } => {
@@ -261,6 +278,7 @@ pub(crate) fn status(shared: &Shared) -> Result<Status, StoreError> {
         alerts_pending: alerts.iter().filter(|a| a.state == AlertState::Pending).count() as u64,
         events,
         last_event_seq,
+        health: Some(shared.pulse.status()),
     })
 }
 

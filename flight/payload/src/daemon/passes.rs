@@ -10,6 +10,7 @@ use crate::adapters::pass_files::PassFiles;
 use crate::command::date;
 use crate::config::TransmitMode;
 use crate::downlink::Planned;
+use crate::health::Task;
 use crate::passes::{Agenda, PassPlan};
 use crate::telemetry::Report;
 use passband_proto::dict::EventCode;
@@ -43,7 +44,12 @@ impl Passes {
     /// Runs until the daemon stops, or not at all without files.
     pub(crate) fn run(mut self) {
         let opens = self.shared.config.downlink.transmit == TransmitMode::Plan;
-        while !self.shared.stopping() && self.files.are_configured() {
+        if !self.files.are_configured() {
+            return;
+        }
+        let beat = self.shared.beat(Task::Passes);
+        // One that was stuck, and in whose place another one stands, ends.
+        while !self.shared.stopping() && beat.check_in() {
             let now_ms = self.shared.clock.now_ms();
             if now_ms.saturating_sub(self.looked_ms) >= LOOK_MS {
                 self.looked_ms = now_ms;

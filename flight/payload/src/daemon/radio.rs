@@ -10,9 +10,11 @@ use passband_proto::dict::EventCode;
 use passband_proto::transfer::Burst;
 
 use super::bursts::Bursts;
+use super::pulse::Beat;
 use super::shared::Shared;
 use crate::adapters::batch::send_batch;
 use crate::downlink::Pacer;
+use crate::health::Task;
 use crate::telemetry::Report;
 
 /// The pause before a network that refused a datagram is tried again.
@@ -31,11 +33,12 @@ pub(crate) struct Radio {
 impl Radio {
     /// Runs until the daemon stops.
     pub(crate) fn run(self) {
-        let mut pacer = Pacer::default();
+        let (mut pacer, beat) = (Pacer::default(), self.shared.beat(Task::Radio));
         while !self.shared.stopping() {
+            beat.check_in();
             match self.bursts.pop() {
                 Some(burst) => {
-                    if self.send(&burst, &mut pacer).is_none() {
+                    if self.send(&burst, &mut pacer, &beat).is_none() {
                         return;
                     }
                 }
@@ -46,13 +49,13 @@ impl Radio {
     }
 
     /// Sends a burst; `None` when the daemon stops before it is through.
-    fn send(&self, burst: &Burst, pacer: &mut Pacer) -> Option<()> {
+    fn send(&self, burst: &Burst, pacer: &mut Pacer, beat: &Beat) -> Option<()> {
         let datagrams: Vec<&[u8]> = burst.datagrams().collect();
         let mut rest = datagrams.as_slice();
         while let Some(first) = rest.first() {
-            let rate_bps = self.wait_for_turn(pacer)?;
+            let rate_bps = self.wait_for_turn(pacer, beat)?;
             let (piece, after) = rest.split_at(Pacer::piece(first.len(), rate_bps).min(rest.len()));
-            self.send_piece(piece, pacer)?;
+            self.send_piece(piece, pacer, beat)?;
             let bytes = piece.iter().map(|datagram| datagram.len()).sum();
             pacer.sent(self.shared.clock.now_ns(), bytes, rate_bps);
             rest = after;
@@ -63,8 +66,9 @@ impl Radio {
 
     /// Waits until the gate is open and the pace allows a piece; its rate, or `None` when the daemon
     /// stops.
-    fn wait_for_turn(&self, pacer: &mut Pacer) -> Option<u64> {
+    fn wait_for_turn(&self, pacer: &mut Pacer, beat: &Beat) -> Option<u64> {
         loop {
+            beat.check_in();
             if self.shared.stopping() {
                 return None;
             }
@@ -82,7 +86,7 @@ impl Radio {
 
     /// Sends datagrams, trying until the network takes them: what isn't handed over isn't down. `None` when
     /// the daemon stops.
-    fn send_piece(&self, piece: &[&[u8]], pacer: &mut Pacer) -> Option<()> {
+    fn send_piece(&self, piece: &[&[u8]], pacer: &mut Pacer, beat: &Beat) -> Option<()> {
         let mut rest = piece;
         while !rest.is_empty() {
             let error = match send_batch(&self.socket, self.target, rest) {
@@ -110,7 +114,7 @@ impl Radio {
                     thread::sleep(RETRY);
                 }
             }
-            self.wait_for_turn(pacer)?;
+            self.wait_for_turn(pacer, beat)?;
         }
         Some(())
     }

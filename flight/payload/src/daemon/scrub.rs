@@ -21,6 +21,7 @@ use self::look::{Found, look};
 use self::repair::Wait;
 use super::encoder::QueueChange;
 use super::shared::{Shared, lock};
+use crate::health::Task;
 use crate::queue::State;
 use crate::store::{BundleRecord, StoreError};
 use crate::telemetry::Report;
@@ -69,6 +70,7 @@ impl Scrub {
             return;
         }
         let (mut pause_s, mut memory) = (FIRST_PAUSE_S, Memory::default());
+        let _beat = self.shared.beat(Task::Scrub);
         let mut from = crate::adapters::os::random_12().map_or(BundleId([0; 12]), BundleId);
         loop {
             if !self.sleep(Duration::from_secs(std::mem::replace(&mut pause_s, PAUSE_S))) {
@@ -93,7 +95,7 @@ impl Scrub {
     /// Looks at a bundle, or at one that is damaged, whether it can be mended by now; `false` when the daemon stops.
     fn look_at(&self, memory: &mut Memory, record: &BundleRecord, rate: u64) -> bool {
         let shared = &self.shared;
-        while !lock(&shared.health).may_scrub() {
+        while !lock(&shared.health).may_scrub() || !shared.pulse.level().may_scrub() {
             if !self.sleep(Duration::from_secs(1)) {
                 return false;
             }
@@ -181,6 +183,7 @@ impl Scrub {
             if left == 0 {
                 return true;
             }
+            self.shared.pulse.check_in(Task::Scrub);
             thread::sleep(Duration::from_nanos(left).min(NAP));
         }
         false

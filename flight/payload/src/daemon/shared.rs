@@ -11,11 +11,13 @@ use passband_proto::keyring::KeyRing;
 use passband_proto::transfer::Progress;
 use tokio::sync::Notify;
 
+use super::pulse::{Beat, Pulse};
 use crate::adapters::clock::Clock;
 use crate::adapters::disk::Disk;
 use crate::adapters::vault::Vault;
 use crate::config::Config;
 use crate::downlink::{Change, Gate, GateState};
+use crate::health::Task;
 use crate::passes::{Pass, PassPlan};
 use crate::queue::{self, Queue};
 use crate::store::health::{Health, Mode};
@@ -54,6 +56,7 @@ pub(crate) struct Shared {
     progress: Mutex<BTreeMap<BundleId, Progress>>,
     pub(crate) health: Arc<Mutex<Health>>,
     throttle: Mutex<Throttle>,
+    pub(crate) pulse: Arc<Pulse>,
     plan: Mutex<Arc<PassPlan>>,
 }
 
@@ -71,6 +74,7 @@ pub(crate) struct Opened {
     pub(crate) queue: Queue,
     pub(crate) boot_count: u64,
     pub(crate) session: u64,
+    pub(crate) pulse: Arc<Pulse>,
 }
 
 /// The gate, and how many passes there were.
@@ -104,6 +108,7 @@ impl Shared {
             queue,
             boot_count,
             session,
+            pulse,
         } = opened;
         let config_loss = config.downlink.expected_loss;
         let gate = Gate::new(config.downlink.transmit, config.downlink.rate_bps, clock.now_ms());
@@ -129,6 +134,7 @@ impl Shared {
             progress: Mutex::new(BTreeMap::new()),
             health,
             throttle: Mutex::new(Throttle::new(THROTTLE_MS)),
+            pulse,
             plan: Mutex::default(),
         }
     }
@@ -137,9 +143,11 @@ impl Shared {
     #[cfg(test)]
     pub(crate) fn for_tests(config: Config, folder: &std::path::Path) -> Self {
         let disk: Arc<dyn Disk> = Arc::new(crate::adapters::disk::LinuxDisk);
+        let clock = Clock::default();
         Self::new(Opened {
             keys: KeyRing::default(),
-            clock: Clock::default(),
+            clock,
+            pulse: super::pulse::tests::pulse(clock),
             health: Arc::new(Mutex::new(Health::new(1_000))),
             catalogue: crate::store::tests::memory(),
             in_memory: false,
@@ -176,6 +184,16 @@ impl Shared {
     /// a few passes some milliseconds, where the orbit is predicted.
     pub(crate) fn next_passes(&self, count: usize) -> Vec<Pass> {
         self.pass_plan().next(self.clock.unix_ms(), count)
+    }
+
+    /// Begins to watch a task, which is to check in by this from now on.
+    pub(crate) fn beat(&self, task: Task) -> Beat {
+        self.pulse.beat(task)
+    }
+
+    /// Whether the payload is in safe mode.
+    pub(crate) fn in_safe_mode(&self) -> bool {
+        self.pulse.start.safe.is_some()
     }
 
     /// Whether the daemon is to stop.

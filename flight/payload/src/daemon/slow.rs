@@ -1,20 +1,21 @@
 //! The slow duties, tasks of the daemon's one asynchronous loop: bus messages, what the ground says, the end of
 //! passes. The alert radio has a room of its own.
 
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use passband_proto::bus::{BUS_MESSAGE_BYTES, Transmit};
 use passband_proto::dict::EventCode;
 use passband_proto::report::{Acknowledgement, Frame, Gate, MAX_REPORT_BYTES};
 use tokio::net::UdpSocket;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::DaemonError;
 use super::encoder::QueueChange;
 use super::shared::{Shared, lock};
 use crate::adapters::disk::write_file;
+use crate::health::Task;
 use crate::store::StoreError;
 use crate::telemetry::Report;
 
@@ -26,16 +27,21 @@ const GATE_TICK: Duration = Duration::from_millis(20);
 const PROBE_MS: u64 = 3_000;
 /// The disk counts as good again with so much free space, bytes: a start must not fail for want of it at once.
 const PROBE_FREE_BYTES: u64 = 4 << 20;
+/// How often a task that waits for a datagram checks in.
+const CHECK_IN: Duration = Duration::from_secs(2);
 /// The pause after an error of a socket.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
 /// Follows the bus computer's messages.
-pub(crate) async fn bus(shared: Arc<Shared>, socket: UdpSocket) {
+pub(crate) async fn bus(shared: Arc<Shared>, socket: Arc<UdpSocket>) {
     let mut buffer = [0; BUS_MESSAGE_BYTES + 1];
+    let beat = shared.beat(Task::Bus);
     loop {
-        let bytes = match socket.recv(&mut buffer).await {
-            Ok(bytes) => bytes,
-            Err(e) => {
+        beat.check_in();
+        let bytes = match timeout(CHECK_IN, socket.recv(&mut buffer)).await {
+            Err(_) => continue,
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(e)) => {
                 shared.throttled(
                     "bus",
                     &Report::error(EventCode::BusError, format!("receiving from the bus: {e}")),
@@ -67,22 +73,26 @@ pub(crate) fn report_gate(shared: &Shared) -> Result<Gate, StoreError> {
 /// Takes reports and acknowledgements of the ground.
 pub(crate) async fn reports(
     shared: Arc<Shared>,
-    socket: UdpSocket,
-    mut gate: Gate,
+    socket: Arc<UdpSocket>,
+    gate: Arc<Mutex<Gate>>,
     queue: Sender<QueueChange>,
 ) {
     let mut buffer = [0; MAX_REPORT_BYTES + 1];
+    let beat = shared.beat(Task::Reports);
     loop {
-        let bytes = match socket.recv(&mut buffer).await {
-            Ok(bytes) => bytes,
-            Err(e) => {
+        beat.check_in();
+        let bytes = match timeout(CHECK_IN, socket.recv(&mut buffer)).await {
+            Err(_) => continue,
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(e)) => {
                 let text = format!("receiving reports: {e}");
                 shared.throttled("reports", &Report::error(EventCode::ReportError, text));
                 sleep(ERROR_PAUSE).await;
                 continue;
             }
         };
-        match gate.open_any(&shared.keys(), buffer.get(..bytes).unwrap_or_default()) {
+        let opened = lock(&gate).open_any(&shared.keys(), buffer.get(..bytes).unwrap_or_default());
+        match opened {
             Ok(Frame::Report(report)) => drop(queue.send(QueueChange::Heard(Box::new(report)))),
             Ok(Frame::Acknowledgement(said)) => acknowledge(&shared, &said),
             Err(e) => {
@@ -90,7 +100,7 @@ pub(crate) async fn reports(
                 shared.throttled("report", &Report::warning(EventCode::ReportRefused, text));
             }
         }
-        let counts = gate.counts();
+        let counts = lock(&gate).counts();
         shared.count(|c| {
             (c.reports_taken, c.reports_forged) = (counts.accepted, counts.forged);
             (c.reports_replayed, c.reports_malformed) = (counts.replayed, counts.malformed);
@@ -109,16 +119,21 @@ fn acknowledge(shared: &Shared, said: &Acknowledgement) {
 
 /// Closes the gate when its time is up.
 pub(crate) async fn watch_gate(shared: Arc<Shared>) {
-    let mut tick = interval(GATE_TICK);
+    let (mut tick, beat) = (interval(GATE_TICK), shared.beat(Task::Gate));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
+        beat.check_in();
         shared.gate(|gate| (gate.poll(shared.clock.now_ms()), ()));
     }
 }
 
-/// Ends when the catalogue has failed for good, or could be written again: only opening it anew repairs it.
+/// Ends when the catalogue has failed for good, or could be written again: only opening it anew repairs it. Safe mode
+/// has none that could.
 pub(crate) async fn watch_catalogue(shared: Arc<Shared>) -> DaemonError {
+    if shared.in_safe_mode() {
+        return std::future::pending().await;
+    }
     let probe = shared.config.paths.state.join("probe");
     let mut looked_ms = shared.clock.now_ms();
     loop {

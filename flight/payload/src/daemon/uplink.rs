@@ -14,12 +14,13 @@ use super::commander::{Commander, Nominal, Then};
 use super::encoder::QueueChange;
 use super::shared::{Shared, lock};
 use crate::adapters::os::{random_8, reboot};
+use crate::health::Task;
 use crate::telemetry::Report;
 
 /// The line is idle when nothing came for so long.
 const IDLE: Duration = Duration::from_millis(200);
 /// How often it is seen to while nothing comes.
-const QUIET: Duration = Duration::from_mins(1);
+const QUIET: Duration = Duration::from_secs(1);
 /// The pause after an error of the socket.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
@@ -28,12 +29,14 @@ pub(crate) async fn uplink(
     shared: Arc<Shared>,
     commander: Arc<Mutex<Commander>>,
     queue: Sender<QueueChange>,
-    socket: UdpSocket,
+    socket: Arc<UdpSocket>,
 ) {
     let mut buffer = [0; MAX_FRAME_BYTES + 1];
+    let beat = shared.beat(Task::Uplink);
     // Whether a frame came since the marks were settled.
     let mut busy = false;
     loop {
+        beat.check_in();
         let mut works = Nominal { shared: &shared, queue: &queue };
         match timeout(if busy { IDLE } else { QUIET }, socket.recv(&mut buffer)).await {
             Ok(Ok(bytes)) => {

@@ -15,10 +15,10 @@
 //!
 //! A task of the asynchronous loop that waits for something can be ended and begun anew. A thread can't be ended from
 //! outside, and one that waits inside a system call doesn't look at a flag: a second one is started beside it where
-//! two do no harm (the scrub, the pass plan), and the first one ends when it comes back. Whoever holds what must not
-//! be held twice (send marks, the spool, the alert schedule), and the loop itself, is only helped by ending the
-//! process, so that the supervisor starts it anew; a frame that was being triaged is set aside then. Where starts keep
-//! failing the watchdog isn't fed, and the board resets.
+//! two do no harm (the pass plan), and the first one ends when it comes back. Whoever holds what must not be held twice
+//! (send marks, the spool, the alert schedule), and the loop itself, is only helped by ending the process, so that the
+//! supervisor starts it anew; a frame that was being triaged is set aside then. What the payload can do without (the
+//! scrub, the sensors) is only told of. Where starts keep failing the watchdog isn't fed, and the board resets.
 
 mod readings;
 mod settings;

@@ -10,9 +10,11 @@ use serde::Deserialize;
 pub struct Settings {
     /// The watchdog's device; default none: no watchdog is fed.
     pub watchdog: Option<PathBuf>,
-    /// A task that hasn't checked in for so long is stuck, 5 to 3,600 s; default 30.
+    /// A task that hasn't checked in for so long is stuck, 5 to 3,600 s; default 60: a disk may take
+    /// half a minute to give up.
     pub deadline_s: u64,
-    /// How slowly a frame may be worked on before that is stuck, bytes/s, 1,000 to 1 GiB/s; default 250,000.
+    /// How slowly a frame may be worked on before that is stuck, bytes/s, 1,000 to 1 GiB/s; default
+    /// 1,000,000.
     pub frame_bytes_per_s: u64,
     /// How often sensors are read, 1 to 3,600 s; default 5.
     pub sensors_s: u64,
@@ -63,8 +65,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             watchdog: None,
-            deadline_s: 30,
-            frame_bytes_per_s: 250_000,
+            deadline_s: 60,
+            frame_bytes_per_s: 1_000_000,
             sensors_s: 5,
             shed: true,
             rise_s: 10,

@@ -17,6 +17,7 @@
 
 use core::fmt;
 
+use passband_proto::dict::EventCode;
 use passband_proto::ids::Class;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,11 @@ pub struct Level(u8);
 impl Level {
     /// The highest.
     pub const MAX: Self = Self(3);
+
+    /// The level of a number; of a greater one the highest.
+    pub fn of(number: u8) -> Self {
+        Self(number.min(Self::MAX.0))
+    }
 
     /// Its number.
     pub fn number(self) -> u8 {
@@ -156,6 +162,12 @@ impl Shed {
         }
     }
 
+    /// One that waits for nothing.
+    #[cfg(test)]
+    pub(crate) fn hasty(self) -> Self {
+        Self { rise_ms: 0, fall_ms: 0, ..self }
+    }
+
     /// The level.
     pub fn level(&self) -> Level {
         self.level
@@ -217,7 +229,7 @@ impl Shed {
             (true, _) => Severity::Error,
         };
         let text = format!("load level {} of 3: {}; {why}", self.level.0, self.level.says());
-        Report { severity, code: "load-level", text }
+        Report { severity, code: EventCode::LoadLevel, text }
     }
 }
 

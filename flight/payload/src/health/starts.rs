@@ -16,6 +16,7 @@
 
 use core::fmt;
 
+use passband_proto::dict::EventCode;
 use serde::{Deserialize, Serialize};
 
 use crate::telemetry::{Report, Severity};
@@ -98,7 +99,7 @@ pub struct Boot {
 /// The record of starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Starts {
-    starts: u64,
+    count: u64,
     failures: u32,
     failures_in_boot: u32,
     boot_id: [u8; 16],
@@ -131,7 +132,7 @@ impl Starts {
         let how = before.as_ref().map_or(Before::Unknown, |before| before.ended(boot));
         let failed = matches!(how, Before::Failed | Before::Watchdog);
         let new = Self {
-            starts: 0,
+            count: 0,
             failures: 0,
             failures_in_boot: 0,
             boot_id: boot.id,
@@ -140,17 +141,17 @@ impl Starts {
             safe: None,
         };
         let old = before.unwrap_or(new);
-        let count = |failures: u32| if failed { failures.saturating_add(1) } else { failures };
+        let counted = |failures: u32| if failed { failures.saturating_add(1) } else { failures };
         let same_boot = old.boot_id == boot.id;
         let tries_again = old.tried != boot.tried && old.safe == Some(Cause::Failures);
         let changed = old.tried != boot.tried;
-        let failures = if changed || how == Before::Died { 0 } else { count(old.failures) };
-        let failures_in_boot = if same_boot && !changed { count(old.failures_in_boot) } else { 0 };
+        let failures = if changed || how == Before::Died { 0 } else { counted(old.failures) };
+        let failures_in_boot = if same_boot && !changed { counted(old.failures_in_boot) } else { 0 };
         let kept = old.safe.filter(|cause| *cause == Cause::Order || !changed);
         let safe = kept.or((safe_after > 0 && failures >= safe_after).then_some(Cause::Failures));
-        let record = Self { starts: old.starts.saturating_add(1), failures, failures_in_boot, safe, ..new };
+        let record = Self { count: old.count.saturating_add(1), failures, failures_in_boot, safe, ..new };
         let feed = safe_after == 0 || failures_in_boot < safe_after.saturating_mul(2);
-        (record, Start { number: record.starts, before: how, failures, safe, tries_again, feed })
+        (record, Start { number: record.count, before: how, failures, safe, tries_again, feed })
     }
 
     /// It has run well for a while.
@@ -187,7 +188,7 @@ impl Starts {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(RECORD_BYTES);
         out.push(FORMAT);
-        out.extend(self.starts.to_be_bytes());
+        out.extend(self.count.to_be_bytes());
         out.extend(self.failures.to_be_bytes());
         out.extend(self.failures_in_boot.to_be_bytes());
         out.extend(self.boot_id);
@@ -209,7 +210,7 @@ impl Starts {
             return Err(RecordError::Format { found: format });
         }
         let record = Self {
-            starts: u64::from_be_bytes(take(&mut rest)?),
+            count: u64::from_be_bytes(take(&mut rest)?),
             failures: u32::from_be_bytes(take(&mut rest)?),
             failures_in_boot: u32::from_be_bytes(take(&mut rest)?),
             boot_id: take(&mut rest)?,
@@ -246,19 +247,19 @@ impl Start {
             Before::Unknown | Before::Stopped => {}
             Before::PowerCut => {
                 let text = "the board was reset, or lost power, while the payload ran".to_owned();
-                tell(Severity::Warning, "power-cut", text);
+                tell(Severity::Warning, EventCode::PowerCut, text);
             }
             Before::Watchdog => {
-                tell(Severity::Error, "watchdog-reset", "the watchdog reset the board".to_owned())
+                tell(Severity::Error, EventCode::WatchdogReset, "the watchdog reset the board".to_owned());
             }
             Before::Died | Before::Failed => {
                 let text = format!("the start before ended out of order; {} failed in a row", self.failures);
-                tell(Severity::Error, "start-failed", text);
+                tell(Severity::Error, EventCode::StartFailed, text);
             }
         }
         if self.tries_again {
             let text = "another program or configuration is here: safe mode is over, it is tried".to_owned();
-            tell(Severity::Warning, "safe-mode-over", text);
+            tell(Severity::Warning, EventCode::SafeModeOver, text);
         }
         if let Some(cause) = self.safe {
             let why = match cause {
@@ -266,11 +267,11 @@ impl Start {
                 Cause::Order => "by order".to_owned(),
             };
             let text = format!("safe mode ({why}): only commanding, telemetry and update are at work");
-            tell(Severity::Critical, "safe-mode", text);
+            tell(Severity::Critical, EventCode::SafeMode, text);
         }
         if !self.feed {
             let text = "starts keep failing: the watchdog isn't fed, the board is to reset".to_owned();
-            tell(Severity::Critical, "watchdog-unfed", text);
+            tell(Severity::Critical, EventCode::WatchdogUnfed, text);
         }
         out
     }

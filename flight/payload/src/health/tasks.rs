@@ -8,6 +8,7 @@ use core::fmt;
 use std::collections::BTreeMap;
 
 use crate::telemetry::{Report, Severity};
+use passband_proto::dict::EventCode;
 
 /// Most restarts of one task in [`WINDOW_MS`].
 const MAX_RESTARTS: usize = 3;
@@ -33,6 +34,8 @@ pub enum Task {
     Bus,
     /// What takes reports of the ground.
     Reports,
+    /// What takes orders of the ground.
+    Uplink,
     /// The encoder of the fast link.
     Encoder,
     /// The fast link.
@@ -49,7 +52,7 @@ pub enum Task {
 
 impl Task {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Start,
         Self::Loop,
         Self::Gate,
@@ -57,6 +60,7 @@ impl Task {
         Self::AlertRadio,
         Self::Bus,
         Self::Reports,
+        Self::Uplink,
         Self::Encoder,
         Self::Radio,
         Self::Frames,
@@ -75,6 +79,7 @@ impl Task {
             Self::AlertRadio => "alert-radio",
             Self::Bus => "bus",
             Self::Reports => "reports",
+            Self::Uplink => "uplink",
             Self::Encoder => "encoder",
             Self::Radio => "radio",
             Self::Frames => "frames",
@@ -86,7 +91,7 @@ impl Task {
 
     /// Whether it can be begun anew while the process goes on.
     pub fn can_restart(self) -> bool {
-        matches!(self, Self::Operator | Self::Bus | Self::Reports | Self::Scrub | Self::Passes)
+        matches!(self, Self::Operator | Self::Bus | Self::Reports | Self::Passes)
     }
 
     /// Whether the process is of no use without it.
@@ -179,7 +184,7 @@ impl Tasks {
         if gap_ms > MAX_POLL_GAP_MS {
             self.excuse(gap_ms);
             let text = format!("the whole process was held up for {} s", gap_ms / 1000);
-            out.push(Action::Tell(Report::warning("process-held-up", text)));
+            out.push(Action::Tell(Report::warning(EventCode::ProcessHeldUp, text)));
         }
         if self.ending {
             return out;
@@ -223,7 +228,7 @@ impl Watched {
         if now_ms < due_ms {
             let back = std::mem::take(&mut self.lost);
             let text = format!("task {task} is at work again");
-            return Vec::from_iter(back.then(|| Action::Tell(Report::info("task-back", text))));
+            return Vec::from_iter(back.then(|| Action::Tell(Report::info(EventCode::TaskBack, text))));
         }
         if self.lost {
             return Vec::new();
@@ -231,7 +236,7 @@ impl Watched {
         let at = if self.at.is_empty() { String::new() } else { format!(", at {}", self.at) };
         let stuck = format!("task {task} is stuck: nothing heard of it for {silent_s} s{at}");
         let tell = |severity, what: &str| {
-            Action::Tell(Report { severity, code: "task-stuck", text: format!("{stuck}; {what}") })
+            Action::Tell(Report { severity, code: EventCode::TaskStuck, text: format!("{stuck}; {what}") })
         };
         if task.can_restart() && self.restarts_ms.len() < MAX_RESTARTS {
             self.restarts_ms.push(now_ms);
@@ -254,7 +259,7 @@ mod tests {
 
     fn codes(actions: &[Action]) -> Vec<String> {
         let name = |action: &Action| match action {
-            Action::Tell(report) => report.code.to_owned(),
+            Action::Tell(report) => report.code.name().to_owned(),
             Action::Restart(task) => format!("restart {task}"),
             Action::EndProcess { task, at, .. } => format!("end for {task} at {at:?}"),
         };
@@ -317,7 +322,7 @@ mod tests {
         let mut tasks = Tasks::new(30_000);
         tasks.watch(Task::Scrub, 0);
         let said = run(&mut tasks, 1, 400, &[]);
-        assert_eq!(said, [["task-stuck", "restart scrub"].repeat(3), vec!["task-stuck"]].concat());
+        assert_eq!(said, ["task-stuck"]);
         assert_eq!(tasks.lost().collect::<Vec<_>>(), [Task::Scrub]);
         assert!(tasks.may_feed());
         assert_eq!(run(&mut tasks, 401, 402, &[Task::Scrub]), ["task-back"]);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use passband_proto::dict::EventCode;
 use passband_proto::plan::Plan;
 
 use super::clock::{Anchor, Instants};
@@ -170,7 +171,7 @@ impl Sequencer {
             restarts: starter.restarts,
         };
         let text = format!("plan {name} version {} with {} entries", plan.version, plan.entries.len());
-        self.outbox.report(Report::info("plan-started", text));
+        self.outbox.report(Report::info(EventCode::PlanStarted, text));
         self.outbox.put(Key::run(number), seal(&record));
         self.running.insert(number, Instance::new(plan, record));
         self.arm_all(now, number);
@@ -207,9 +208,9 @@ impl Sequencer {
         record.status = status;
         let text = format!("plan {} {}: {why}", record.plan, status.name());
         self.outbox.report(match status {
-            Status::Running | Status::Done => Report::info("plan-done", text),
-            Status::Cancelled => Report::warning("plan-cancelled", text),
-            Status::Aborted => Report::error("plan-aborted", text),
+            Status::Running | Status::Done => Report::info(EventCode::PlanDone, text),
+            Status::Cancelled => Report::warning(EventCode::PlanCancelled, text),
+            Status::Aborted => Report::error(EventCode::PlanAborted, text),
         });
         self.outbox.put(Key::run(number), seal(&record));
         self.outbox.change(Change::forget_entries(number));

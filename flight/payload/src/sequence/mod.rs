@@ -46,6 +46,7 @@ mod timers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use passband_proto::dict::EventCode;
 use passband_proto::plan::{Orders, Plan};
 
 pub use agenda::{PlanRow, Row, RowState};
@@ -187,7 +188,7 @@ impl Sequencer {
                     "plan {}: {count} entries wait, since plans hand over {MAX_PER_SECOND} orders a second at most",
                     run.plan.name
                 );
-                self.outbox.warn("plan-slowed", text);
+                self.outbox.warn(EventCode::PlanSlowed, text);
             }
         }
     }

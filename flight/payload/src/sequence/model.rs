@@ -164,7 +164,7 @@ impl Board {
             }
             Output::Report(report) => {
                 assert!(
-                    ["plan-started", "plan-done", "plan-entry-failed"].contains(&report.code),
+                    ["plan-started", "plan-done", "plan-entry-failed"].contains(&report.code.name()),
                     "{report:?}"
                 );
             }

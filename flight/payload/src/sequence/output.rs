@@ -1,6 +1,7 @@
 //! What a sequencer is told and what it asks for.
 
 use core::fmt;
+use passband_proto::dict::EventCode;
 use std::collections::BTreeMap;
 
 use super::record::{Change, Key};
@@ -130,7 +131,7 @@ pub(super) struct Outbox {
     changes: Vec<Change>,
     reports: Vec<Report>,
     /// What is told of entries, by plan and code: the first text and how many more there are.
-    entries: BTreeMap<(u32, &'static str), (String, u32)>,
+    entries: BTreeMap<(u32, EventCode), (String, u32)>,
     runs: Vec<Run>,
 }
 
@@ -153,12 +154,12 @@ impl Outbox {
         self.reports.push(report);
     }
 
-    pub(super) fn warn(&mut self, code: &'static str, text: String) {
+    pub(super) fn warn(&mut self, code: EventCode, text: String) {
         self.reports.push(Report::warning(code, text));
     }
 
     /// Tells of an entry; many of the same kind of one plan are told together.
-    pub(super) fn entry(&mut self, run: u32, code: &'static str, text: String) {
+    pub(super) fn entry(&mut self, run: u32, code: EventCode, text: String) {
         let told = self.entries.entry((run, code)).or_insert((text, 0));
         told.1 = told.1.saturating_add(1);
     }

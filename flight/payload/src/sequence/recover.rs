@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use passband_proto::dict::EventCode;
 use passband_proto::plan::{OnReboot, Orders, Plan};
 
 use super::clock::{Anchor, Instants};
@@ -58,7 +59,7 @@ impl Sequencer {
         let mut kept = Kept::read(stored);
         if kept.numbers_damaged {
             let text = "the numbers of orders were damaged; goes on behind those that the ledger knows";
-            own.outbox.report(Report::error("plan-record-damaged", text));
+            own.outbox.report(Report::error(EventCode::PlanRecordDamaged, text));
         }
         own.numbers = Numbers::resume(kept.numbers.unwrap_or_default(), kept.used(last_order));
         for plan in plans {
@@ -89,14 +90,15 @@ impl Sequencer {
             self.load(plan).map_err(|error: SequenceError| error.to_string())
         });
         if let Err(why) = loaded {
-            self.outbox.report(Report::error("plan-unusable", format!("the file of plan {name}: {why}")));
+            self.outbox
+                .report(Report::error(EventCode::PlanUnusable, format!("the file of plan {name}: {why}")));
         }
     }
 
     /// Of a run nothing is known but its number.
     fn drop_unknown(&mut self, number: u32) {
         let text = format!("what was kept of run {number} of a plan; that plan has ended");
-        self.outbox.report(Report::error("plan-record-damaged", text));
+        self.outbox.report(Report::error(EventCode::PlanRecordDamaged, text));
         self.outbox.change(Change::forget_run(number));
         self.outbox.change(Change::forget_entries(number));
     }

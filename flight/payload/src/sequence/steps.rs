@@ -5,6 +5,7 @@
 //!    ╰ late ──╰ in vain ──╰ not after     ╰─▶ tries again ─▶ ready
 //! ```
 
+use passband_proto::dict::EventCode;
 use passband_proto::plan::{
     Action, Condition, Giving, NotAfter, OnFailure, OnTimeout, Repeat, Trigger, show_span,
 };
@@ -76,7 +77,7 @@ impl Sequencer {
         } else {
             match wait.otherwise {
                 OnTimeout::Run => self.make_ready(place, 0),
-                OnTimeout::Skip => self.miss(now, place, "plan-wait-missed", "waited in vain"),
+                OnTimeout::Skip => self.miss(now, place, EventCode::PlanWaitMissed, "waited in vain"),
                 OnTimeout::Abort => self.abort(place, "waited in vain"),
             }
         }
@@ -131,7 +132,7 @@ impl Sequencer {
             State::Ready { attempt } if self.is_over(now, place, &rule) => {
                 let why = "its time is over";
                 if attempt == 0 {
-                    self.miss(now, place, "plan-window-missed", why);
+                    self.miss(now, place, EventCode::PlanWindowMissed, why);
                 } else {
                     self.fail_for_good(now, place, &rule, why);
                 }
@@ -229,7 +230,7 @@ impl Sequencer {
         match rule.failure {
             OnFailure::Abort | OnFailure::Retry { abort: true, .. } => self.abort(place, why),
             OnFailure::Continue | OnFailure::Retry { abort: false, .. } => {
-                self.tell(place, "plan-entry-failed", why);
+                self.tell(place, EventCode::PlanEntryFailed, why);
                 self.end(now, place, End::Failed);
             }
         }
@@ -258,7 +259,7 @@ impl Sequencer {
                 why = format!("{why}, with {} repeats", more.min(left));
             }
         }
-        self.miss(now, place, "plan-entry-late", &why);
+        self.miss(now, place, EventCode::PlanEntryLate, &why);
     }
 
     fn is_over(&self, now: Instants, place: Place, rule: &Rule) -> bool {
@@ -272,13 +273,13 @@ impl Sequencer {
         }
     }
 
-    fn miss(&mut self, now: Instants, place: Place, code: &'static str, why: &str) {
+    fn miss(&mut self, now: Instants, place: Place, code: EventCode, why: &str) {
         self.tell(place, code, why);
         self.end(now, place, End::Missed);
     }
 
     /// Tells the operator of an entry.
-    fn tell(&mut self, place: Place, code: &'static str, why: &str) {
+    fn tell(&mut self, place: Place, code: EventCode, why: &str) {
         let Some(run) = self.running.get(&place.run) else { return };
         self.outbox.entry(place.run, code, format!("{}: {why}", run.name_of(place.entry)));
     }

@@ -47,7 +47,7 @@ impl Payload {
         bus.connect(("127.0.0.1", bus_port)).unwrap();
         let config = format!(
             "spacecraft = {}\n[paths]\nstate = \"state\"\nspool = \"{spool}\"\n[camera]\npoll_ms = 20\nsettle_ms = 200\n\
-             [alerts]\nrepeat_s = [0, 1, 3]\nper_minute = 60\ntarget = \"{}\"\n[bus]\nlisten = \"127.0.0.1:{bus_port}\"\n\
+             [health]\nsafe_after = 0\n[alerts]\nrepeat_s = [0, 1, 3]\nper_minute = 60\ntarget = \"{}\"\n[bus]\nlisten = \"127.0.0.1:{bus_port}\"\n\
              [downlink]\ntarget = \"{}\"\ntransmit = \"{transmit}\"\n{more}\n",
             spacecraft(),
             alerts.local_addr().unwrap(),
@@ -73,15 +73,30 @@ impl Payload {
     }
 
     pub fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// Starts it with these variables in its environment.
+    pub fn start_with(&mut self, environment: &[(&str, &str)]) {
         let log = fs::File::create(self.dir.path().join("log.txt")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_passband"))
             .args(["run", "--config"])
             .arg(self.config())
+            .envs(environment.iter().copied())
             .stderr(log)
             .spawn()
             .unwrap();
         self.child = Some(child);
         self.wait_until("the daemon answers", |p| p.ask(&["status"]).status.success().then_some(()));
+    }
+
+    /// Starts it where it must end by itself soon; how it did.
+    pub fn fails_to_start(&self) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_passband"))
+            .args(["run", "--config"])
+            .arg(self.config())
+            .output()
+            .unwrap()
     }
 
     pub fn kill(&mut self) {

@@ -25,6 +25,9 @@ pub(crate) struct Nominal<'a> {
 
 impl Works for Nominal<'_> {
     fn daily(&mut self, now: Moment, run: &Run) -> Outcome {
+        if now.mode == Mode::Safe {
+            return Outcome::failed(Reason::WrongMode, "not in safe mode; `safe leave` ends it");
+        }
         match &run.order {
             Order::PassStart { seconds, rate } => self.pass_start(now, run, *seconds, *rate),
             Order::PassStop {} => {
@@ -53,12 +56,22 @@ impl Works for Nominal<'_> {
         }
     }
 
+    fn next_start(&mut self, safe: bool) -> Result<(), String> {
+        self.shared.pulse.order_safe(safe)
+    }
+
     fn event(&self, report: &Report) {
         self.shared.event(report);
     }
 
     fn mode(&self) -> Mode {
-        Mode::Nominal
+        if self.shared.in_safe_mode() {
+            Mode::Safe
+        } else if self.shared.pulse.level().number() > 0 {
+            Mode::Shedding
+        } else {
+            Mode::Nominal
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! How each order is done.
 
-use passband_proto::dict::{EventCode, Order, Reason};
+use passband_proto::dict::{EventCode, Mode, Order, Reason};
 use passband_proto::sdls::{Associations, Mark, State};
 
 use super::{Parts, Then, UPLOAD_RESERVE, Works, keys};
@@ -34,6 +34,8 @@ impl Hands for Worker<'_> {
             | Order::QueueRetask { .. }
             | Order::AlertsAck { .. }
             | Order::AlertsCancel { .. } => self.works.daily(now, run),
+            Order::SafeEnter {} => self.mode(run, true),
+            Order::SafeLeave {} => self.mode(run, false),
             Order::DaemonRestart {} if run.resumed => Outcome::done("the daemon was started anew"),
             Order::DaemonRestart {} => self.end(Then::Restart),
             Order::BoardReboot {} if run.resumed && self.booted_since(now, run) => {
@@ -71,6 +73,18 @@ impl Worker<'_> {
     fn end(&mut self, then: Then) -> Outcome {
         self.parts.then = Some(then);
         Outcome::goes_on("")
+    }
+
+    /// Starts anew in safe mode, or out of it.
+    fn mode(&mut self, run: &Run, safe: bool) -> Outcome {
+        let done = format!("safe mode {}", if safe { "on" } else { "off" });
+        if run.resumed && (self.works.mode() == Mode::Safe) == safe {
+            return Outcome::done(done);
+        }
+        match self.works.next_start(safe) {
+            Ok(()) => self.end(Then::Restart),
+            Err(why) => Outcome::failed(Reason::NotPossible, why),
+        }
     }
 
     /// Whether the board was started after an order was taken.

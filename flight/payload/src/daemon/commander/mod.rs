@@ -40,6 +40,12 @@ pub(crate) trait Works {
     /// Does an order about transmitter, queue or alerts.
     fn daily(&mut self, now: Moment, run: &Run) -> Outcome;
 
+    /// Has the next start be one in safe mode, or out of it.
+    ///
+    /// # Errors
+    /// It is in that mode, or that can't be kept, in words.
+    fn next_start(&mut self, safe: bool) -> Result<(), String>;
+
     /// Keeps an event.
     fn event(&self, report: &Report);
 

@@ -24,6 +24,10 @@ impl Works for Noting {
         Outcome::done("")
     }
 
+    fn next_start(&mut self, _safe: bool) -> Result<(), String> {
+        Ok(())
+    }
+
     fn event(&self, report: &Report) {
         self.told.lock().unwrap().push((report.code, report.text.clone()));
     }

@@ -22,6 +22,7 @@ use super::keys_for;
 use super::shared::{Passes, Shared};
 use crate::adapters::os::FileState;
 use crate::config::TransmitMode;
+use crate::health::Task;
 use crate::queue::Queue;
 use crate::telemetry::Report;
 
@@ -96,7 +97,9 @@ impl Encoder {
 
     /// Runs until the daemon stops; then makes exact what was sent.
     pub(crate) fn run(mut self) {
+        let beat = self.shared.beat(Task::Encoder);
         while !self.shared.stopping() {
+            beat.check_in();
             if !self.take_changes() {
                 break;
             }

@@ -95,3 +95,29 @@ fn a_refusal_that_cannot_be_carried_out_is_told_once_and_makes_nothing_in_reject
     assert_eq!(fs::read_dir(dir.path().join("rejected")).unwrap().count(), 0);
     assert_eq!(fs::read_dir(dir.path().join("spool")).unwrap().count(), 3);
 }
+
+#[test]
+fn under_stress_a_frame_waits_in_the_spool_and_is_taken_once_the_board_is_calm() {
+    let dir = tempfile::tempdir().unwrap();
+    let (frames, mut camera) = frames(dir.path(), Arc::new(LinuxDisk));
+    let hot = crate::health::Readings { temperature_c: Some(99.0), ..crate::health::Readings::default() };
+    let pulse = Arc::clone(&frames.shared.pulse);
+    pulse.strain_for_tests(&hot);
+    assert_eq!(pulse.level().number(), 1);
+    put(dir.path(), "a");
+    look_twice(&frames, &mut camera);
+    frames.sleep(40);
+    frames.look(&mut camera);
+    let shed = frames.shared.counters().frames_shed;
+    assert_eq!((shed.total(), frames.shared.counters().frames_accepted.total()), (1, 0), "counted once");
+    assert!(dir.path().join("spool/a.bil").exists());
+    assert!(
+        told(&frames).iter().any(|(code, text)| code == "frame-delayed" && text.contains("load level is 1"))
+    );
+    pulse.strain_for_tests(&crate::health::Readings { temperature_c: Some(20.0), ..hot });
+    assert_eq!(pulse.level().number(), 0);
+    frames.sleep(RETRY_MS);
+    look_twice(&frames, &mut camera);
+    assert_eq!(frames.shared.counters().frames_accepted.total(), 1);
+    assert!(!dir.path().join("spool/a.bil").exists());
+}

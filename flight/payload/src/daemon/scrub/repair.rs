@@ -9,12 +9,15 @@ use crate::daemon::encoder::QueueChange;
 use crate::daemon::frames::seal_options;
 use crate::daemon::intake::{Detector, IntakeError, Sealer};
 use crate::daemon::mend::{Mended, Mender, has_source};
+use crate::health::Task;
 use crate::queue::{State, item_of};
 use crate::store::{BundleRecord, Damage, StoreError};
 use crate::telemetry::Report;
 
 /// After a try that failed the next one waits so long, ms; after each other one twice as long.
 const WAIT_MS: u64 = 60_000;
+/// So long mending may take, ms: the whole frame is read and looked at.
+const MENDING_MS: u64 = 14_400_000;
 /// So often that doubles: 4 h at most.
 const MOST_DOUBLINGS: u32 = 8;
 /// So many tries that ended the daemon are enough.
@@ -91,6 +94,7 @@ impl Scrub {
         }
         let begun = Damage { unended: damage.unended.saturating_add(1), ..damage };
         self.set_damage(record, &begun, None)?;
+        self.shared.pulse.working(Task::Scrub, "mending", MENDING_MS);
         match self.make_anew(record) {
             Ok(Mended::Anew(new)) => {
                 memory.waits.remove(&record.id);

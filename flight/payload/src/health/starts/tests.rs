@@ -1,3 +1,4 @@
+use passband_proto::dict::EventCode;
 use proptest::prelude::*;
 
 use super::*;
@@ -16,6 +17,15 @@ fn starts(count: usize, end: impl Fn(Starts) -> Starts, boot: impl Fn(usize) -> 
     out
 }
 
+/// The record after so many starts of which none ended in order.
+fn failing(count: usize, boot: Boot, before: Option<Starts>) -> Starts {
+    let mut record = before;
+    for _ in 0..count {
+        record = Some(Starts::begin(record, boot, 3).0);
+    }
+    record.unwrap()
+}
+
 fn safe(starts: &[Start]) -> Vec<bool> {
     starts.iter().map(|start| start.safe.is_some()).collect()
 }
@@ -27,7 +37,7 @@ fn three_failed_starts_lead_to_safe_mode_and_it_stays() {
     assert_eq!(all.iter().map(|s| s.feed).collect::<Vec<_>>(), [[true; 6].as_slice(), &[false; 2]].concat());
     assert_eq!((all[3].failures, all[3].number, all[3].before), (3, 4, Before::Failed));
     let codes: Vec<_> = all[7].reports().iter().map(|report| report.code).collect();
-    assert_eq!(codes, ["start-failed", "safe-mode", "watchdog-unfed"]);
+    assert_eq!(codes, [EventCode::StartFailed, EventCode::SafeMode, EventCode::WatchdogUnfed]);
     assert!(all[0].reports().is_empty());
 }
 
@@ -54,13 +64,12 @@ fn a_reset_by_the_watchdog_is_a_failure_and_gives_the_board_its_tries_anew() {
 
 #[test]
 fn safe_mode_ends_by_order_or_with_another_program_or_configuration() {
-    let failed = (0..4).fold(None, |record, _| Some(Starts::begin(record, BOOT, 3).0));
+    let failed = Some(failing(4, BOOT, None));
     let (record, start) = Starts::begin(failed, Boot { tried: 8, ..BOOT }, 3);
     assert_eq!((start.safe, start.tries_again, start.failures), (None, true, 0));
-    assert_eq!(start.reports().last().unwrap().code, "safe-mode-over");
-    let again =
-        (0..3).fold(Some(record), |record, _| Some(Starts::begin(record, Boot { tried: 8, ..BOOT }, 3).0));
-    assert_eq!(again.unwrap().safe, Some(Cause::Failures), "it failed as well");
+    assert_eq!(start.reports().last().unwrap().code, EventCode::SafeModeOver);
+    let again = failing(3, Boot { tried: 8, ..BOOT }, Some(record));
+    assert_eq!(again.safe, Some(Cause::Failures), "it failed as well");
 
     let well = failed.map(Starts::well);
     assert!(Starts::begin(well, BOOT, 3).1.safe.is_some(), "in safe mode all may be well");
