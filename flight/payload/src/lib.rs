@@ -17,10 +17,11 @@
 //! | [`orders`] | what the payload was told to do, each done once |
 //! | [`sequence`] | plans: stored sequences of orders, run without anybody listening |
 //! | [`health`] | who is stuck, what is left undone under stress, safe mode |
+//! | [`script`] | operators' scripts: limits, and what became of each run |
 //! | [`command`] | what the operator asks, and the answers |
 //! | [`telemetry`] | events, counters, the status document |
 //! | [`config`] | the configuration file |
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
@@ -49,6 +50,7 @@ pub mod orders;
 pub mod passes;
 pub mod products;
 pub mod queue;
+pub mod script;
 pub mod sequence;
 pub mod store;
 pub mod telemetry;

@@ -15,6 +15,7 @@ pub mod notify;
 pub mod os;
 pub mod pass_files;
 mod rejected;
+pub mod script;
 pub mod sealed;
 pub mod sensors;
 pub mod spool;

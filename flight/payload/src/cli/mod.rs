@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 use lexopt::prelude::*;
 
+use crate::adapters::script::child;
 use crate::adapters::{
     log,
     os::{read_text, start_anew},
@@ -50,6 +51,10 @@ fn bad_input(why: impl Display) -> Failure {
 
 /// Runs the command that the arguments, without the program's name, name.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut args = args.into_iter().peekable();
+    if args.next_if(|word| word == child::COMMAND).is_some() {
+        return child::main(args);
+    }
     match dispatch(lexopt::Parser::from_args(args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::NotDone(why)) => fail(&why, 1),
