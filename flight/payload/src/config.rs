@@ -16,6 +16,7 @@ use serde::Deserialize;
 use crate::health;
 use crate::products::Rules;
 use crate::queue::Settings;
+use crate::script::{self, ScriptError};
 
 /// Longest configuration file that is read, bytes.
 pub const MAX_CONFIG_BYTES: u64 = 256 * 1024;
@@ -50,6 +51,8 @@ pub struct Config {
     pub passes: Passes,
     /// The store of sealed bundles.
     pub store: Store,
+    /// Operators' scripts.
+    pub scripts: script::Settings,
     /// Check-ins, sensors, what is left undone under stress, safe mode.
     pub health: health::Settings,
     /// The engineer's log.
@@ -72,6 +75,7 @@ impl Default for Config {
             uplink: Uplink::default(),
             passes: Passes::default(),
             store: Store::default(),
+            scripts: script::Settings::default(),
             health: health::Settings::default(),
             log: Log::default(),
         }
@@ -362,6 +366,10 @@ impl Config {
         within(("store", "scrub_bytes_per_s"), self.store.scrub_bytes_per_s, 0..=1 << 40)?;
         within(("store", "slow_sync_ms"), self.store.slow_sync_ms, 1..=3_600_000)?;
         self.queue.check().map_err(|e| Fault { section: "queue", field: e.field, what: e.what })?;
+        if let Err(ScriptError::Limit { field, least, most }) = self.scripts.limits.check() {
+            let what = format!("out of range: must be {least} to {most}");
+            return Err(Fault { section: "scripts.limits", field, what });
+        }
         let health = self.health.check();
         health.map_err(|e| Fault { section: e.section, field: e.field, what: e.what })?;
         within(("alerts", "per_minute"), self.alerts.per_minute, 1..=600)?;
@@ -588,6 +596,7 @@ mod tests {
             "quota_bytes",
             "max_age_days",
             "safe_after",
+            "file_bytes",
             "cpu_stall_percent",
         ] {
             assert!(text.contains(field), "{field}");
@@ -629,6 +638,7 @@ mod tests {
             ("[store]\nquota_bytes = 5", "store.quota_bytes"),
             ("[passes]\nmax_age_days = 0", "passes.max_age_days"),
             ("[uplink]\nvcid = 64", "uplink.vcid"),
+            ("[scripts.limits]\nwall_s = 0", "scripts.limits.wall_s"),
             ("[health]\ndeadline_s = 4", "health.deadline_s"),
             ("[health.limits]\npower_w = { yellow = 9, red = 5 }", "health.limits.power_w"),
             ("[triage.params]\nthreads = 65", "triage.params.threads"),

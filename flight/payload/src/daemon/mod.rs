@@ -33,6 +33,7 @@ mod pulse;
 mod radio;
 mod recover;
 mod safe;
+mod scripts;
 mod scrub;
 mod shared;
 mod slow;
@@ -71,6 +72,7 @@ use self::passes::Passes;
 use self::radio::Radio;
 pub(crate) use self::recover::{line_up, recover};
 use self::safe::Safe;
+use self::scripts::Scripts;
 use self::scrub::Scrub;
 use self::shared::{Opened, Shared, lock};
 use crate::adapters::calibration::{CalibrationError, check_calibration};
@@ -294,6 +296,9 @@ impl Ready {
         keep_uplink(&shared, &self.commander, &queue, self.uplink)?;
         keep_operator(&shared, &self.commander, queue.clone(), Arc::new(self.operator));
         let scrub = Scrub { shared: Arc::clone(&shared), target: self.target.clone(), queue: queue.clone() };
+        let (script_orders, orders) = mpsc::channel();
+        shared.set_scripts(script_orders);
+        let scripts = Scripts { shared: Arc::clone(&shared), orders, queue: queue.clone() };
         let frames = Frames {
             shared: Arc::clone(&shared),
             spool: self.spool,
@@ -313,6 +318,7 @@ impl Ready {
             spawn("encoder", || encoder.run())?,
             spawn("radio", || radio.run())?,
             spawn("frames", || frames.run())?,
+            spawn("scripts", || scripts.run())?,
             spawn("scrub", || scrub.run())?,
             spawn("passes", || passes.run())?,
         ];

@@ -8,7 +8,8 @@ use super::frames::seal_options;
 use super::intake::{Sealer, random_id};
 use super::operator::status;
 use super::shared::Shared;
-use crate::products::{Draft, Kind, notes_draft};
+use crate::adapters::script::Finished;
+use crate::products::{Draft, Kind, notes_draft, script_draft};
 use crate::store::{BundleRecord, MAX_EVENTS_READ};
 use crate::telemetry::{Event, Report};
 use crate::triage::ProductFile;
@@ -44,7 +45,7 @@ fn housekeeping(shared: &Shared, key: &EpochKey, class: Class) -> Result<BundleR
         serde_json::to_vec(&status(shared).map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
     bytes.push(b'\n');
     let file = ProductFile { name: format!("housekeeping-{unix_ms}.json"), bytes };
-    seal(shared, key, &notes_draft(Kind::Housekeeping, class, unix_ms, file), None)
+    seal(shared, key, Kind::Housekeeping, &notes_draft(Kind::Housekeeping, class, unix_ms, file), None)
 }
 
 /// The events since the last log, one a line as `passband events --json` says them; none if there are none.
@@ -68,20 +69,40 @@ fn log(shared: &Shared, key: &EpochKey, class: Class) -> Result<Option<BundleRec
         bytes.push(b'\n');
     }
     let draft = notes_draft(Kind::Log, class, shared.clock.unix_ms(), ProductFile { name, bytes });
-    seal(shared, key, &draft, Some(last.seq)).map(Some)
+    seal(shared, key, Kind::Log, &draft, Some(last.seq)).map(Some)
+}
+
+/// What a script said and how it ended: a bundle as valuable as housekeeping, which the operator waits for.
+pub(super) fn make_script_output(
+    shared: &Shared,
+    key: &EpochKey,
+    finished: &Finished,
+) -> Result<BundleRecord, String> {
+    let Finished { record, output, .. } = finished;
+    let stem = format!("script-{}-{}", record.name, record.id);
+    let json = record.encode().map_err(|e| e.to_string())?;
+    let about = ProductFile { name: format!("{stem}.json"), bytes: json };
+    let output = ProductFile { name: format!("{stem}.txt"), bytes: output.clone() };
+    seal(
+        shared,
+        key,
+        Kind::ScriptOutput,
+        &script_draft(Class::Suspect, shared.clock.unix_ms(), about, output),
+        None,
+    )
 }
 
 /// Seals a note, puts it in place and makes it known; and up to which event the log goes with it.
 fn seal(
     shared: &Shared,
     key: &EpochKey,
+    kind: Kind,
     draft: &Draft,
     logged_seq: Option<u64>,
 ) -> Result<BundleRecord, String> {
     let id = random_id().map_err(|e| e.to_string())?;
     let options = seal_options(&shared.config.downlink);
     let sealer = Sealer { vault: &shared.vault, key, options, threads: 1, stop: shared.stop_flag() };
-    let kind = if logged_seq.is_some() { Kind::Log } else { Kind::Housekeeping };
     let what = (&draft.manifest, &[][..], true);
     let sealed = sealer.seal(id, what, &mut draft.content(), kind, None).map_err(|e| e.to_string());
     let placed = sealed.and_then(|record| {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use passband_proto::transfer::Progress;
 use tokio::sync::Notify;
 
 use super::pulse::{Beat, Pulse};
+use super::scripts::ScriptOrder;
 use crate::adapters::clock::Clock;
 use crate::adapters::disk::Disk;
 use crate::adapters::vault::Vault;
@@ -57,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) health: Arc<Mutex<Health>>,
     throttle: Mutex<Throttle>,
     pub(crate) pulse: Arc<Pulse>,
+    /// To the thread that runs scripts, while there is one.
+    scripts: Mutex<Option<Sender<ScriptOrder>>>,
     plan: Mutex<Arc<PassPlan>>,
 }
 
@@ -135,6 +139,7 @@ impl Shared {
             health,
             throttle: Mutex::new(Throttle::new(THROTTLE_MS)),
             pulse,
+            scripts: Mutex::default(),
             plan: Mutex::default(),
         }
     }
@@ -189,6 +194,17 @@ impl Shared {
     /// Begins to watch a task, which is to check in by this from now on.
     pub(crate) fn beat(&self, task: Task) -> Beat {
         self.pulse.beat(task)
+    }
+
+    #[expect(dead_code, reason = "commanding, which sends them, is not wired to the scripts' thread yet")]
+    /// Where orders for scripts go; nowhere in safe mode.
+    pub(crate) fn scripts(&self) -> Option<Sender<ScriptOrder>> {
+        lock(&self.scripts).clone()
+    }
+
+    /// Says where orders for scripts go.
+    pub(crate) fn set_scripts(&self, orders: Sender<ScriptOrder>) {
+        *lock(&self.scripts) = Some(orders);
     }
 
     /// Whether the payload is in safe mode.

@@ -48,6 +48,8 @@ pub enum Task {
     Passes,
     /// What reads sensors.
     Sensors,
+    /// What runs scripts.
+    Scripts,
 }
 
 impl Task {
@@ -67,6 +69,7 @@ impl Task {
         Self::Scrub,
         Self::Passes,
         Self::Sensors,
+        Self::Scripts,
     ];
 
     /// The name used in every output.
@@ -86,6 +89,7 @@ impl Task {
             Self::Scrub => "scrub",
             Self::Passes => "passes",
             Self::Sensors => "sensors",
+            Self::Scripts => "scripts",
         }
     }
 
@@ -96,7 +100,7 @@ impl Task {
 
     /// Whether the process is of no use without it.
     pub fn is_vital(self) -> bool {
-        !matches!(self, Self::Scrub | Self::Sensors)
+        !matches!(self, Self::Scrub | Self::Sensors | Self::Scripts)
     }
 }
 

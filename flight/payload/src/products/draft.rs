@@ -135,6 +135,12 @@ pub fn notes_draft(kind: Kind, class: Class, unix_ms: u64, file: ProductFile) ->
     Draft::of_files(manifest, None, vec![file])
 }
 
+/// What a script said: the record of its run, and its output as far as it was kept.
+pub fn script_draft(class: Class, unix_ms: u64, record: ProductFile, output: ProductFile) -> Draft {
+    let manifest = Manifest::new(&output.name, Kind::ScriptOutput.name(), class, unix_ms);
+    Draft::of_files(manifest, None, vec![record, output])
+}
+
 /// The manifest of a product of a frame, without its files.
 pub(crate) fn manifest(facts: &Facts<'_>, kind: Kind, class: Class, part: Option<&Part>) -> Manifest {
     let (name, report) = (&facts.files.name, facts.report);

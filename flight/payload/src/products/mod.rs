@@ -9,7 +9,9 @@ mod draft;
 mod plan;
 
 pub(crate) use draft::manifest;
-pub use draft::{Draft, Facts, cube_draft, evidence_draft, notes_draft, quicklook_draft, title};
+pub use draft::{
+    Draft, Facts, cube_draft, evidence_draft, notes_draft, quicklook_draft, script_draft, title,
+};
 pub use plan::{Part, Planned, plan};
 
 use core::fmt;
@@ -33,12 +35,21 @@ pub enum Kind {
     Housekeeping,
     /// What happened on board.
     Log,
+    /// What an operator's script said, and how it ended.
+    ScriptOutput,
 }
 
 impl Kind {
     /// All of them, in the order in which they go down within a class.
-    pub const ALL: [Self; 6] =
-        [Self::Quicklook, Self::Evidence, Self::Region, Self::Cube, Self::Housekeeping, Self::Log];
+    pub const ALL: [Self; 7] = [
+        Self::Quicklook,
+        Self::Evidence,
+        Self::Region,
+        Self::Cube,
+        Self::Housekeeping,
+        Self::Log,
+        Self::ScriptOutput,
+    ];
 
     /// The name used in manifests, the configuration and every output.
     pub fn name(self) -> &'static str {
@@ -49,13 +60,14 @@ impl Kind {
             Self::Cube => "cube",
             Self::Housekeeping => "housekeeping",
             Self::Log => "log",
+            Self::ScriptOutput => "script-output",
         }
     }
 
     /// What goes first within a tasking and class: 0 everything small, 1 regions, 2 cubes.
     pub fn band(self) -> u8 {
         match self {
-            Self::Quicklook | Self::Evidence | Self::Housekeeping | Self::Log => 0,
+            Self::Quicklook | Self::Evidence | Self::Housekeeping | Self::Log | Self::ScriptOutput => 0,
             Self::Region => 1,
             Self::Cube => 2,
         }

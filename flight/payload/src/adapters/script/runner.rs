@@ -293,7 +293,7 @@ impl Running {
             let (word, rest) = line.split_once(' ')?;
             match word {
                 "exit" => rest.parse().ok().map(End::Exited),
-                "signal" => rest.parse().ok().map(|signal| signal_end(signal)),
+                "signal" => rest.parse().ok().map(signal_end),
                 "refused" => Some(End::NotStarted(crate::telemetry::printable(rest))),
                 _ => None,
             }
