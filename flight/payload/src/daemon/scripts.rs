@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::encoder::QueueChange;
 use super::notes::make_script_output;
 use super::shared::Shared;
+use passband_proto::dict::EventCode;
 use crate::adapters::script::{Begun, Finished, Now, Runner};
 use crate::health::Task;
 use crate::queue::item_of;
@@ -57,7 +58,7 @@ impl Scripts {
         let (mut runner, interrupted) = match opened {
             Ok(opened) => opened,
             Err(e) => {
-                return shared.event(&Report::error("script-error", format!("no scripts are run: {e}")));
+                return shared.event(&Report::error(EventCode::Other, format!("no scripts are run: {e}")));
             }
         };
         interrupted.iter().for_each(|finished| self.finished(finished));
@@ -86,7 +87,7 @@ impl Scripts {
                 let begun = runner.start(id, &name, &arguments, limits, self.now());
                 if begun == Ok(Begun::Started) {
                     let text = format!("script {name} runs, by order {id}");
-                    self.shared.event(&Report::info("script-started", text));
+                    self.shared.event(&Report::info(EventCode::ScriptStarted, text));
                 }
                 let _told = answer.send(begun);
             }
@@ -111,14 +112,14 @@ impl Scripts {
             "script {} by order {} {how}, {} bytes{first}",
             record.name, record.id, record.output_bytes
         );
-        shared.event(&Report { severity, code: "script-ended", text });
+        shared.event(&Report { severity, code: EventCode::Other, text });
         if let Some(why) = &finished.unrecorded {
             let text = format!("how script run {} ended can't be kept: {why}", record.id);
-            shared.event(&Report::error("script-error", text));
+            shared.event(&Report::error(EventCode::Other, text));
         }
         if let Err(e) = self.send_down(finished) {
             let text = format!("the output of script run {} doesn't go down: {e}", record.id);
-            shared.event(&Report::error("script-error", text));
+            shared.event(&Report::error(EventCode::Other, text));
         }
     }
 
