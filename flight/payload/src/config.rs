@@ -3,6 +3,8 @@
 //! [`Config::parse`] takes the text and the folder that relative paths are relative to; it never
 //! opens a file. Errors name the file, the line and the field.
 
+mod telemetry;
+
 use core::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -14,6 +16,7 @@ use passband_spectral::triage::Params;
 use serde::Deserialize;
 
 use crate::health;
+pub use self::telemetry::{Command, Telemetry};
 use crate::products::Rules;
 use crate::queue::Settings;
 use crate::script::{self, ScriptError};
@@ -55,6 +58,10 @@ pub struct Config {
     pub scripts: script::Settings,
     /// Check-ins, sensors, what is left undone under stress, safe mode.
     pub health: health::Settings,
+    /// Packets over the slow link.
+    pub telemetry: Telemetry,
+    /// Orders of the operator.
+    pub command: Command,
     /// The engineer's log.
     pub log: Log,
 }
@@ -77,6 +84,8 @@ impl Default for Config {
             store: Store::default(),
             scripts: script::Settings::default(),
             health: health::Settings::default(),
+            telemetry: Telemetry::default(),
+            command: Command::default(),
             log: Log::default(),
         }
     }
@@ -345,6 +354,12 @@ impl Config {
         Ok(config)
     }
 
+    /// The first value out of its range, or that doesn't fit another: its name and what is wrong with it.
+    pub fn fault(&self) -> Option<String> {
+        let Fault { section, field, what } = self.check().err()?;
+        Some(format!("{}: {what}", path_of(section, field)))
+    }
+
     fn check(&self) -> Result<(), Fault> {
         let camera = |field| ("camera", field);
         within(camera("poll_ms"), self.camera.poll_ms, 10..=60_000)?;
@@ -376,6 +391,8 @@ impl Config {
         within(("alerts", "same_site_m"), self.alerts.same_site_m, 0..=100_000)?;
         within(("uplink", "vcid"), self.uplink.vcid, 0..=63)?;
         within(("passes", "max_age_days"), self.passes.max_age_days, 1..=365)?;
+        self.telemetry.check()?;
+        self.command.check()?;
         check_params("triage.params", &self.triage.params)?;
         self.check_passes()?;
         self.check_repeats()
@@ -598,6 +615,8 @@ mod tests {
             "safe_after",
             "file_bytes",
             "cpu_stall_percent",
+            "beacon_s",
+            "uploads_bytes",
         ] {
             assert!(text.contains(field), "{field}");
         }
@@ -641,6 +660,8 @@ mod tests {
             ("[scripts.limits]\nwall_s = 0", "scripts.limits.wall_s"),
             ("[health]\ndeadline_s = 4", "health.deadline_s"),
             ("[health.limits]\npower_w = { yellow = 9, red = 5 }", "health.limits.power_w"),
+            ("[telemetry]\nrate_bps = 299", "telemetry.rate_bps"),
+            ("[command]\narm_s = 3601", "command.arm_s"),
             ("[triage.params]\nthreads = 65", "triage.params.threads"),
             ("[triage]\nparams.clip_sigma = nan", "triage.params.clip_sigma"),
             ("triage . params.score_shares = [1, 1, -1, 1]", "triage.params.score_shares"),

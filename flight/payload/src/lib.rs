@@ -19,6 +19,7 @@
 //! | [`health`] | who is stuck, what is left undone under stress, safe mode |
 //! | [`script`] | operators' scripts: limits, and what became of each run |
 //! | [`command`] | what the operator asks, and the answers |
+//! | [`parameters`] | values of the configuration that are changed in flight, on trial until they are confirmed |
 //! | [`telemetry`] | events, counters, the status document |
 //! | [`config`] | the configuration file |
 #![deny(unsafe_code)]
@@ -47,6 +48,7 @@ pub mod downlink;
 pub mod faults;
 pub mod health;
 pub mod orders;
+pub mod parameters;
 pub mod passes;
 pub mod products;
 pub mod queue;

@@ -243,6 +243,8 @@ events! {
     ScriptDone = 0x0811 "script-done" Info,
     /// A script failed, or was ended at a limit.
     ScriptFailed = 0x0812 "script-failed" Warning,
+    /// Scripts can't be run.
+    ScriptError = 0x0813 "script-error" Error,
 
     /// A parameter was staged.
     ParameterStaged = 0x0901 "parameter-staged" Info,

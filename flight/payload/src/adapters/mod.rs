@@ -13,6 +13,7 @@ pub mod disk;
 pub mod log;
 pub mod notify;
 pub mod os;
+pub mod parameters;
 pub mod pass_files;
 mod rejected;
 pub mod script;

@@ -14,7 +14,7 @@ mod alerts;
 mod contacts;
 mod orders;
 mod queue;
-mod text;
+pub(crate) mod text;
 
 pub use alerts::{AlertRow, AlertsAnswer, alert_text, alerts_text};
 pub use contacts::passes_text;
