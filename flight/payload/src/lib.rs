@@ -20,6 +20,7 @@
 //! | [`script`] | operators' scripts: limits, and what became of each run |
 //! | [`command`] | what the operator asks, and the answers |
 //! | [`parameters`] | values of the configuration that are changed in flight, on trial until they are confirmed |
+//! | [`uplink`] | what comes up in pieces |
 //! | [`telemetry`] | events, counters, the status document |
 //! | [`config`] | the configuration file |
 #![deny(unsafe_code)]
@@ -57,6 +58,7 @@ pub mod sequence;
 pub mod store;
 pub mod telemetry;
 pub mod triage;
+pub mod uplink;
 
 /// The version of the program; with the commit it was built from, if the build said so.
 pub fn version() -> String {

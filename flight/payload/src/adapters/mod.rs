@@ -21,5 +21,6 @@ pub mod sealed;
 pub mod sensors;
 pub mod spool;
 pub mod twin;
+pub mod uploads;
 pub mod vault;
 pub mod watchdog;
