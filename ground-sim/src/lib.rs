@@ -15,6 +15,7 @@
 //! | [`sealing`] | plain files as bundles |
 //! | [`reporter`] | reports to the satellite |
 //! | [`telemetry`] | packets out of damaged streams, once each, and kept |
+//! | [`uplink`] | what goes up the slow link |
 //! | [`watch`] | captures that are still growing |
 //! | [`webhook`] | alerts told to a chat |
 //! | [`demo`] | the launch story on one machine, with a report |
@@ -43,5 +44,6 @@ pub mod scene;
 pub mod sealing;
 pub mod station;
 pub mod telemetry;
+pub mod uplink;
 pub mod watch;
 pub mod webhook;

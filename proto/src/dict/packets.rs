@@ -638,7 +638,8 @@ packets! {
         pieces: u32 = {},
         /// Those that are missing.
         missing: u32 = {},
-        /// Where the gaps are: pairs of a first piece and a count, 4 bytes each; 0, 0: no more.
+        /// Where the gaps are: pairs of a first piece and a count, 4 bytes each; 0, 0: no more. When they are more than
+        /// there is room for, the last pair reaches to the end of the last one: the counts add up to more than is missing.
         gaps: [u8; 160] = {},
     }
 

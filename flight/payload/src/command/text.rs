@@ -214,7 +214,7 @@ fn class_line(name: &str, counts: &ByClass) -> String {
 }
 
 /// The first `most` characters.
-pub(super) fn cut(text: &str, most: usize) -> String {
+pub(crate) fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }

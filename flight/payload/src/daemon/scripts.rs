@@ -58,7 +58,7 @@ impl Scripts {
         let (mut runner, interrupted) = match opened {
             Ok(opened) => opened,
             Err(e) => {
-                return shared.event(&Report::error(EventCode::Other, format!("no scripts are run: {e}")));
+                return shared.event(&Report::error(EventCode::ScriptError, format!("no scripts are run: {e}")));
             }
         };
         interrupted.iter().for_each(|finished| self.finished(finished));
@@ -112,14 +112,14 @@ impl Scripts {
             "script {} by order {} {how}, {} bytes{first}",
             record.name, record.id, record.output_bytes
         );
-        shared.event(&Report { severity, code: EventCode::Other, text });
+        shared.event(&Report { severity, code: if severity == Severity::Info { EventCode::ScriptDone } else { EventCode::ScriptFailed }, text });
         if let Some(why) = &finished.unrecorded {
             let text = format!("how script run {} ended can't be kept: {why}", record.id);
-            shared.event(&Report::error(EventCode::Other, text));
+            shared.event(&Report::error(EventCode::ScriptError, text));
         }
         if let Err(e) = self.send_down(finished) {
             let text = format!("the output of script run {} doesn't go down: {e}", record.id);
-            shared.event(&Report::error(EventCode::Other, text));
+            shared.event(&Report::error(EventCode::ScriptError, text));
         }
     }
 

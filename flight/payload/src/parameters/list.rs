@@ -4,14 +4,12 @@
 //! `parameters`: of each `name`, `value`, `configured`, `staged` (if it is), `unit`, `least` and `most` (of numbers),
 //! `restarts`, `on_trial`, and, if it was ever changed, `change`: `source`, `number`, `unix_ms`, `version`.
 
-use core::fmt::Write;
-
 use passband_proto::dict::{FixedText, PARAMETERS, Parameter, ParameterDef, ParametersState};
 use serde::Serialize;
 
 use super::set::{Change, OrderId};
 use super::{Now, Parameters, apply};
-use crate::command::text::date;
+use crate::command::text::{cut, date, wrap};
 use crate::telemetry::SCHEMA;
 
 /// Columns of a screen.
@@ -235,7 +233,7 @@ impl Row {
     /// Everything about it.
     fn full(&self, out: &mut String) {
         line(out, &format!("{} = {} {}", self.name, self.value, self.unit));
-        line(out, &format!("  {}", self.def.doc.trim()));
+        wrap(self.def.doc.trim(), 4, out);
         if let (Some(least), Some(most)) = (self.least, self.most) {
             line(out, &format!("  range       {least} to {most} {}", self.unit));
         }
@@ -255,14 +253,8 @@ impl Row {
 }
 
 fn line(out: &mut String, text: &str) {
-    // Writing to a string doesn't fail.
-    let _ok = writeln!(out, "{}", cut(text.trim_end(), COLUMNS));
-}
-
-/// As much of a text as so many columns hold.
-fn cut(text: &str, columns: usize) -> String {
-    if text.chars().count() <= columns {
-        return text.to_owned();
-    }
-    text.chars().take(columns.saturating_sub(1)).chain(['…']).collect()
+    // What is staged may come of another version, with any characters.
+    let plain: String = text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    out.push_str(&cut(&plain, COLUMNS));
+    out.push('\n');
 }

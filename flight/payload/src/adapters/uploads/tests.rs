@@ -259,6 +259,27 @@ fn on_linux_it_is_the_same() {
     assert_eq!(std::fs::read_dir(dir.path().join("uploads")).unwrap().count(), 1);
 }
 
+/// Sends a piece, and cuts power at one of the operations of that; whether there was any.
+fn cut_while_sending(
+    (disk, uploads): (&mut SimDisk, &mut Open),
+    (about, content, index): (&About, &[u8], u32),
+    seed: u64,
+) -> bool {
+    let cuts = Arc::new(Mutex::new(Vec::new()));
+    let into = Arc::clone(&cuts);
+    disk.watch(move |disk| into.lock().unwrap().push(disk.after_cut(seed)));
+    drop(send(uploads, about, content, index));
+    disk.unwatch();
+    let mut cuts = std::mem::take(&mut *cuts.lock().unwrap());
+    if cuts.is_empty() {
+        return false;
+    }
+    let nth = usize::try_from(seed % 97).unwrap() % cuts.len();
+    *disk = cuts.swap_remove(nth);
+    *uploads = open(disk);
+    true
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
     #[test]
@@ -271,20 +292,26 @@ proptest! {
         let mut uploads = open(&disk);
         uploads.begin(about.clone()).unwrap();
         let mut there = [false; 20];
+        let absent = |there: &[bool; 20]| there.iter().filter(|there| !**there).count();
         for (index, what, seed) in events {
+            let at = usize::try_from(index).unwrap();
             if what == 0 {
                 // Nothing is being written: power takes nothing.
                 disk = disk.after_cut(seed);
                 uploads = open(&disk);
+            } else if what < 3 {
+                let cut = cut_while_sending((&mut disk, &mut uploads), (&about, &content, index), seed);
+                // The piece at hand may be lost, and none of the others.
+                let others = absent(&there) - usize::from(!there[at]);
+                there[at] = !cut || missing(&uploads, &about) as usize == others;
             } else {
                 let done = send(&mut uploads, &about, &content, index);
-                let was = std::mem::replace(&mut there[usize::try_from(index).unwrap()], true);
+                let was = std::mem::replace(&mut there[at], true);
                 prop_assert_eq!(done == Piece::Repeated, was);
-                prop_assert_eq!(matches!(done, Piece::Complete(_)), !was && there.iter().all(|t| *t));
+                prop_assert_eq!(matches!(done, Piece::Complete(_)), !was && absent(&there) == 0);
             }
-            let absent = there.iter().filter(|there| !**there).count();
-            prop_assert_eq!(missing(&uploads, &about) as usize, absent);
-            prop_assert_eq!(uploads.complete().len(), usize::from(absent == 0));
+            prop_assert_eq!(missing(&uploads, &about) as usize, absent(&there));
+            prop_assert_eq!(uploads.complete().len(), usize::from(absent(&there) == 0));
         }
     }
 }
