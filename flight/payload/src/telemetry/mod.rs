@@ -1,7 +1,33 @@
-//! Telemetry: what the operator is told. Events with a severity, counters, and the status document.
+//! Telemetry: what the operator is told. Events with a severity, counters, the status document, and the packets that
+//! go down by themselves.
 //!
-//! This module never stores, sends or prints anything: the store keeps events, the command socket
-//! hands them out.
+//! | part | what it says |
+//! | --- | --- |
+//! | [`Sample`] | how the payload is at one moment, as the channels of the dictionary |
+//! | [`Limits`] | which channels are beyond their limits, and which plan is to be started for it |
+//! | [`Schedule`] | which packet goes next over a slow link |
+//! | [`BlackBox`] | which packets are kept on disk |
+//! | [`ClockWatch`] | whether the clock on board was set |
+//! | [`Settings`] | what an operator can change of all that |
+//!
+//! This module never stores, sends or prints anything and reads no clock: the store keeps events, the command socket
+//! hands them out, and [`crate::daemon`] sends packets and writes the black box.
+
+mod blackbox;
+mod channels;
+mod clock;
+mod limits;
+mod others;
+mod schedule;
+mod settings;
+
+pub use blackbox::{BlackBox, Record, Writing, packets};
+pub use channels::Sample;
+pub use clock::ClockWatch;
+pub use limits::{Level, Limits, Outcome};
+pub use others::{Marks, OrderCounts, Others, Readings, UplinkCounts};
+pub use schedule::{Due, MAX_ANSWERS, MAX_ASKED, Refused, Schedule};
+pub use settings::Settings;
 
 use std::collections::BTreeMap;
 
@@ -229,6 +255,9 @@ pub struct Counters {
     pub bundles_scrubbed: u64,
     /// Those of them that weren't.
     pub bundles_damaged: u64,
+    /// Events kept back, as there were too many of a kind.
+    #[serde(default)]
+    pub events_throttled: u64,
 }
 
 /// The transmitter as `status` shows it.
