@@ -21,7 +21,8 @@
 //! | [`command`] | what the operator asks, and the answers |
 //! | [`parameters`] | values of the configuration that are changed in flight, on trial until they are confirmed |
 //! | [`uplink`] | what comes up in pieces |
-//! | [`telemetry`] | events, counters, the status document |
+//! | [`telemetry`] | events, counters, the status document, limits, packets, the black box |
+//! | [`digest`] | what an operator wants to know first |
 //! | [`config`] | the configuration file |
 #![deny(unsafe_code)]
 #![cfg_attr(
@@ -44,6 +45,7 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod daemon;
+pub mod digest;
 pub mod downlink;
 #[cfg(any(test, feature = "faults"))]
 pub mod faults;
@@ -59,6 +61,12 @@ pub mod store;
 pub mod telemetry;
 pub mod triage;
 pub mod uplink;
+
+/// The first bytes of the commit that the program was built from; zero: the build didn't say.
+pub(crate) fn git_mark() -> [u8; 4] {
+    let digits = option_env!("PASSBAND_GIT").and_then(|commit| commit.get(..8));
+    digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or(0).to_be_bytes()
+}
 
 /// The version of the program; with the commit it was built from, if the build said so.
 pub fn version() -> String {

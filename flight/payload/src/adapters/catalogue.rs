@@ -40,6 +40,14 @@ pub fn memory_catalogue() -> Result<Catalogue, StoreError> {
     CATALOGUE.in_memory()
 }
 
+/// Opens the catalogue of a state folder for reading alone, as [`Shelf::read`] does. For when no daemon has it open.
+///
+/// # Errors
+/// Those of [`Shelf::read`].
+pub fn read_catalogue(disk: &dyn Disk, state: &Path) -> Result<Catalogue, StoreError> {
+    CATALOGUE.read(disk, state)
+}
+
 /// Opens the records of commanding in a state folder, as [`Shelf::open`] does.
 ///
 /// # Errors

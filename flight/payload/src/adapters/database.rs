@@ -86,6 +86,16 @@ impl<T> Shelf<T> {
         self.prove(DatabaseFile(Box::new(Overlay::over(None))))
     }
 
+    /// Opens it for reading alone: what a repair changes stays in memory. For when no daemon has it open.
+    ///
+    /// # Errors
+    /// It isn't there, is damaged, or those of the disk.
+    pub fn read(&self, disk: &dyn Disk, state: &Path) -> Result<T, StoreError> {
+        let path = state.join(format!("{}.redb", self.name));
+        let base = disk.open(&path).map_err(|e| StoreError::file("opening", &path, e))?;
+        self.prove(DatabaseFile(Box::new(Overlay::over(Some(base)))))
+    }
+
     /// A new one in the place of a damaged one; in memory, where that can't be replaced.
     fn begin_anew(
         &self,

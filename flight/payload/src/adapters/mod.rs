@@ -3,6 +3,7 @@
 //! Duties never call these; [`crate::daemon`] and the command line do.
 
 pub mod batch;
+pub mod blackbox;
 pub mod calibration;
 pub mod catalogue;
 pub mod client;
@@ -10,6 +11,7 @@ pub mod clock;
 pub mod crash;
 pub mod database;
 pub mod disk;
+pub mod last;
 pub mod log;
 pub mod notify;
 pub mod os;

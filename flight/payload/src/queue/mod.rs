@@ -44,7 +44,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use passband_proto::ids::BundleId;
 
 pub use error::QueueError;
-pub use explain::{Contact, Cost, Explanation, Forecast, LinkBelief, Moment, NotExpected, Reason};
+pub use explain::{Contact, Cost, Explanation, Forecast, LinkBelief, Moment, NotExpected, Reason, when_sent};
 pub use item::{Change, Item, Kind, Next, Standing, State, View};
 pub use row::{Row, item_of};
 pub use settings::{Deadlines, Settings, SettingsError, Tasking};

@@ -97,6 +97,11 @@ pub(super) fn of(
     }
 }
 
+/// When so many bytes have been sent by the passes, ms since 1970-01-01 UTC; none: they are too short, or there are none.
+pub fn when_sent(now_unix_ms: u64, passes: &[Contact], bytes: u64) -> Option<u64> {
+    sent_at(&windows(now_unix_ms, passes), bytes.max(1)).ok().map(|moment| moment.unix_ms)
+}
+
 /// What is left of the passes, each from when it can be used, in order and apart.
 fn windows(now_unix_ms: u64, passes: &[Contact]) -> Vec<(Contact, u64)> {
     let mut sorted: Vec<Contact> = passes.iter().filter(|p| p.los_unix_ms > now_unix_ms).copied().collect();
@@ -162,6 +167,8 @@ mod tests {
         assert_eq!(last((0, 1), 110, &passes), Err(NotExpected::NoPass));
         let overlapping = [pass(0, 10), pass(5, 20), pass(6, 8)];
         assert_eq!(last((0, 20_000), 0, &overlapping), Ok((5, 20)), "time is used once");
+        assert_eq!(when_sent(0, &overlapping, 20_000), Some(20_000));
+        assert_eq!(when_sent(0, &overlapping, 20_001), None);
     }
 
     #[test]

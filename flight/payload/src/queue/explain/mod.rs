@@ -13,7 +13,7 @@ use passband_proto::ids::{BundleId, Class};
 use passband_proto::transfer::base_target;
 use serde::{Deserialize, Serialize};
 
-pub use forecast::{Contact, Forecast, Moment, NotExpected};
+pub use forecast::{Contact, Forecast, Moment, NotExpected, when_sent};
 
 use prices::Prices;
 
