@@ -15,8 +15,8 @@ use passband_spectral::cube::MAX_CUT_BYTES;
 use passband_spectral::triage::Params;
 use serde::Deserialize;
 
-use crate::health;
 pub use self::telemetry::{Command, Telemetry};
+use crate::health;
 use crate::products::Rules;
 use crate::queue::Settings;
 use crate::script::{self, ScriptError};
@@ -598,6 +598,15 @@ mod tests {
     }
 
     #[test]
+    fn telemetry_goes_where_it_is_told_and_nowhere_else() {
+        assert_eq!(parse("").unwrap().telemetry.target, None);
+        let config = parse("[telemetry]\ntarget = \"[::1]:47020\"").unwrap();
+        assert_eq!(config.telemetry.target, Some("[::1]:47020".parse().unwrap()));
+        let message = parse("[telemetry]\ntarget = 47020").unwrap_err().to_string();
+        assert!(message.starts_with("/etc/pb/c.toml:2: target: "), "{message}");
+    }
+
+    #[test]
     fn the_shipped_example_is_accepted_and_says_the_defaults() {
         let text = include_str!("../passband.example.toml");
         let config = Config::parse(text, Path::new("/x/c.toml")).unwrap();
@@ -617,6 +626,7 @@ mod tests {
             "cpu_stall_percent",
             "beacon_s",
             "uploads_bytes",
+            "[telemetry]",
         ] {
             assert!(text.contains(field), "{field}");
         }

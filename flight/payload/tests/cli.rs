@@ -16,7 +16,9 @@ fn run(args: &[&str]) -> (Option<i32>, String, String) {
 fn every_help_has_an_example_and_fits_a_screen() {
     for command in [
         "run",
+        "digest",
         "status",
+        "tlm",
         "queue",
         "events",
         "alerts",
@@ -47,6 +49,9 @@ fn bad_usage_ends_with_2() {
         &["run"],
         &["run", "--config"],
         &["status", "--fast"],
+        &["digest", "now"],
+        &["tlm", "warp_speed"],
+        &["tlm", "--fast"],
         &["events", "--limit", "0"],
         &["events", "--since", "x"],
         &["alerts", "ack"],

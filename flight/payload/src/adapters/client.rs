@@ -10,13 +10,31 @@ use crate::command::{ErrorAnswer, MAX_ANSWER_BYTES, Request};
 /// The longest wait for the daemon.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// Nobody listens, or whoever does says nothing, in words.
+    Silence(String),
+    /// The daemon says why not, or can't be talked with.
+    Refusal(String),
+}
+
+impl NoAnswer {
+    /// Why, in words.
+    pub fn why(self) -> String {
+        match self {
+            Self::Silence(why) | Self::Refusal(why) => why,
+        }
+    }
+}
+
 /// Asks the daemon at `socket`, or where nobody listens there at one of `spare`; returns the line of its answer.
 ///
 /// # Errors
-/// A sentence: the daemon isn't there, doesn't answer, or says why not.
-pub fn ask(socket: &Path, spare: &[PathBuf], request: Request) -> Result<String, String> {
+/// The daemon isn't there, doesn't answer, or says why not.
+pub fn ask(socket: &Path, spare: &[PathBuf], request: Request) -> Result<String, NoAnswer> {
     let at = socket.display();
-    let line = request.line().map_err(|e| e.to_string())?;
+    let line = request.line().map_err(|e| NoAnswer::Refusal(e.to_string()))?;
     let connected = UnixStream::connect(socket).or_else(|e| match e.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
             spare.iter().find_map(|path| UnixStream::connect(path).ok()).ok_or(e)
@@ -24,17 +42,19 @@ pub fn ask(socket: &Path, spare: &[PathBuf], request: Request) -> Result<String,
         _ => Err(e),
     });
     let mut stream = connected.map_err(|e| match e.kind() {
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
-            format!("the daemon isn't running: nobody listens at {at} (start it with `passband run`)")
-        }
-        _ => format!("connecting to {at}: {e}"),
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => NoAnswer::Silence(format!(
+            "the daemon isn't running: nobody listens at {at} (start it with `passband run`)"
+        )),
+        _ => NoAnswer::Refusal(format!("connecting to {at}: {e}")),
     })?;
     let answer = exchange(&mut stream, &line).map_err(|e| match e.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("the daemon at {at} doesn't answer"),
-        _ => format!("talking to the daemon at {at}: {e}"),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            NoAnswer::Silence(format!("the daemon at {at} doesn't answer"))
+        }
+        _ => NoAnswer::Refusal(format!("talking to the daemon at {at}: {e}")),
     })?;
     match serde_json::from_str::<ErrorAnswer>(&answer) {
-        Ok(refusal) => Err(refusal.error),
+        Ok(refusal) => Err(NoAnswer::Refusal(refusal.error)),
         Err(_) => Ok(answer),
     }
 }

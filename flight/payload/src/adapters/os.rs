@@ -7,10 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use passband_proto::keyring::KeyRing;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 /// Largest key file that is read, bytes.
 const MAX_KEY_FILE_BYTES: u64 = 1 << 20;
+/// Longest file of procfs that is read, bytes.
+const MAX_PROC_BYTES: u64 = 64 << 10;
 
 /// Twelve bytes of the system's cryptographic random source.
 pub fn random_12() -> io::Result<[u8; 12]> {
@@ -42,6 +45,55 @@ pub fn spare_sockets(socket: &Path, spacecraft: u16) -> Vec<PathBuf> {
         fs::symlink_metadata(path).is_ok_and(|about| about.uid() == *uid && about.file_type().is_socket())
     });
     out.into_iter().map(|(_, path)| path).collect()
+}
+
+/// What this process takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnUse {
+    /// Memory that it has, bytes (`VmRSS`).
+    pub memory_bytes: u64,
+    /// Processor time since it began, ms.
+    pub cpu_ms: u64,
+}
+
+/// What this process takes; `None`: procfs doesn't say.
+pub fn own_use() -> Option<OwnUse> {
+    let status = read_text(Path::new("/proc/self/status"), MAX_PROC_BYTES).ok()?;
+    let stat = read_text(Path::new("/proc/self/stat"), MAX_PROC_BYTES).ok()?;
+    Some(OwnUse { memory_bytes: kib_of(&status, "VmRSS:")?.saturating_mul(1024), cpu_ms: cpu_ms(&stat)? })
+}
+
+/// Memory that processes may still have, bytes; `None`: procfs doesn't say.
+pub fn available_memory() -> Option<u64> {
+    let text = read_text(Path::new("/proc/meminfo"), MAX_PROC_BYTES).ok()?;
+    kib_of(&text, "MemAvailable:").map(|kib| kib.saturating_mul(1024))
+}
+
+/// The number of a line `NAME:   12345 kB`.
+fn kib_of(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().strip_suffix(" kB")?.trim().parse().ok()
+}
+
+/// Processor time by `/proc/PID/stat`: user and system, in hundredths of a second (proc_pid_stat(5); Linux shows
+/// `USER_HZ` of 100 on all machines that this runs on).
+fn cpu_ms(stat: &str) -> Option<u64> {
+    // The name before it, in brackets, may hold anything.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    Some(ticks()?.saturating_add(ticks()?).saturating_mul(10))
+}
+
+/// SHA-256 of the file that this process runs.
+pub fn own_digest() -> io::Result<[u8; 32]> {
+    let (mut file, mut hash, mut buffer) = (File::open("/proc/self/exe")?, Sha256::new(), vec![0; 64 << 10]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hash.finalize().into()),
+            bytes => hash.update(buffer.get(..bytes).unwrap_or_default()),
+        }
+    }
 }
 
 /// Reads a text file of at most `max_bytes`.
@@ -160,6 +212,15 @@ mod tests {
         let id = boot_id().unwrap();
         assert_eq!(boot_id(), Some(id));
         assert_ne!(id, [0; 16]);
+    }
+
+    #[test]
+    fn what_the_process_takes_is_read() {
+        let stat = "1 (a ) b) S 1 2 3 4 5 6 7 8 9 10 123 45 0 0 20";
+        assert_eq!((cpu_ms(stat), cpu_ms("1 (a) S 1")), (Some(1_680), None));
+        assert_eq!(kib_of("VmHWM:\t 9 kB\nVmRSS:\t    8252 kB\n", "VmRSS:"), Some(8_252));
+        assert!(own_use().unwrap().memory_bytes > 100_000 && available_memory().unwrap() > 1 << 20);
+        assert_eq!(own_digest().unwrap(), own_digest().unwrap());
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The commands that ask the daemon.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lexopt::prelude::*;
 use serde::de::DeserializeOwned;
 
+use super::kept::Kept;
 use super::{Failure, bad_input, help, not_done, print, read_config};
-use crate::adapters::client::ask;
+use crate::adapters::client::{NoAnswer, ask};
 use crate::adapters::os::spare_sockets;
 use crate::command::{
     AlertsAnswer, KeysAnswer, MAX_ORDERS, MAX_PASS_S, OrdersAnswer, PassAnswer, PassesAnswer, Request,
@@ -74,26 +75,33 @@ impl Options {
         Ok((options, rest))
     }
 
-    /// Where the daemon listens, and where else it may.
-    fn sockets(&self) -> Result<(PathBuf, Vec<PathBuf>), Failure> {
+    /// Where the daemon is to be found.
+    fn place(&self) -> Result<Place, Failure> {
         let config = match (&self.socket, &self.config) {
             (Some(_), Some(_)) => return Err(bad_input("--socket and --config exclude each other")),
-            (Some(socket), None) => return Ok((socket.clone(), Vec::new())),
+            (Some(socket), None) => {
+                let state = socket.parent().map_or_else(PathBuf::new, PathBuf::from);
+                return Ok(Place { socket: socket.clone(), spare: Vec::new(), state });
+            }
             (None, Some(file)) => read_config(file)?,
             (None, None) => Config::parse("", std::path::Path::new("/")).map_err(not_done)?,
         };
         let spare = spare_sockets(&config.paths.socket, config.spacecraft);
-        Ok((config.paths.socket, spare))
+        Ok(Place { socket: config.paths.socket, spare, state: config.paths.state })
     }
 
-    /// Asks, and prints the answer as it is or for people.
+    /// Asks, and prints the answer as it is or for people; where the daemon is down, the one that was saved.
     pub(super) fn answer<T: DeserializeOwned>(
         &self,
         request: Request,
         text: impl FnOnce(&T) -> String,
     ) -> Result<(), Failure> {
-        let (socket, spare) = self.sockets()?;
-        let line = ask(&socket, &spare, request).map_err(not_done)?;
+        let place = self.place()?;
+        let line = match ask(&place.socket, &place.spare, request.clone()) {
+            Ok(line) => line,
+            Err(NoAnswer::Silence(why)) => return self.answer_kept(&request, &place.state, why, text),
+            Err(refusal) => return Err(not_done(refusal.why())),
+        };
         if self.json {
             return print(&line);
         }
@@ -101,6 +109,39 @@ impl Options {
             .map_err(|e| not_done(format!("the daemon's answer is of another version: {e}")))?;
         print(&text(&answer))
     }
+
+    /// Prints the answer that was saved.
+    fn answer_kept<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        state: &Path,
+        silence: String,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        let kept = match Kept::answer_to(request, state) {
+            None => return Err(Failure::NotDone(silence)),
+            Some(Err(why)) => return Err(not_done(format!("{silence}; {why}"))),
+            Some(Ok(kept)) => kept,
+        };
+        if self.json {
+            print(&kept.document())?;
+        } else {
+            let head = kept.head();
+            let answer: T = serde_json::from_value(kept.answer)
+                .map_err(|e| not_done(format!("{silence}; what was saved is of another version: {e}")))?;
+            print(&(head + &text(&answer)))?;
+        }
+        Err(Failure::Told)
+    }
+}
+
+/// Where the daemon is to be found.
+struct Place {
+    socket: PathBuf,
+    /// Where else it may listen.
+    spare: Vec<PathBuf>,
+    /// Where its last state is saved.
+    state: PathBuf,
 }
 
 pub(super) fn status(mut parser: lexopt::Parser) -> Result<(), Failure> {
@@ -233,7 +274,7 @@ pub(super) fn pass(mut parser: lexopt::Parser) -> Result<(), Failure> {
 }
 
 /// Options of a command that has none of its own.
-fn only_common(parser: &mut lexopt::Parser) -> Result<Options, Failure> {
+pub(super) fn only_common(parser: &mut lexopt::Parser) -> Result<Options, Failure> {
     let mut options = Options::default();
     match next_long(parser, &mut options)? {
         None => Ok(options),

@@ -5,7 +5,9 @@ passband - payload flight software: triage frames on board, send them without ac
 
 Usage:
   passband run --config FILE                    run the daemon
+  passband digest [--json]                      what happened, what is wrong, what comes next
   passband status|queue|events|passes [--json]  ask the daemon
+  passband tlm [CHANNEL...] [--json]            show the channels of telemetry
   passband queue promote|hold|drop|... ID       change what goes down when
   passband alerts [ack N|cancel N]              show alerts; send one no more
   passband safe enter|leave                     start anew in safe mode; end it
@@ -20,7 +22,8 @@ Usage:
   passband check-config FILE                    check a configuration file
   passband --version
 
-Each command has its own --help, with an example.
+Each command has its own --help, with an example. What only asks answers from the last saved state where the
+daemon is down, says so in its first line (\"live\": false in JSON), and ends with 1.
 Exit status: 0 done, 1 not done, 2 bad usage or input.
 ";
 
@@ -45,6 +48,45 @@ Files:
 
 Example:
   passband run --config /etc/passband.toml
+";
+
+pub(super) const DIGEST: &str = "\
+passband digest - what an operator wants to know first, in one screen
+
+Usage: passband digest [--json] [--socket PATH | --config FILE]
+
+Says when LOS or the next AOS is, what is wrong (what stands now; channels beyond their limits; events of
+severity warning or worse since the last pass ended, the most severe first), what changed since that pass, what is
+to go down and when it will be, what comes up, and what runs there: mode, start, slot, and the first 8 digits of
+the SHA-256 of program, configuration file, dictionary and changed parameters. At most 23 lines and 1500 bytes.
+Where the daemon is down it is the last saved state, the first line says so, and the exit status is 1.
+
+Options:
+  --json          one JSON document, \"schema\": 1, with the digests in full; \"live\": false if it was saved
+  --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
+  --config FILE   take the socket from the daemon's configuration
+
+Example:
+  passband digest
+";
+
+pub(super) const TLM: &str = "\
+passband tlm - the channels of telemetry, as they were a second ago at most
+
+Usage: passband tlm [CHANNEL...] [--json] [--socket PATH | --config FILE]
+
+Shows all channels in a table, or those that are named with unit, limits and meaning. Limits are red low,
+yellow low, yellow high, red high; - where there is none. A channel changes its colour when three of its last
+five values say so. Where the daemon is down it is the last saved state, the first line says so, and the exit
+status is 1.
+
+Options:
+  --json          one JSON document, \"schema\": 1; null for what isn't known
+  --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
+  --config FILE   take the socket from the daemon's configuration
+
+Example:
+  passband tlm temperature power
 ";
 
 pub(super) const STATUS: &str = "\

@@ -1,10 +1,13 @@
 //! The command line of `passband`.
 //!
-//! Exit status: 0 done, 1 not done, 2 bad usage or input.
+//! Exit status: 0 done, 1 not done, 2 bad usage or input. What was answered from the last saved state, as the daemon
+//! isn't running, is not done.
 
 mod ask;
+mod digest;
 mod frame;
 mod help;
+mod kept;
 mod orders;
 mod queue;
 mod verdict;
@@ -16,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use lexopt::prelude::*;
+use sha2::{Digest, Sha256};
 
 use crate::adapters::script::child;
 use crate::adapters::{
@@ -31,6 +35,8 @@ use crate::daemon::{self, Ended};
 enum Failure {
     /// It was not done: 1.
     NotDone(String),
+    /// It was not done, and what was printed says so: 1.
+    Told,
     /// Bad usage or input: 2.
     BadInput(String),
 }
@@ -58,6 +64,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match dispatch(lexopt::Parser::from_args(args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::NotDone(why)) => fail(&why, 1),
+        Err(Failure::Told) => ExitCode::FAILURE,
         Err(Failure::BadInput(why)) => fail(&why, 2),
     }
 }
@@ -81,7 +88,9 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
     }
     match command.as_str() {
         "run" => run(parser),
+        "digest" => digest::digest(parser),
         "status" => ask::status(parser),
+        "tlm" => digest::tlm(parser),
         "queue" => queue::queue(parser),
         "events" => ask::events(parser),
         "alerts" => ask::alerts(parser),
@@ -108,9 +117,10 @@ fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
         }
     }
     let file = file.ok_or_else(|| bad_input("`passband run` needs --config FILE"))?;
-    let config = read_config(&file)?;
+    let text = read_config_text(&file)?;
+    let config = Config::parse(&text, &file).map_err(bad_input)?;
     log::start(config.log.level).map_err(bad_input)?;
-    match daemon::run(config).map_err(not_done)? {
+    match daemon::run(config, Some(Sha256::digest(&text).into())).map_err(not_done)? {
         Ended::Signal => Ok(()),
         // Every file and lock of this run is let go by becoming a new one.
         Ended::Restart => Err(not_done(start_anew())),
@@ -135,9 +145,11 @@ fn check_config(mut parser: lexopt::Parser) -> Result<(), Failure> {
 }
 
 fn read_config(file: &Path) -> Result<Config, Failure> {
-    let text =
-        read_text(file, MAX_CONFIG_BYTES).map_err(|e| bad_input(format!("{}: {e}", file.display())))?;
-    Config::parse(&text, file).map_err(bad_input)
+    Config::parse(&read_config_text(file)?, file).map_err(bad_input)
+}
+
+fn read_config_text(file: &Path) -> Result<String, Failure> {
+    read_text(file, MAX_CONFIG_BYTES).map_err(|e| bad_input(format!("{}: {e}", file.display())))
 }
 
 /// Writes to standard output; a reader that has gone away is no failure.

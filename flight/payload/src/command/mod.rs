@@ -15,6 +15,7 @@ mod contacts;
 mod orders;
 mod queue;
 pub(crate) mod text;
+mod tlm;
 
 pub use alerts::{AlertRow, AlertsAnswer, alert_text, alerts_text};
 pub use contacts::passes_text;
@@ -25,6 +26,7 @@ pub use orders::{
 pub use queue::{ActionAnswer, BundleName, DEFAULT_ROWS, MAX_ROWS, QueueAction, QueueAnswer};
 pub use text::{action_text, events_text, pass_text, queue_text, status_text};
 pub(crate) use text::{date, duration, size, wrap};
+pub use tlm::{ChannelRow, Reading, TlmAnswer, tlm_text};
 
 use passband_proto::bus::MAX_ON_FOR_MS;
 use serde::{Deserialize, Serialize};
@@ -133,6 +135,14 @@ pub enum Request {
     },
     /// How do the keys of the uplink stand?
     Keys,
+    /// What happened since the last pass, what is wrong, what is to go down and when?
+    Digest,
+    /// What do the channels say?
+    Tlm {
+        /// Only these; all, if none is named.
+        #[serde(default)]
+        channels: Vec<String>,
+    },
 }
 
 impl Request {
@@ -146,6 +156,8 @@ impl Request {
                 | Self::Order { .. }
                 | Self::Orders { .. }
                 | Self::Keys
+                | Self::Digest
+                | Self::Tlm { .. }
         )
     }
 
@@ -186,6 +198,28 @@ impl Request {
             return Err(format!("bad request: limit is 1 to {MAX_ORDERS}"));
         }
         Ok(envelope.request)
+    }
+
+    /// The name by which the daemon keeps its answer for when it is down, if it does.
+    pub fn kept_as(&self) -> Option<&'static str> {
+        match self {
+            Self::Status => Some("status"),
+            Self::Queue { .. } => Some("queue"),
+            Self::Events { .. } => Some("events"),
+            Self::Alerts => Some("alerts"),
+            Self::Passes { .. } => Some("passes"),
+            Self::Digest => Some("digest"),
+            Self::Tlm { .. } => Some("tlm"),
+            Self::QueueExplain { .. }
+            | Self::QueueAct { .. }
+            | Self::AlertsAck { .. }
+            | Self::AlertsCancel { .. }
+            | Self::PassStart { .. }
+            | Self::PassStop
+            | Self::Order { .. } => None,
+            Self::Orders { .. } => Some("orders"),
+            Self::Keys => Some("keys"),
+        }
     }
 }
 
@@ -244,6 +278,11 @@ mod tests {
                 "{\"schema\":1,\"command\":\"alerts-cancel\",\"number\":7}\n",
             ),
             (Request::PassStop, "{\"schema\":1,\"command\":\"pass-stop\"}\n"),
+            (Request::Digest, "{\"schema\":1,\"command\":\"digest\"}\n"),
+            (
+                Request::Tlm { channels: vec!["power".into()] },
+                "{\"schema\":1,\"command\":\"tlm\",\"channels\":[\"power\"]}\n",
+            ),
             (
                 Request::PassStart { seconds: 300, rate_bps: None },
                 "{\"schema\":1,\"command\":\"pass-start\",\"seconds\":300,\"rate_bps\":null}\n",

@@ -3,6 +3,8 @@
 //! All of it but [`Command::uploads_bytes`] can be changed in flight as parameters, and counts at once: whoever
 //! works by it reads [`crate::parameters::Live`], not the configuration.
 
+use std::net::SocketAddr;
+
 use passband_proto::dict::Severity;
 use serde::Deserialize;
 
@@ -12,6 +14,8 @@ use super::{Fault, within};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Telemetry {
+    /// Where packets go, IP address and port, a datagram each; default none: none is sent.
+    pub target: Option<SocketAddr>,
     /// How often the beacon is sent, s, 0 (never) to 86,400; default 30.
     pub beacon_s: u32,
     /// How often housekeeping is sent, s, 0 (never) to 86,400; default 60.
@@ -24,7 +28,7 @@ pub struct Telemetry {
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Self { beacon_s: 30, housekeeping_s: 60, rate_bps: 4_800, events: Severity::Warning }
+        Self { target: None, beacon_s: 30, housekeeping_s: 60, rate_bps: 4_800, events: Severity::Warning }
     }
 }
 

@@ -13,12 +13,13 @@ use std::time::Duration;
 use passband_proto::bundle::SealOptions;
 use passband_proto::dict::EventCode;
 use passband_proto::ids::Class;
+use passband_proto::keys::EpochKey;
 use passband_spectral::cube::Cube;
 use passband_spectral::target::Target;
 
 use super::encoder::QueueChange;
 use super::intake::{AnyData, Detector, Examine, Follow, Intake, IntakeError, Sealer, Step, Taken};
-use super::notes::make_notes;
+use super::notes::{make_blackbox, make_notes};
 use super::pulse::Pulse;
 use super::shared::Shared;
 use super::vitals::TRIAGE;
@@ -100,7 +101,12 @@ impl Frames {
                 let again_ms = self.shared.config.products.notes_s.saturating_mul(1_000);
                 notes_ms = self.shared.clock.now_ms().saturating_add(again_ms);
                 beat.working("notes", NOTES_MS);
-                self.make_notes();
+                self.seal_notes(make_notes);
+                beat.check_in();
+            }
+            if self.shared.desk.take_blackbox_wanted() {
+                beat.working("black box", NOTES_MS);
+                self.seal_notes(|shared, key, made| make_blackbox(shared, key).map(made));
                 beat.check_in();
             }
             let begun_ms = self.shared.clock.now_ms();
@@ -317,17 +323,21 @@ impl Frames {
     }
 
     /// Makes the bundles about the payload itself.
-    fn make_notes(&self) {
+    /// Makes notes, and puts them into the queue.
+    fn seal_notes(
+        &self,
+        make: impl FnOnce(&Shared, &EpochKey, &mut dyn FnMut(BundleRecord)) -> Result<(), String>,
+    ) {
         let shared = &self.shared;
         let keys = shared.keys();
         let Some(key) = keys.newest(shared.config.spacecraft) else { return };
         let need = Need { bytes: NOTES_ROOM_BYTES, class: Class::Routine };
-        let line_up = |note| {
+        let mut line_up = |note| {
             self.line_up(&note);
             drop(self.queue.send(QueueChange::News));
         };
-        if let Err(e) = self.make_room(need).and_then(|()| make_notes(shared, key, line_up)) {
-            let text = format!("housekeeping or log was not made: {e}");
+        if let Err(e) = self.make_room(need).and_then(|()| make(shared, key, &mut line_up)) {
+            let text = format!("housekeeping, log or black box was not made: {e}");
             shared.throttled("notes", &Report::error(EventCode::NotesFailed, text));
         }
     }

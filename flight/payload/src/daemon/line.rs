@@ -18,11 +18,23 @@ const MAX_CONTACTS: usize = 100;
 
 /// The first bundles: what is on the link, what waits, in the order in which they go, then the others.
 pub(crate) fn answer(shared: &Shared, limit: usize) -> Result<QueueAnswer, StoreError> {
+    answer_of_first(shared, |queue, now_unix_ms| first(queue, now_unix_ms, limit))
+}
+
+/// The same without the others, which takes no longer for many of them.
+pub(crate) fn open_answer(shared: &Shared, limit: usize) -> Result<QueueAnswer, StoreError> {
+    answer_of_first(shared, |queue, now_unix_ms| first_open(queue, now_unix_ms, limit))
+}
+
+fn answer_of_first(
+    shared: &Shared,
+    first: impl FnOnce(&Queue, u64) -> Vec<View>,
+) -> Result<QueueAnswer, StoreError> {
     let now_unix_ms = shared.clock.unix_ms();
     let (ids, total, open, settings) = shared.queue(|queue| {
         let tally = queue.tally();
         let open = tally.in_state(State::Waiting).bundles + tally.in_state(State::OnLink).bundles;
-        (first(queue, now_unix_ms, limit), tally.total().bundles, open, queue.settings().clone())
+        (first(queue, now_unix_ms), tally.total().bundles, open, queue.settings().clone())
     });
     let progress = shared.progress();
     let mut bundles = Vec::new();
@@ -36,11 +48,15 @@ pub(crate) fn answer(shared: &Shared, limit: usize) -> Result<QueueAnswer, Store
     Ok(QueueAnswer { schema: SCHEMA, total, open, bundles })
 }
 
-fn first(queue: &Queue, now_unix_ms: u64, limit: usize) -> Vec<View> {
+fn first_open(queue: &Queue, now_unix_ms: u64, limit: usize) -> Vec<View> {
     let mut on_link: Vec<View> = queue.on_link().filter_map(|id| queue.get(&id)).collect();
     on_link.sort_by_key(|view| (view.standing.promoted.is_none(), view.item.class, view.item.kind.band()));
     let waiting = queue.upcoming(now_unix_ms).filter_map(|next| queue.get(&next.id));
-    let mut out: Vec<View> = on_link.into_iter().chain(waiting).take(limit).collect();
+    on_link.into_iter().chain(waiting).take(limit).collect()
+}
+
+fn first(queue: &Queue, now_unix_ms: u64, limit: usize) -> Vec<View> {
+    let mut out = first_open(queue, now_unix_ms, limit);
     if out.len() < limit {
         let mut others: Vec<View> =
             queue.iter().filter(|view| !matches!(view.state, State::OnLink | State::Waiting)).collect();

@@ -4,11 +4,12 @@
 //!  spool ─▶ camera ─▶ triage ─▶ store ─▶ queue ─▶ encoder ─▶ radio ─▶ fast link
 //!           └─────── frames thread ────────┘      (threads)    ▲
 //!                                 └─ alert ─▶ alert radio      └─ gate ◀─ bus computer, operator, pass plan
+//!  all of them ─▶ catalogue, desk ─▶ telemetry ─▶ slow link, black box, last saved state
 //! ```
 //!
 //! The frames thread works one frame at a time; the encoder and the radio have a thread each, so that
-//! neither a disk nor an encoding holds up the link, and so has the pass plan, which reads files and computes
-//! orbits; everything else is one small asynchronous loop.
+//! neither a disk nor an encoding holds up the link, and so have the pass plan, which reads files and computes
+//! orbits, and telemetry, which writes some; everything else is one small asynchronous loop.
 
 mod adopt;
 mod alert_orders;
@@ -17,6 +18,7 @@ mod bursts;
 mod commander;
 #[cfg(test)]
 mod cuts;
+pub mod desk;
 mod encoder;
 #[cfg(test)]
 mod faulty;
@@ -37,6 +39,7 @@ mod scripts;
 mod scrub;
 mod shared;
 mod slow;
+mod telemetry;
 mod uplink;
 mod vitals;
 
@@ -75,6 +78,7 @@ use self::safe::Safe;
 use self::scripts::Scripts;
 use self::scrub::Scrub;
 use self::shared::{Opened, Shared, lock};
+use self::telemetry::Telemetry;
 use crate::adapters::calibration::{CalibrationError, check_calibration};
 use crate::adapters::catalogue::{OpenedCatalogue, open_catalogue};
 use crate::adapters::clock::Clock;
@@ -108,17 +112,19 @@ pub enum Ended {
 
 /// Runs the daemon until SIGTERM or SIGINT, or until an order ends it.
 ///
+/// `configuration` is the SHA-256 of the configuration file's bytes, for whoever wants to know what runs.
+///
 /// # Errors
 /// What keeps it from starting, or from going on.
-pub fn run(config: Config) -> Result<Ended, DaemonError> {
+pub fn run(config: Config, configuration: Option<[u8; 32]>) -> Result<Ended, DaemonError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| DaemonError::file("starting", "the asynchronous loop", e))?;
-    runtime.block_on(run_until_signal(config))
+    runtime.block_on(run_until_signal(config, configuration))
 }
 
-async fn run_until_signal(config: Config) -> Result<Ended, DaemonError> {
+async fn run_until_signal(config: Config, configuration: Option<[u8; 32]>) -> Result<Ended, DaemonError> {
     let signals = |kind| signal(kind).map_err(|e| DaemonError::file("waiting for", "signals", e));
     let (mut terminate, mut interrupt) =
         (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
@@ -129,6 +135,7 @@ async fn run_until_signal(config: Config) -> Result<Ended, DaemonError> {
         (safe.shared, safe.commander, safe.socket, Vec::new())
     } else {
         let ready = Ready::new(config, &life)?;
+        ready.shared.desk.program(|program| program.configuration = configuration);
         let (shared, commander) = (Arc::clone(&ready.shared), Arc::clone(&ready.commander));
         let socket = ready.socket.clone();
         (shared, commander, Some(socket), ready.start()?)
@@ -175,6 +182,7 @@ struct Ready {
     target: Target,
     downlink: UdpSocket,
     alert_radio: UdpSocket,
+    telemetry: Option<(UdpSocket, SocketAddr)>,
     bus: Option<UdpSocket>,
     reports: Option<UdpSocket>,
     uplink: Option<UdpSocket>,
@@ -217,6 +225,8 @@ impl Ready {
         let session = catalogue.session_base()?.saturating_add(boot_count);
         let downlink = socket_towards(config.downlink.target)?;
         let alert_radio = socket_towards(config.alerts.target)?;
+        let to = |target| Ok::<_, DaemonError>((nonblocking(socket_towards(target)?)?, target));
+        let telemetry = config.telemetry.target.map(to).transpose()?;
         let listens = config.downlink.transmit == TransmitMode::Bus;
         let bus = listens.then(|| bind("bus.listen", config.bus.listen)).transpose()?;
         let reports = config.reports.listen.map(|address| bind("reports.listen", address)).transpose()?;
@@ -257,6 +267,7 @@ impl Ready {
             target,
             downlink,
             alert_radio,
+            telemetry,
             bus,
             reports,
             uplink,
@@ -295,6 +306,7 @@ impl Ready {
             .map_err(DaemonError::Store)?;
         keep_uplink(&shared, &self.commander, &queue, self.uplink)?;
         keep_operator(&shared, &self.commander, queue.clone(), Arc::new(self.operator));
+        let telemetry = Telemetry::new(Arc::clone(&shared), self.telemetry);
         let scrub = Scrub { shared: Arc::clone(&shared), target: self.target.clone(), queue: queue.clone() };
         let (script_orders, orders) = mpsc::channel();
         shared.set_scripts(script_orders);
@@ -321,6 +333,7 @@ impl Ready {
             spawn("scripts", || scripts.run())?,
             spawn("scrub", || scrub.run())?,
             spawn("passes", || passes.run())?,
+            spawn("telemetry", || telemetry.run())?,
         ];
         tokio::spawn(slow::watch_disk(Arc::clone(&shared)));
         tokio::spawn(alert_radio.run(new_alerts));
@@ -522,10 +535,13 @@ fn bind(what: &str, address: SocketAddr) -> Result<UdpSocket, DaemonError> {
     UdpSocket::bind(address).map_err(|e| DaemonError::file("binding", &format!("{what} ({address})"), e))
 }
 
+fn nonblocking(socket: UdpSocket) -> Result<UdpSocket, DaemonError> {
+    let set = socket.set_nonblocking(true).map_err(|e| DaemonError::file("preparing", "a socket", e));
+    set.map(|()| socket)
+}
+
 fn tokio_socket(socket: UdpSocket) -> Result<tokio::net::UdpSocket, DaemonError> {
-    socket
-        .set_nonblocking(true)
-        .and_then(|()| tokio::net::UdpSocket::from_std(socket))
+    tokio::net::UdpSocket::from_std(nonblocking(socket)?)
         .map_err(|e| DaemonError::file("preparing", "a socket", e))
 }
 

@@ -8,6 +8,7 @@ use super::frames::seal_options;
 use super::intake::{Sealer, random_id};
 use super::operator::status;
 use super::shared::Shared;
+use crate::adapters::blackbox::read_blackbox;
 use crate::adapters::script::Finished;
 use crate::products::{Draft, Kind, notes_draft, script_draft};
 use crate::store::{BundleRecord, MAX_EVENTS_READ};
@@ -24,7 +25,7 @@ const MAX_EVENTS: usize = 5_000;
 pub(super) fn make_notes(
     shared: &Shared,
     key: &EpochKey,
-    mut made: impl FnMut(BundleRecord),
+    made: &mut dyn FnMut(BundleRecord),
 ) -> Result<(), String> {
     let rules = &shared.config.products;
     if let Some(class) = rules.housekeeping.0 {
@@ -38,6 +39,18 @@ pub(super) fn make_notes(
     Ok(())
 }
 
+/// Makes a bundle of the black box as it is now: the stream of telemetry packets that it holds.
+///
+/// # Errors
+/// There is none, or what kept the bundle from being made, in words.
+pub(super) fn make_blackbox(shared: &Shared, key: &EpochKey) -> Result<BundleRecord, String> {
+    let bytes = read_blackbox(shared.disk.as_ref(), &shared.config.paths.state)
+        .map_err(|e| format!("reading the black box: {e}"))?;
+    let unix_ms = shared.clock.unix_ms();
+    let file = ProductFile { name: format!("blackbox-{unix_ms}.tlm"), bytes };
+    seal(shared, key, &notes_draft(Kind::Log, Class::Suspect, unix_ms, file), (Kind::Log, None))
+}
+
 /// How the payload is, as `passband status --json` says it.
 fn housekeeping(shared: &Shared, key: &EpochKey, class: Class) -> Result<BundleRecord, String> {
     let unix_ms = shared.clock.unix_ms();
@@ -45,7 +58,7 @@ fn housekeeping(shared: &Shared, key: &EpochKey, class: Class) -> Result<BundleR
         serde_json::to_vec(&status(shared).map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
     bytes.push(b'\n');
     let file = ProductFile { name: format!("housekeeping-{unix_ms}.json"), bytes };
-    seal(shared, key, Kind::Housekeeping, &notes_draft(Kind::Housekeeping, class, unix_ms, file), None)
+    seal(shared, key, &notes_draft(Kind::Housekeeping, class, unix_ms, file), (Kind::Housekeeping, None))
 }
 
 /// The events since the last log, one a line as `passband events --json` says them; none if there are none.
@@ -69,7 +82,7 @@ fn log(shared: &Shared, key: &EpochKey, class: Class) -> Result<Option<BundleRec
         bytes.push(b'\n');
     }
     let draft = notes_draft(Kind::Log, class, shared.clock.unix_ms(), ProductFile { name, bytes });
-    seal(shared, key, Kind::Log, &draft, Some(last.seq)).map(Some)
+    seal(shared, key, &draft, (Kind::Log, Some(last.seq))).map(Some)
 }
 
 /// What a script said and how it ended: a bundle as valuable as housekeeping, which the operator waits for.
@@ -83,22 +96,16 @@ pub(super) fn make_script_output(
     let json = record.encode().map_err(|e| e.to_string())?;
     let about = ProductFile { name: format!("{stem}.json"), bytes: json };
     let output = ProductFile { name: format!("{stem}.txt"), bytes: output.clone() };
-    seal(
-        shared,
-        key,
-        Kind::ScriptOutput,
-        &script_draft(Class::Suspect, shared.clock.unix_ms(), about, output),
-        None,
-    )
+    let draft = script_draft(Class::Suspect, shared.clock.unix_ms(), about, output);
+    seal(shared, key, &draft, (Kind::ScriptOutput, None))
 }
 
 /// Seals a note, puts it in place and makes it known; and up to which event the log goes with it.
 fn seal(
     shared: &Shared,
     key: &EpochKey,
-    kind: Kind,
     draft: &Draft,
-    logged_seq: Option<u64>,
+    (kind, logged_seq): (Kind, Option<u64>),
 ) -> Result<BundleRecord, String> {
     let id = random_id().map_err(|e| e.to_string())?;
     let options = seal_options(&shared.config.downlink);
@@ -122,9 +129,12 @@ fn seal(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::blackbox::Recorder;
     use crate::adapters::sealed::SealedBundle;
     use crate::config::Config;
+    use crate::telemetry::{Record, Sample, Writing, packets};
     use passband_spectral::cube::ReadAt;
+    use std::sync::Arc;
 
     #[test]
     fn housekeeping_and_log_are_bundles_and_no_event_is_logged_twice() {
@@ -141,7 +151,7 @@ mod tests {
             (name, String::from_utf8(bytes).unwrap())
         };
         let mut made = Vec::new();
-        make_notes(&shared, &key, |note| made.push(note)).unwrap();
+        make_notes(&shared, &key, &mut |note| made.push(note)).unwrap();
         let kinds: Vec<_> = made.iter().map(|record| (record.kind, record.class)).collect();
         assert_eq!(kinds, [(Kind::Housekeeping, Class::Suspect), (Kind::Log, Class::Routine)]);
         assert!(read(&made[0]).1.starts_with("{\"schema\":1,\"version\""));
@@ -151,8 +161,19 @@ mod tests {
         let event: Event = serde_json::from_str(log.lines().next().unwrap()).unwrap();
         assert_eq!((event.code.as_str(), event.text.as_str()), ("other", "one"));
         let mut again = Vec::new();
-        make_notes(&shared, &key, |note| again.push(note)).unwrap();
+        make_notes(&shared, &key, &mut |note| again.push(note)).unwrap();
         assert_eq!(read(&again[1]).0, "events-3-4.jsonl");
         assert_eq!(shared.catalogue.bundles().unwrap().len(), 4);
+        assert!(make_blackbox(&shared, &key).unwrap_err().contains("black box"), "there is none yet");
+        let mut recorder = Recorder::new(Arc::clone(&shared.disk), dir.path());
+        let record = || Record::of(1, &Sample::default().housekeeping());
+        recorder.write(0, &Writing { records: vec![record()], sync: true }, &record).unwrap();
+        let blackbox = make_blackbox(&shared, &key).unwrap();
+        assert_eq!((blackbox.kind, blackbox.class), (Kind::Log, Class::Suspect));
+        let bundle = SealedBundle::open(&shared.vault, &key, &blackbox).unwrap();
+        let mut bytes = vec![0; usize::try_from(bundle.manifest().content_bytes()).unwrap()];
+        bundle.content().read_at(0, &mut bytes).unwrap();
+        assert!(bundle.manifest().files[0].name.ends_with(".tlm") && packets(&bytes).count() == 2);
+        assert_eq!(shared.catalogue.logged_seq().unwrap(), 4, "no log went with it");
     }
 }

@@ -17,19 +17,21 @@ use tokio::time::timeout;
 
 use super::alert_orders;
 use super::commander::{Commander, Nominal};
+use super::desk::Latest;
 use super::encoder::QueueChange;
 use super::line;
 use super::shared::{Shared, lock};
+use super::telemetry;
 use crate::command::{
     DEFAULT_EVENTS, DEFAULT_ORDERS, DEFAULT_PASSES, DEFAULT_ROWS, ErrorAnswer, EventsAnswer, KeyRow,
     KeysAnswer, MAX_REQUEST_BYTES, OrderAnswer, OrderRow, OrdersAnswer, PassAnswer, PassesAnswer, Request,
 };
+use crate::digest::Facts;
 use crate::downlink::Refused;
 use crate::health::Task;
 use crate::orders::Step;
-use crate::queue::State;
 use crate::store::{Acknowledger, AlertState, StoreError, Superseder, is_fault_of_disk};
-use crate::telemetry::{ByClass, QueueStatus, SCHEMA, Status, StoreStatus, TransmitterStatus};
+use crate::telemetry::{QueueStatus, SCHEMA, Status, StoreStatus, TransmitterStatus};
 
 /// What is answered to what can't be done now.
 const IN_SAFE_MODE: &str =
@@ -169,6 +171,13 @@ fn answer(shared: &Shared, commander: &Mutex<Commander>, queue: &Sender<QueueCha
         Request::Orders { limit } => document(Ok(orders(commander, limit.unwrap_or(DEFAULT_ORDERS)))),
         Request::Keys => document(Ok(keys(commander))),
         Request::PassStop => pass(shared, shared.gate(|gate| split(gate.stop(shared.clock.now_ms())))),
+        Request::Digest => latest(shared).and_then(|latest| {
+            let now_unix_ms = shared.clock.unix_ms();
+            document(Ok(Facts { now_unix_ms, transmitter: transmitter(shared), ..latest.facts.clone() }))
+        }),
+        Request::Tlm { channels } => latest(shared)
+            .and_then(|latest| telemetry::channels(shared, &latest, &channels))
+            .and_then(|answer| document(Ok(answer))),
     });
     result.unwrap_or_else(refusal)
 }
@@ -210,6 +219,10 @@ fn keys(commander: &Mutex<Commander>) -> KeysAnswer {
     }
 }
 
+fn latest(shared: &Shared) -> Result<Arc<Latest>, String> {
+    shared.desk.latest().ok_or_else(|| "the daemon has not looked at anything yet; ask again".to_owned())
+}
+
 fn split(result: Result<crate::downlink::Change, Refused>) -> (crate::downlink::Change, Result<(), Refused>) {
     match result {
         Ok(change) => (change, Ok(())),
@@ -222,7 +235,8 @@ fn pass(shared: &Shared, result: Result<(), Refused>) -> Result<String, String> 
     document(Ok(PassAnswer { schema: SCHEMA, transmitter: transmitter(shared) }))
 }
 
-fn passes(shared: &Shared, count: usize) -> PassesAnswer {
+/// The passes to come.
+pub(crate) fn passes(shared: &Shared, count: usize) -> PassesAnswer {
     let (plan, now_unix_ms) = (shared.pass_plan(), shared.clock.unix_ms());
     let (status, passes) = (plan.status(now_unix_ms), plan.next(now_unix_ms, count));
     PassesAnswer { schema: SCHEMA, now_unix_ms, plan: status, passes }
@@ -242,19 +256,7 @@ fn refusal(error: String) -> String {
 }
 
 pub(crate) fn status(shared: &Shared) -> Result<Status, StoreError> {
-    let (queue, bytes) = shared.queue(|queue| {
-        let tally = queue.tally();
-        let of = |state| ByClass::of(|class| tally.of(state, class).bundles);
-        let counts = QueueStatus {
-            waiting: of(State::Waiting),
-            on_link: of(State::OnLink),
-            presumed: of(State::Presumed),
-            known: of(State::Known),
-            held: of(State::Held),
-            damaged: of(State::Damaged),
-        };
-        (counts, tally.total().bytes)
-    });
+    let (queue, bytes) = shared.queue(|queue| (QueueStatus::of(queue.tally()), queue.tally().total().bytes));
     let (events, last_event_seq) = shared.catalogue.event_counts()?;
     let alerts = shared.catalogue.alerts()?;
     Ok(Status {
@@ -282,7 +284,8 @@ pub(crate) fn status(shared: &Shared) -> Result<Status, StoreError> {
     })
 }
 
-fn transmitter(shared: &Shared) -> TransmitterStatus {
+/// How the transmitter is.
+pub(crate) fn transmitter(shared: &Shared) -> TransmitterStatus {
     let (gate, state) = shared.gate_now();
     let since_unix_ms = state.map(|s| {
         let open_ms = shared.clock.now_ms().saturating_sub(s.since_ms);

@@ -10,12 +10,12 @@ use std::time::Duration;
 use super::encoder::QueueChange;
 use super::notes::make_script_output;
 use super::shared::Shared;
-use passband_proto::dict::EventCode;
 use crate::adapters::script::{Begun, Finished, Now, Runner};
 use crate::health::Task;
 use crate::queue::item_of;
 use crate::script::{End, Limits, Name, RunId, ScriptError};
 use crate::telemetry::{Report, Severity};
+use passband_proto::dict::EventCode;
 
 /// How often runs are looked at, and orders while nothing runs.
 const TICKS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(300));
@@ -58,7 +58,8 @@ impl Scripts {
         let (mut runner, interrupted) = match opened {
             Ok(opened) => opened,
             Err(e) => {
-                return shared.event(&Report::error(EventCode::ScriptError, format!("no scripts are run: {e}")));
+                return shared
+                    .event(&Report::error(EventCode::ScriptError, format!("no scripts are run: {e}")));
             }
         };
         interrupted.iter().for_each(|finished| self.finished(finished));
@@ -112,7 +113,11 @@ impl Scripts {
             "script {} by order {} {how}, {} bytes{first}",
             record.name, record.id, record.output_bytes
         );
-        shared.event(&Report { severity, code: if severity == Severity::Info { EventCode::ScriptDone } else { EventCode::ScriptFailed }, text });
+        shared.event(&Report {
+            severity,
+            code: if severity == Severity::Info { EventCode::ScriptDone } else { EventCode::ScriptFailed },
+            text,
+        });
         if let Some(why) = &finished.unrecorded {
             let text = format!("how script run {} ended can't be kept: {why}", record.id);
             shared.event(&Report::error(EventCode::ScriptError, text));

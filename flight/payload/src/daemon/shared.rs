@@ -12,6 +12,7 @@ use passband_proto::keyring::KeyRing;
 use passband_proto::transfer::Progress;
 use tokio::sync::Notify;
 
+use super::desk::Desk;
 use super::pulse::{Beat, Pulse};
 use super::scripts::ScriptOrder;
 use crate::adapters::clock::Clock;
@@ -62,6 +63,8 @@ pub(crate) struct Shared {
     /// To the thread that runs scripts, while there is one.
     scripts: Mutex<Option<Sender<ScriptOrder>>>,
     plan: Mutex<Arc<PassPlan>>,
+    /// What telemetry and the other duties leave for each other.
+    pub(crate) desk: Desk,
 }
 
 /// What a start has opened.
@@ -141,6 +144,7 @@ impl Shared {
             pulse,
             scripts: Mutex::default(),
             plan: Mutex::default(),
+            desk: Desk::default(),
         }
     }
 
@@ -221,6 +225,7 @@ impl Shared {
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
         self.gate_moved.notify_all();
+        self.desk.wake();
     }
 
     pub(crate) fn stop_flag(&self) -> &AtomicBool {
@@ -315,7 +320,7 @@ impl Shared {
     pub(crate) fn throttled(&self, kind: &str, report: &Report) {
         let passed = lock(&self.throttle).pass(self.clock.now_ms(), kind);
         match passed {
-            None => {}
+            None => self.count(|c| c.events_throttled = c.events_throttled.saturating_add(1)),
             Some(0) => self.event(report),
             Some(held) => {
                 let text = format!("{} ({held} more like this since the last)", report.text);

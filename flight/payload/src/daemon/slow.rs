@@ -9,7 +9,7 @@ use passband_proto::bus::{BUS_MESSAGE_BYTES, Transmit};
 use passband_proto::dict::EventCode;
 use passband_proto::report::{Acknowledgement, Frame, Gate, MAX_REPORT_BYTES};
 use tokio::net::UdpSocket;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::DaemonError;
 use super::encoder::QueueChange;
@@ -21,8 +21,8 @@ use crate::telemetry::Report;
 
 /// How often the catalogue is looked at.
 const CATALOGUE_TICK: Duration = Duration::from_millis(200);
-/// How often the gate is looked at.
-const GATE_TICK: Duration = Duration::from_millis(20);
+/// How often the gate is looked at, at least: where it closes sooner, then.
+const GATE_TICK: Duration = Duration::from_millis(100);
 /// How often it is tried whether the disk can be written again, ms.
 const PROBE_MS: u64 = 3_000;
 /// The disk counts as good again with so much free space, bytes: a start must not fail for want of it at once.
@@ -119,12 +119,13 @@ fn acknowledge(shared: &Shared, said: &Acknowledgement) {
 
 /// Closes the gate when its time is up.
 pub(crate) async fn watch_gate(shared: Arc<Shared>) {
-    let (mut tick, beat) = (interval(GATE_TICK), shared.beat(Task::Gate));
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let beat = shared.beat(Task::Gate);
     loop {
-        tick.tick().await;
         beat.check_in();
-        shared.gate(|gate| (gate.poll(shared.clock.now_ms()), ()));
+        let now_ms = shared.clock.now_ms();
+        let state = shared.gate(|gate| (gate.poll(now_ms), gate.state(now_ms)));
+        let left = state.and_then(|state| state.left_ms).map(Duration::from_millis);
+        sleep(left.map_or(GATE_TICK, |left| left.min(GATE_TICK))).await;
     }
 }
 

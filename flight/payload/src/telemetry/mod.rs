@@ -25,7 +25,7 @@ pub use blackbox::{BlackBox, Record, Writing, packets};
 pub use channels::Sample;
 pub use clock::ClockWatch;
 pub use limits::{Level, Limits, Outcome};
-pub use others::{Marks, OrderCounts, Others, Readings, UplinkCounts};
+pub use others::{Marks, OrderCounts, Others, Sensed, UplinkCounts};
 pub use schedule::{Due, MAX_ANSWERS, MAX_ASKED, Refused, Schedule};
 pub use settings::Settings;
 

@@ -26,7 +26,7 @@ pub struct Others {
     /// Why the daemon started.
     pub reset_cause: ResetCause,
     /// What the sensors say.
-    pub readings: Readings,
+    pub readings: Sensed,
     /// Frames of which parts were shed.
     pub frames_shed: u64,
     /// The uplink's frames.
@@ -55,7 +55,7 @@ impl Default for Others {
             mode: Mode::Nominal,
             shed: Shed::Nothing,
             reset_cause: ResetCause::Unknown,
-            readings: Readings::default(),
+            readings: Sensed::default(),
             frames_shed: 0,
             uplink: UplinkCounts::default(),
             challenge: [0; 8],
@@ -72,7 +72,7 @@ impl Default for Others {
 
 /// What the sensors and the kernel say; none: not known.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Readings {
+pub struct Sensed {
     /// The board's highest temperature, °C.
     pub temperature_c: Option<f32>,
     /// The power that the board takes, W.

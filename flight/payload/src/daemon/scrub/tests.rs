@@ -116,7 +116,7 @@ fn a_first_look_takes_the_digest_of_what_is_whole_and_finds_what_is_not() {
     keys.insert(key.clone());
     shared.set_keys(keys);
     let mut made = Vec::new();
-    make_notes(&shared, &key, |note| made.push(note)).unwrap();
+    make_notes(&shared, &key, &mut |note| made.push(note)).unwrap();
     let adopted = made.iter().map(|record| BundleRecord { sha256: None, ..record.clone() });
     let adopted: Vec<_> = adopted.collect();
     shared.catalogue.add_adopted(&adopted, 9, 5, &Report::info(EventCode::Other, "x")).unwrap();
