@@ -27,7 +27,7 @@ pub enum Kind {
     Name8(&'static Names),
     /// 2 bytes, one of a few names.
     Name16(&'static Names),
-    /// Text of exactly so many bytes, UTF-8, filled up with zeros.
+    /// Text in exactly so many bytes, UTF-8, filled up with zeros, one at least: other programs read on without it.
     FixedText(u8),
     /// Exactly so many bytes.
     Fixed(u8),
@@ -118,8 +118,9 @@ impl Kind {
             Self::Name16(names) => Value::Name(names, r.u16()?),
             Self::FixedText(len) => {
                 let bytes = r.slice(usize::from(len))?;
-                let end = bytes.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
-                Value::Text(core::str::from_utf8(bytes.get(..end)?).ok()?)
+                let (zero, text) = bytes.split_last().filter(|(last, _)| **last == 0)?;
+                let end = text.iter().rposition(|b| b != zero).map_or(0, |last| last + 1);
+                Value::Text(core::str::from_utf8(text.get(..end)?).ok()?)
             }
             Self::Fixed(len) => Value::Bytes(r.slice(usize::from(len))?),
             Self::Text(max) => Value::Text(core::str::from_utf8(counted(r, max)?).ok()?),
@@ -227,7 +228,9 @@ fn put_counted(w: &mut crate::wire::Writer<'_>, bytes: &[u8], max: u8) -> bool {
 }
 
 fn put_padded(w: &mut crate::wire::Writer<'_>, bytes: &[u8], len: u8) -> bool {
-    let Some(padding) = usize::from(len).checked_sub(bytes.len()) else { return false };
+    let Some(padding) = usize::from(len).checked_sub(bytes.len()).filter(|zeros| *zeros > 0) else {
+        return false;
+    };
     w.put(bytes);
     for _ in 0..padding {
         w.put(&[0]);
@@ -316,7 +319,7 @@ impl Field for [f32; 4] {
     }
 }
 
-/// Text in a field of fixed size, filled up with zeros.
+/// Text of at most `N` bytes in a field of fixed size, `N` + 1 bytes, filled up with zeros.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FixedText<const N: usize>(pub String<N>);
 
@@ -349,7 +352,7 @@ const fn double(n: usize) -> u16 {
 }
 
 impl<const N: usize> Field for FixedText<N> {
-    const KIND: Kind = Kind::FixedText(byte(N));
+    const KIND: Kind = Kind::FixedText(byte(N + 1));
 
     fn value(&self) -> Value<'_> {
         Value::Text(&self.0)
@@ -506,3 +509,21 @@ macro_rules! names {
     )+};
 }
 pub(crate) use names;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Writer;
+
+    #[test]
+    fn a_zero_stands_behind_the_longest_text() {
+        let kind = FixedText::<4>::KIND;
+        assert_eq!(kind.fixed_bytes(), Some(5));
+        let mut out = [1; 5];
+        assert!(FixedText::<4>::cut("a\u{e9}bc").value().put(kind, &mut Writer::new(&mut out)));
+        assert_eq!(&out, b"a\xC3\xA9b\0");
+        assert_eq!(kind.take(&mut Reader::new(&out)), Some(Value::Text("a\u{e9}b")));
+        assert_eq!(kind.take(&mut Reader::new(b"abcde")), None, "other programs would read on");
+        assert!(!Value::Text("abcde").put(kind, &mut Writer::new(&mut [0; 5])));
+    }
+}

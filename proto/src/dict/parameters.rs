@@ -96,7 +96,7 @@ impl fmt::Display for BadValue {
                 "RED_LOW,YELLOW_LOW,YELLOW_HIGH,RED_HIGH is wanted, rising; - for one that there isn't",
             ),
             Kind::FixedText(len) => {
-                write!(f, "at most {len} of the characters a to z, 0 to 9 and - are wanted")
+                write!(f, "less than {len} of the characters a to z, 0 to 9 and - are wanted")
             }
             _ => {
                 write!(f, "a {} from {} to {}", def.kind.noun(), def.least, def.most)?;

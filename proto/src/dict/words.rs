@@ -99,7 +99,8 @@ impl fmt::Display for Wanted<'_> {
                 write!(f, "one of {}", names.join(", "))?;
             }
             Kind::Fixed(len) => write!(f, "{} hexadecimal digits", u16::from(len) * 2)?,
-            Kind::Text(max) | Kind::FixedText(max) => write!(f, "a text of at most {max} bytes")?,
+            Kind::Text(max) => write!(f, "a text of at most {max} bytes")?,
+            Kind::FixedText(len) => write!(f, "a text of less than {len} bytes")?,
             kind => write!(f, "a {}", kind.noun())?,
         }
         if arg.most < f64::MAX {
@@ -300,7 +301,7 @@ impl ParameterDef {
             return Ok(None);
         }
         let fits = |value: &Value<'_>| match (self.kind, value) {
-            (Kind::FixedText(len), Value::Text(text)) => text.len() <= usize::from(len),
+            (Kind::FixedText(len), Value::Text(text)) => text.len() < usize::from(len),
             _ => true,
         };
         let value = parse(self.kind, text, bytes).filter(|value| fits(value) && self.admits(value));
