@@ -18,6 +18,7 @@
 //! | [`uplink`] | what goes up the slow link |
 //! | [`watch`] | captures that are still growing |
 //! | [`webhook`] | alerts told to a chat |
+//! | [`dictionary`] | orders, telemetry, events and parameters for other programs |
 //! | [`demo`] | the launch story on one machine, with a report |
 //! | [`mod@bench`] | every target measured beside its peers |
 //! | [`commands`] | the subcommands of `passband-ground` |
@@ -37,6 +38,7 @@ pub mod catalogue;
 pub mod commands;
 mod cores;
 pub mod demo;
+pub mod dictionary;
 pub mod emulator;
 pub mod eval;
 pub mod reporter;

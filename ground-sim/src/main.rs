@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use passband_ground::commands::{
-    bench, dissector, eval, keys, open, products, receive, recover, report, scene, send,
+    bench, dictionary, dissector, eval, keys, open, products, receive, recover, report, scene, send,
 };
 use passband_ground::{demo, emulator};
 
@@ -26,6 +26,7 @@ enum Command {
     Receive(receive::ReceiveArgs),
     Recover(recover::RecoverArgs),
     Report(report::ReportArgs),
+    Dictionary(dictionary::DictionaryArgs),
     Dissector(dissector::DissectorArgs),
     Open(open::OpenArgs),
     Products(products::ProductsArgs),
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Receive(args) => receive::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Dictionary(args) => dictionary::run(&args),
         Command::Dissector(args) => dissector::run(&args),
         Command::Open(args) => open::run(&args),
         Command::Products(args) => products::run(&args),

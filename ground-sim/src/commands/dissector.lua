@@ -1,9 +1,11 @@
--- Wireshark dissector for Passband's datagrams, alerts, reports and acknowledgements (see proto/FORMAT.md).
--- Made by `passband-ground dissector` from the codec's table of fields: change it there.
+-- Wireshark dissector for Passband's datagrams, alerts, reports and acknowledgements (see proto/FORMAT.md), telemetry
+-- and the uplink. Made by `passband-ground dissector` from the codec's table of fields and the dictionary: change it there.
 
 local passband = Proto("passband", "Passband")
 passband.prefs.check_crc =
   Pref.bool("Check the CRC-32C", true, "Work out the CRC of each datagram and tell when it is wrong")
+passband.prefs.ports = Pref.range("UDP ports", "@PORTS@", "UDP ports of datagrams, alerts, reports, telemetry and uplink",
+  65535)
 
 local classes = { @CLASSES@ }
 -- What a frame is, by its first two bytes and its kind.
@@ -13,6 +15,8 @@ local kinds = {
   PR = { "report", "alert acknowledgement" },
 }
 local f = passband.fields
+-- Fields that have no name in `f`.
+local more = {}
 @FIELDS@
 f.session = ProtoField.uint24("passband.session", "Sender session", base.DEC)
 f.counter = ProtoField.uint64("passband.counter", "Datagram of the session", base.DEC)
@@ -124,13 +128,23 @@ local function sealed(tvb, pinfo, tree, what)
   pinfo.cols.info = string.format("Passband %s, %u bytes", what, tvb:reported_len())
 end
 
+@TELEMETRY@
+
+for _, what in ipairs(more) do
+  table.insert(f, what)
+end
+
 function passband.dissector(tvb, pinfo, root)
   if tvb:len() < 4 then
     return 0
   end
   local known = kinds[tvb(0, 2):string()]
   if not known then
-    return 0
+    local taken = all_telemetry(tvb, pinfo, root)
+    if taken == 0 and is_uplink(tvb) then
+      return uplink(tvb, pinfo, root)
+    end
+    return taken
   end
   local what = known[tvb(3, 1):uint()]
   pinfo.cols.protocol = "PASSBAND"
@@ -149,8 +163,12 @@ function passband.dissector(tvb, pinfo, root)
   return tvb:len()
 end
 
--- On any port: by the first bytes. An unknown version is taken for Passband only where decoding was asked for.
+-- On any port: by the first bytes, telemetry also by its APID, length and form of the time. An unknown version, and
+-- the uplink, are taken for Passband's only where decoding was asked for.
 local function heuristic(tvb, pinfo, root)
+  if packet_at(tvb, 0) then
+    return all_telemetry(tvb, pinfo, root) > 0
+  end
   local known = tvb:len() >= 20 and kinds[tvb(0, 2):string()]
   if not known or tvb(2, 1):uint() ~= 1 or not known[tvb(3, 1):uint()] then
     return false
@@ -160,8 +178,13 @@ local function heuristic(tvb, pinfo, root)
 end
 
 passband:register_heuristic("udp", heuristic)
--- The default ports of the fast link, the alert radio and reports (another protocol claims the first of them
--- too), and "Decode As".
-for _, port in ipairs({ 47000, 47001, 47011 }) do
-  DissectorTable.get("udp.port"):add(port, passband)
+-- The ports of the preference (another protocol claims the first of the default ones too), and "Decode As".
+local udp, ports = DissectorTable.get("udp.port"), passband.prefs.ports
+udp:add(ports, passband)
+function passband.prefs_changed()
+  if ports ~= passband.prefs.ports then
+    udp:remove(ports, passband)
+    ports = passband.prefs.ports
+    udp:add(ports, passband)
+  end
 end

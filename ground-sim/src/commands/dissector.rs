@@ -1,4 +1,4 @@
-//! `passband-ground dissector`: the Wireshark dissector, made from the codec's own table of fields.
+//! `passband-ground dissector`: the Wireshark dissector, made from the codec's own table of fields and the dictionary.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -11,10 +11,14 @@ use passband_proto::datagram::{
 };
 use passband_proto::ids::Class;
 
-/// Print a Wireshark dissector (Lua) for datagrams, alerts, reports and acknowledgements.
+use crate::dictionary::{frame, lua};
+
+/// Print a Wireshark dissector (Lua) for datagrams, alerts, reports, acknowledgements, telemetry and
+/// the uplink.
 ///
 /// Put it into Wireshark's folder of personal Lua plugins (Help, About, Folders), or name it with
-/// -X lua_script:FILE. It finds Passband's datagrams on any UDP port by their first bytes and their CRC.
+/// -X lua_script:FILE. It finds Passband's datagrams and telemetry on any UDP port by their first bytes; the uplink on
+/// the ports of its preference.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  passband-ground dissector > passband.lua\n  tshark -X lua_script:passband.lua -r pass1.pcap -Y 'passband.block == 3'"
@@ -51,7 +55,14 @@ pub fn lua() -> String {
     }
     let classes: Vec<_> =
         Class::ALL.iter().map(|class| format!("[{}] = \"{}\"", *class as u8, class.name())).collect();
+    let telemetry = TELEMETRY
+        .replace("@TABLES@", &lua::tables())
+        .replace("@FRONT@", &frame::FRONT_BYTES.to_string())
+        .replace("@BACK@", &frame::BACK_BYTES.to_string())
+        .replace("@P_FIELD@", &frame::TIME_P_FIELD.to_string());
     TEMPLATE
+        .replace("@TELEMETRY@", telemetry.trim_end())
+        .replace("@PORTS@", DEFAULT_PORTS)
         .replace("@FIELDS@", fields.trim_end())
         .replace("@ADDS@", adds.trim_end())
         .replace("@CLASSES@", &classes.join(", "))
@@ -64,6 +75,9 @@ pub fn lua() -> String {
 }
 
 const TEMPLATE: &str = include_str!("dissector.lua");
+const TELEMETRY: &str = include_str!("telemetry.lua");
+/// The default ports of the fast link, the alert radio and the slow link.
+const DEFAULT_PORTS: &str = "47000,47001,47011";
 
 #[cfg(test)]
 mod tests {
