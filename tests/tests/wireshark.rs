@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::Command;
 
 use passband_proto::alert::{Alert, seal_alert};
+use passband_proto::crc32c;
 use passband_proto::datagram::{FIELDS, SymbolHeader, encode};
+use passband_proto::dict::{Event, EventCode, FixedText, Packet, Severity, Time};
 use passband_proto::ids::{BundleId, Class};
 use passband_proto::keys::EpochKey;
 use passband_proto::report::{Acknowledgement, AlertMark, Item, Report, seal_acknowledgement, seal_report};
@@ -94,10 +96,14 @@ fn pcap(packets: &[(Vec<u8>, usize)]) -> Vec<u8> {
 
 /// The fields that `tshark` finds, a row for each packet.
 fn tshark(capture: &Path, fields: &[&str]) -> Vec<Vec<String>> {
+    tshark_with(&[], capture, fields)
+}
+
+fn tshark_with(options: &[&str], capture: &Path, fields: &[&str]) -> Vec<Vec<String>> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wireshark/passband.lua");
     let mut command = Command::new("tshark");
     command.arg("-X").arg(format!("lua_script:{}", script.display())).arg("-r").arg(capture);
-    command.args(["-T", "fields", "-E", "separator=|"]);
+    command.args(["-T", "fields", "-E", "separator=|"]).args(options);
     for field in fields {
         command.args(["-e", field]);
     }
@@ -181,6 +187,75 @@ fn tshark_sees_what_the_codec_wrote() {
     assert!(!rows[7][8].is_empty() && !rows[8][8].is_empty() && rows[0][8].is_empty());
     assert!(rows[10][8].is_empty() && rows[10][7].len() == 2 * (10 + 8 + 16), "known, and sealed");
     assert!(!rows[11][8].is_empty());
+}
+
+/// A packet of telemetry around user data: CCSDS 133.0-B-2, CUC time, no tag, CRC-32C.
+fn telemetry<P: Packet>(packet: &P) -> Vec<u8> {
+    let mut data = [0; 1475];
+    let len = packet.write(&mut data).unwrap();
+    let mut out = Vec::new();
+    out.extend((0x0800 | P::DEF.apid).to_be_bytes());
+    out.extend([0xC0, 5]);
+    out.extend(u16::try_from(len + 18).unwrap().to_be_bytes());
+    out.push(0x2E);
+    out.extend(1_800_000_000_u32.to_be_bytes());
+    out.extend([0x80, 0]);
+    out.extend(&data[..len]);
+    out.extend([0; 8]);
+    out.extend(crc32c::checksum(&out).to_be_bytes());
+    out
+}
+
+fn event() -> Event {
+    Event {
+        number: 9,
+        unix: 1_800_000_000_000,
+        severity: Severity::Error,
+        code: EventCode::DiskFull,
+        text: FixedText::cut("no room: 3 MiB \u{2264} 5 MiB"),
+    }
+}
+
+/// A TC transfer frame of spacecraft 1, virtual channel 2, association 3, so long.
+fn uplink(length: u16) -> Vec<u8> {
+    let mut frame = vec![0; usize::from(length)];
+    frame[..2].copy_from_slice(&(0x2000_u16 | 1).to_be_bytes());
+    frame[2..4].copy_from_slice(&(2 << 10 | (length - 1)).to_be_bytes());
+    frame[4..7].copy_from_slice(&[7, 0, 3]);
+    frame
+}
+
+#[test]
+fn tshark_sees_telemetry_and_the_clear_part_of_the_uplink() {
+    if Command::new("tshark").arg("--version").output().is_err() {
+        println!("skipped: tshark is not installed");
+        return;
+    }
+    let time = telemetry(&Time { boot_count: 4, steady: 5, unix: 6, steps: 7 });
+    let event = telemetry(&event());
+    let mut damaged = event.clone();
+    damaged[40] ^= 1;
+    let packets =
+        [(event.clone(), 0), (damaged, 0), ([time.clone(), event.clone()].concat(), 0), (event, 30), (uplink(64), 0)];
+    let dir = tempfile::tempdir().unwrap();
+    let capture = dir.path().join("telemetry.pcap");
+    fs::write(&capture, pcap(&packets)).unwrap();
+
+    let names = ["apid", "time", "crc.ok", "event.severity", "event.text", "time.steps"];
+    let names: Vec<_> = names.iter().map(|name| format!("passband.tlm.{name}")).collect();
+    let rows = tshark(&capture, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!((rows[0][0].as_str(), rows[0][3].as_str()), ("0x0104", "2"));
+    assert!(rows[0][1].starts_with("Jan 15, 2027 08:00:00.5"), "{}", rows[0][1]);
+    assert_eq!(rows[0][4], "no room: 3 MiB \u{2264} 5 MiB");
+    assert_eq!((truth(&rows[0][2]), truth(&rows[1][2])), ("1".to_owned(), "0".to_owned()));
+    assert_eq!((rows[2][0].as_str(), rows[2][5].as_str()), ("0x0103,0x0104", "7"), "two in one datagram");
+    assert!(rows[3].iter().all(String::is_empty), "cut: nothing is taken for telemetry");
+
+    let names = ["spacecraft", "channel", "number", "spi"].map(|name| format!("passband.tc.{name}"));
+    let names = names.each_ref().map(String::as_str);
+    let with = |ports: &str| tshark_with(&["-o", &format!("passband.ports:{ports}")], &capture, &names);
+    assert!(with("9")[4].iter().all(String::is_empty), "no port of ours");
+    assert_eq!(with("9,40000-50000")[4], ["1", "2", "7", "3"]);
 }
 
 /// Booleans are `0` and `1`, or `False` and `True` in later versions.

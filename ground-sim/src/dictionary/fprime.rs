@@ -19,8 +19,8 @@ use super::{all_names, camel, default_limits, said, shouted};
 pub const UNNAMED: u16 = 0xFFFE;
 /// The identifier of an event whose code or severity has no name.
 pub const UNNAMED_EVENT: u32 = 0x00FF_0000;
-/// Most bytes of an event's text: each two bytes of UTF-8 become six characters of an escape.
-pub const EVENT_TEXT_BYTES: usize = 480;
+/// Most bytes of an event's text: two bytes of UTF-8 become seven characters of an escape at most.
+pub const EVENT_TEXT_BYTES: usize = 560;
 
 /// The document.
 #[must_use]
