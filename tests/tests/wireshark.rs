@@ -235,8 +235,13 @@ fn tshark_sees_telemetry_and_the_clear_part_of_the_uplink() {
     let event = telemetry(&event());
     let mut damaged = event.clone();
     damaged[40] ^= 1;
-    let packets =
-        [(event.clone(), 0), (damaged, 0), ([time.clone(), event.clone()].concat(), 0), (event, 30), (uplink(64), 0)];
+    let packets = [
+        (event.clone(), 0),
+        (damaged, 0),
+        ([time.clone(), event.clone()].concat(), 0),
+        (event, 30),
+        (uplink(64), 0),
+    ];
     let dir = tempfile::tempdir().unwrap();
     let capture = dir.path().join("telemetry.pcap");
     fs::write(&capture, pcap(&packets)).unwrap();
