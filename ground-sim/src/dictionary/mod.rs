@@ -133,13 +133,23 @@ fn all_names() -> Vec<&'static Names> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use passband_proto::dict::PACKETS;
+    use passband_proto::dict::{Kind, PACKETS};
 
     #[test]
     fn names_are_put_into_other_manners() {
         assert_eq!(camel("triage.alert_probability"), "TriageAlertProbability");
         assert_eq!(camel("pass start"), "PassStart");
         assert_eq!(shouted("as-it-is"), "AS_IT_IS");
+    }
+
+    #[test]
+    fn no_two_sets_of_names_are_called_alike() {
+        let all = all_names();
+        for field in PACKETS.iter().flat_map(|packet| packet.fields) {
+            if let Kind::Name8(names) | Kind::Name16(names) = field.kind {
+                assert!(all.contains(&names), "{}: {}", field.name, names.name);
+            }
+        }
     }
 
     #[test]
