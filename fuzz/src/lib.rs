@@ -6,10 +6,12 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use passband_flight::config::Config;
 use passband_proto::alert::{open_alert, seal_alert};
 use passband_proto::bundle::{FileHeader, Geometry, Head, Manifest, Opener};
 use passband_proto::bus::Transmit;
 use passband_proto::datagram::{Datagram, encode};
+use passband_proto::dict::{ParameterId, ParametersState};
 use passband_proto::fountain::BlockDecoder;
 use passband_proto::keyring::KeyRing;
 use passband_proto::keys::EpochKey;
@@ -33,7 +35,7 @@ use passband_spectral::triage::{MAX_RECORD_BYTES, Maps, Params, Record, triage a
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 23] = [
+pub const TARGETS: [(&str, Target); 24] = [
     ("acknowledgement", acknowledgement),
     ("alert", alert),
     ("bundle", bundle),
@@ -46,6 +48,7 @@ pub const TARGETS: [(&str, Target); 23] = [
     ("fountain", fountain),
     ("keyring", keyring),
     ("packet", packet),
+    ("parameters", parameters),
     ("passes", passes),
     ("plan", plan),
     ("record", record),
@@ -426,9 +429,43 @@ pub fn command(data: &[u8]) {
 /// Any text as a configuration.
 pub fn config(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    if let Err(e) = passband_flight::config::Config::parse(text, Path::new("passband.toml")) {
+    if let Err(e) = Config::parse(text, Path::new("passband.toml")) {
         assert!(e.to_string().contains("passband.toml"), "{e}");
     }
+}
+
+/// A record of parameters that is understood is written again to the same bytes, and leaves a configuration that is in order;
+/// any lines of NAME=VALUE are staged, committed and put back.
+pub fn parameters(data: &[u8]) {
+    use passband_flight::parameters::{Now, OrderId, Parameters};
+    let now = Now { steady_ms: 0, unix_ms: 1_800_000_000_000 };
+    let sound = |parameters: &Parameters| {
+        assert_eq!(parameters.config().fault(), None);
+        let screen = parameters.summary("", now).text();
+        let narrow = screen.lines().all(|line| line.chars().count() <= 80);
+        assert!(narrow && screen.lines().count() <= 24, "{screen}");
+        assert_eq!(parameters.packets().len(), parameters.list().len());
+    };
+    let mut parameters = Parameters::new(Config::default());
+    if let Ok(read) = Parameters::restore(Config::default(), data) {
+        assert!(read.record() == data, "another record");
+        sound(&read);
+        parameters = read;
+    }
+    let by = |number| OrderId { source: 1, number };
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    for (line, number) in text.lines().take(100).zip(0..) {
+        let Some((name, value)) = line.split_once('=') else { continue };
+        let Some(id) = ParameterId::from_name(name) else { continue };
+        let _refused = parameters.stage(id, value, by(number), now);
+    }
+    let (before, state) = (parameters.digest(), parameters.state());
+    let _refused = parameters.commit(60, by(u32::MAX), now);
+    sound(&parameters);
+    let _refused = parameters.rollback(by(u32::MAX - 1));
+    // An order that the record remembers isn't done again.
+    let on_trial = [state, parameters.state()].contains(&ParametersState::OnTrial);
+    assert!(on_trial || parameters.digest() == before);
 }
 
 /// Any text as each file of the pass plan; what is read of it gives sound passes.

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use passband_flight::command::Request;
+use passband_flight::config::Config;
+use passband_flight::parameters::{Now, OrderId, Parameters};
 use passband_fuzz::{Words, command_keys, key, sample_geometry, uplink_frames};
 use passband_ground::capture::CaptureWriter;
 use passband_ground::scene::{SceneParams, generate};
@@ -13,6 +15,7 @@ use passband_proto::alert::{Alert, fit, seal_alert};
 use passband_proto::bundle::{FileEntry, Manifest, SealOptions, seal_bundle};
 use passband_proto::bus::Transmit;
 use passband_proto::datagram::{SymbolHeader, encode};
+use passband_proto::dict::{PARAMETERS, ParameterId};
 use passband_proto::fountain::BlockEncoder;
 use passband_proto::ids::{BundleId, Class};
 use passband_proto::packet::{CommandPacket, Cuc, MAX_PACKET_BYTES, Mode, seal_telemetry};
@@ -62,6 +65,7 @@ fn main() {
         fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap_or_default()
     };
     put("config", "example", &read("flight/payload/passband.example.toml"));
+    parameters();
     put("passes", "windows", b"[[window]]\nstation = 'a'\naos = \"2026-12-01T10:00:00Z\"\nlos = 1796119680\nrate_bps = 5000\n[[window]]\nstation = 'b'\naos = 2026-12-01T10:05:00+01:00\nlos = 2026-12-01T10:15:00+01:00\n");
     put("passes", "stations", b"[[station]]\nname = 'Svalbard'\nlatitude_deg = 78.2\nlongitude_deg = 15.4\naltitude_m = 440\nmin_elevation_deg = 5\n");
     put("passes", "tle", b"ISS (ZARYA)\n1 25544U 98067A   20194.88612269 -.00002218  00000-0 -31515-4 0  9992\n2 25544  51.6461 221.2784 0001413  89.1723 280.4612 15.49507896236008\n");
@@ -88,6 +92,7 @@ fn main() {
     );
     frames();
     plan();
+    parameters();
 }
 
 /// Telemetry as it is and with its CRC to be made, and a command.
@@ -103,6 +108,23 @@ fn packets() {
     let command = CommandPacket { sequence_count: 3, mode: Mode::Arm, number: 9, order: &content()[..30] };
     let bytes = command.write(&mut out).expect("a command");
     put("packet", "command", &out[..bytes]);
+}
+
+/// All parameters with their defaults as text, and a record with a set on trial.
+fn parameters() {
+    let lines = PARAMETERS.iter().map(|def| format!("{}={}\n", def.id, def.default)).collect::<String>();
+    put("parameters", "defaults", lines.as_bytes());
+    let now = Now { steady_ms: 0, unix_ms: 1_800_000_000_000 };
+    let mut parameters = Parameters::new(Config::default());
+    for (number, (id, value)) in
+        (1..).zip([(ParameterId::BeaconEvery, "20"), (ParameterId::PowerLimits, "-,-,20,25")])
+    {
+        let by = OrderId { source: 1, number };
+        parameters.stage(id, value, by, now).expect("a value");
+        parameters.commit(600, OrderId { source: 2, ..by }, now).expect("something is staged");
+    }
+    parameters.stage(ParameterId::Wind, "default", OrderId { source: 1, number: 9 }, now).expect("a value");
+    put("parameters", "trial", &parameters.record());
 }
 
 /// Frames with and without a plume, and their records.

@@ -62,8 +62,7 @@ fn sender(pieces: usize) -> PieceSender {
     PieceSender::new(UploadKind::Image, "image", content(pieces * 32 - 3), 32).unwrap()
 }
 
-/// Sends until the board has all of it; the orders that took, and the pieces that went again though they were known to
-/// be there.
+/// Sends until the board has all of it, with a power cut now and then: the orders that it took.
 fn run(sender: &mut PieceSender, loss: f64, report_every: u64, seed: u64) -> u64 {
     let (mut board, mut rng) = (Board::new(), ChaCha8Rng::seed_from_u64(seed));
     let mut under_way = VecDeque::new();
@@ -93,8 +92,8 @@ fn run(sender: &mut PieceSender, loss: f64, report_every: u64, seed: u64) -> u64
     clock
 }
 
-/// The bench: how many orders a file of 2,000 pieces takes. No sender that loses so much does with fewer than
-/// pieces / (1 − loss); NAKs of a whole pass after the other would come near it, too, with packets without bounds.
+/// Goodput: how many orders a file of 2,000 pieces takes. No sender of pieces that loses so much does with fewer than
+/// pieces / (1 − loss).
 #[test]
 fn with_reports_a_file_is_there_after_little_more_than_what_the_losses_cost() {
     for (loss, most) in [(0.0, 1.02), (0.05, 1.06), (0.3, 1.12), (0.6, 1.20)] {
