@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use common::{Payload, key, spacecraft};
 use passband_flight::telemetry::packets;
-use passband_proto::dict::{Beacon, Event, EventCode, Housekeeping, Packet, Time};
+use passband_proto::dict::{Beacon, Event, EventCode, Housekeeping, Packet, Severity, Time};
 use passband_proto::packet::TelemetryPacket;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -37,18 +37,21 @@ fn packets_go_down_by_themselves_and_say_what_runs_there() {
     payload.start();
     fs::write(payload.dir.path().join("state/spool/x.hdr"), "no header at all").unwrap();
     payload.wait_for_event("frame-rejected");
-    let (begun, mut buffer, mut apids, mut beacon) =
-        (Instant::now(), [0; 2_000], BTreeSet::new(), None::<Beacon>);
+    let (begun, mut buffer, mut apids) = (Instant::now(), [0; 2_000], BTreeSet::new());
+    let (mut beacon, mut codes) = (None::<Beacon>, BTreeSet::new());
     let all = [Beacon::DEF, Housekeeping::DEF, Event::DEF, Time::DEF].map(|def| def.apid);
-    while apids != BTreeSet::from(all) {
-        assert!(begun.elapsed() < common::PATIENCE, "only {apids:x?}");
+    while apids != BTreeSet::from(all) || !codes.contains(&EventCode::FrameRejected) {
+        assert!(begun.elapsed() < common::PATIENCE, "only {apids:x?} {codes:?}");
         let Ok(bytes) = ground.recv(&mut buffer) else { continue };
         let packet = TelemetryPacket::parse(&buffer[..bytes]).unwrap();
         assert!(packet.verify(&key().telemetry_key()));
         apids.insert(packet.apid());
-        beacon = beacon.or_else(|| Beacon::read(packet.data()).filter(|_| packet.apid() == Beacon::DEF.apid));
-        if packet.apid() == Event::DEF.apid {
-            assert_eq!(Event::read(packet.data()).unwrap().code, EventCode::FrameRejected, "info isn't sent");
+        if packet.apid() == Beacon::DEF.apid {
+            beacon = Beacon::read(packet.data());
+        } else if packet.apid() == Event::DEF.apid {
+            let event = Event::read(packet.data()).unwrap();
+            assert!(event.severity >= Severity::Warning, "{event:?}");
+            codes.insert(event.code);
         }
     }
     let beacon = beacon.unwrap();
@@ -88,7 +91,7 @@ fn the_digest_says_what_changed_since_the_last_pass() {
     assert_eq!(status, Some(0));
     assert!(screen.len() <= 1_500 && screen.lines().count() <= 24, "{screen}");
     for part in [
-        "WRONG  events of 1 kinds",
+        "WRONG  events of 1 kind\n",
         "warning frame-rejected #",
         "1 routine, 0 discard, 1 rejected",
         "start 1 (",
@@ -140,7 +143,7 @@ fn questions_are_answered_when_the_daemon_is_down_and_say_so() {
     for question in QUESTIONS {
         let (status, screen) = text(&payload, &[question]);
         assert_eq!(status, Some(1), "{question}");
-        assert!(screen.starts_with("NOT LIVE: the daemon isn't running; this is of 20"), "{screen}");
+        assert!(screen.starts_with("NOT LIVE: the daemon is down; saved 20"), "{screen}");
         assert!(screen.len() <= 2_000 && screen.lines().count() <= 24, "{question}: {screen}");
         assert!(screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
         let output = payload.ask(&[question, "--json"]);

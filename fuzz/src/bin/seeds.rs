@@ -92,7 +92,6 @@ fn main() {
     );
     frames();
     plan();
-    parameters();
 }
 
 /// Telemetry as it is and with its CRC to be made, and a command.

@@ -32,9 +32,9 @@ impl NoAnswer {
 ///
 /// # Errors
 /// The daemon isn't there, doesn't answer, or says why not.
-pub fn ask(socket: &Path, spare: &[PathBuf], request: Request) -> Result<String, NoAnswer> {
+pub fn ask(socket: &Path, spare: &[PathBuf], request: &Request) -> Result<String, NoAnswer> {
     let at = socket.display();
-    let line = request.line().map_err(|e| NoAnswer::Refusal(e.to_string()))?;
+    let line = request.clone().line().map_err(|e| NoAnswer::Refusal(e.to_string()))?;
     let connected = UnixStream::connect(socket).or_else(|e| match e.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
             spare.iter().find_map(|path| UnixStream::connect(path).ok()).ok_or(e)

@@ -93,13 +93,13 @@ impl Options {
     /// Asks, and prints the answer as it is or for people; where the daemon is down, the one that was saved.
     pub(super) fn answer<T: DeserializeOwned>(
         &self,
-        request: Request,
+        request: &Request,
         text: impl FnOnce(&T) -> String,
     ) -> Result<(), Failure> {
         let place = self.place()?;
-        let line = match ask(&place.socket, &place.spare, request.clone()) {
+        let line = match ask(&place.socket, &place.spare, request) {
             Ok(line) => line,
-            Err(NoAnswer::Silence(why)) => return self.answer_kept(&request, &place.state, why, text),
+            Err(NoAnswer::Silence(why)) => return self.answer_kept(request, &place.state, why, text),
             Err(refusal) => return Err(not_done(refusal.why())),
         };
         if self.json {
@@ -149,7 +149,7 @@ pub(super) fn status(mut parser: lexopt::Parser) -> Result<(), Failure> {
     if options.help {
         return print(help::STATUS);
     }
-    options.answer(Request::Status, |status: &Status| status_text(status))
+    options.answer(&Request::Status, |status: &Status| status_text(status))
 }
 
 pub(super) fn events(mut parser: lexopt::Parser) -> Result<(), Failure> {
@@ -168,7 +168,7 @@ pub(super) fn events(mut parser: lexopt::Parser) -> Result<(), Failure> {
         return Err(bad_input(format!("--limit is 1 to {MAX_EVENTS_READ}")));
     }
     let most_lines = (since.is_none() && limit.is_none()).then_some(2);
-    options.answer(Request::Events { since, limit }, |answer| events_text(answer, most_lines))
+    options.answer(&Request::Events { since, limit }, |answer| events_text(answer, most_lines))
 }
 
 pub(super) fn alerts(mut parser: lexopt::Parser) -> Result<(), Failure> {
@@ -185,13 +185,13 @@ pub(super) fn alerts(mut parser: lexopt::Parser) -> Result<(), Failure> {
     }
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     let request = match words.as_slice() {
-        [] => return options.answer(Request::Alerts, |answer: &AlertsAnswer| alerts_text(answer)),
+        [] => return options.answer(&Request::Alerts, |answer: &AlertsAnswer| alerts_text(answer)),
         ["ack", number] => Request::AlertsAck { number: alert_number(number)? },
         ["cancel", number] => Request::AlertsCancel { number: alert_number(number)? },
         ["ack" | "cancel", ..] => return Err(bad_input("the number of one alert is needed")),
         [other, ..] => return Err(bad_input(format!("`passband alerts {other}`: it is ack or cancel"))),
     };
-    options.answer(request, |answer: &AlertsAnswer| alert_text(answer))
+    options.answer(&request, |answer: &AlertsAnswer| alert_text(answer))
 }
 
 pub(super) fn orders(mut parser: lexopt::Parser) -> Result<(), Failure> {
@@ -237,7 +237,7 @@ pub(super) fn passes(mut parser: lexopt::Parser) -> Result<(), Failure> {
     if count.is_some_and(|count| !(1..=MAX_PASSES).contains(&count)) {
         return Err(bad_input(format!("--count is 1 to {MAX_PASSES}")));
     }
-    options.answer(Request::Passes { count }, |answer: &PassesAnswer| passes_text(answer))
+    options.answer(&Request::Passes { count }, |answer: &PassesAnswer| passes_text(answer))
 }
 
 pub(super) fn pass(mut parser: lexopt::Parser) -> Result<(), Failure> {
@@ -266,9 +266,9 @@ pub(super) fn pass(mut parser: lexopt::Parser) -> Result<(), Failure> {
             if rate_bps.is_some_and(|rate| !(MIN_RATE_BPS..=MAX_RATE_BPS).contains(&rate)) {
                 return Err(bad_input(format!("--rate is {MIN_RATE_BPS} to {MAX_RATE_BPS} bit/s")));
             }
-            options.answer(Request::PassStart { seconds, rate_bps }, text)
+            options.answer(&Request::PassStart { seconds, rate_bps }, text)
         }
-        "stop" => options.answer(Request::PassStop, text),
+        "stop" => options.answer(&Request::PassStop, text),
         other => Err(bad_input(format!("`passband pass {other}`: it is start or stop"))),
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn digest(mut parser: lexopt::Parser) -> Result<(), Failure> {
         return print(help::DIGEST);
     }
     let now_unix_ms = Clock::default().unix_ms();
-    options.answer(Request::Digest, |facts: &Facts| screen(facts, now_unix_ms))
+    options.answer(&Request::Digest, |facts: &Facts| screen(facts, now_unix_ms))
 }
 
 pub(super) fn tlm(mut parser: lexopt::Parser) -> Result<(), Failure> {
@@ -32,5 +32,5 @@ pub(super) fn tlm(mut parser: lexopt::Parser) -> Result<(), Failure> {
         return Err(bad_input(format!("there is no channel {name:?}; `passband tlm` lists them")));
     }
     let in_full = !channels.is_empty();
-    options.answer(Request::Tlm { channels }, |answer| tlm_text(answer, in_full))
+    options.answer(&Request::Tlm { channels }, |answer| tlm_text(answer, in_full))
 }

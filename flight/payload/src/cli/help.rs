@@ -56,10 +56,11 @@ passband digest - what an operator wants to know first, in one screen
 Usage: passband digest [--json] [--socket PATH | --config FILE]
 
 Says when LOS or the next AOS is, what is wrong (what stands now; channels beyond their limits; events of
-severity warning or worse since the last pass ended, the most severe first), what changed since that pass, what is
-to go down and when it will be, what comes up, and what runs there: mode, start, slot, and the first 8 digits of
-the SHA-256 of program, configuration file, dictionary and changed parameters. At most 23 lines and 1500 bytes.
-Where the daemon is down it is the last saved state, the first line says so, and the exit status is 1.
+severity warning or worse since the last pass ended, the most severe first), what changed since that pass,
+what is to go down and when it will be, what comes up, and what runs there: mode, start, slot, and the first 8
+digits of the SHA-256 of program, configuration file, dictionary and changed parameters. At most 23 lines and
+1500 bytes. Where the daemon is down it is the last saved state, the first line says so, and the exit status
+is 1.
 
 Options:
   --json          one JSON document, \"schema\": 1, with the digests in full; \"live\": false if it was saved

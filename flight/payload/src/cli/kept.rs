@@ -49,11 +49,7 @@ impl Kept {
     /// The line that says that nothing of it is live.
     pub(super) fn head(&self) -> String {
         let ago_s = Clock::default().unix_ms().saturating_sub(self.saved_unix_ms) / 1000;
-        format!(
-            "NOT LIVE: the daemon isn't running; this is of {}, {} ago\n",
-            date(self.saved_unix_ms),
-            duration(ago_s)
-        )
+        format!("NOT LIVE: the daemon is down; saved {}, {} ago\n", date(self.saved_unix_ms), duration(ago_s))
     }
 
     /// The document, with what says that it isn't live.
@@ -107,10 +103,8 @@ mod tests {
     #[test]
     fn it_says_that_it_is_not_live() {
         let kept = Kept { answer: json!({ "schema": 1 }), saved_unix_ms: 1_000 };
-        assert!(
-            kept.head().starts_with("NOT LIVE: the daemon isn't running; this is of 1970-01-01T00:00:01Z, ")
-        );
-        assert!(kept.head().chars().count() <= 81 + 10);
+        assert!(kept.head().starts_with("NOT LIVE: the daemon is down; saved 1970-01-01T00:00:01Z, "));
+        assert!(kept.head().chars().count() <= 80, "{}", kept.head());
         assert_eq!(kept.document(), "{\"live\":false,\"saved_unix_ms\":1000,\"schema\":1}\n");
         let pass = Kept::answer_to(&Request::PassStop, Path::new("/nowhere"));
         assert!(pass.is_none(), "what changes something has no kept answer");

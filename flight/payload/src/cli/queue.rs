@@ -38,10 +38,10 @@ pub(super) fn queue(mut parser: lexopt::Parser) -> Result<(), Failure> {
         ));
     }
     let action = match words.as_slice() {
-        [] => return options.answer(Request::Queue { limit }, |answer: &QueueAnswer| queue_text(answer)),
+        [] => return options.answer(&Request::Queue { limit }, |answer: &QueueAnswer| queue_text(answer)),
         ["explain", id] => {
             let request = Request::QueueExplain { id: BundleName((*id).to_owned()) };
-            return options.answer(request, Explanation::to_text);
+            return options.answer(&request, Explanation::to_text);
         }
         ["promote", _] => QueueAction::Promote,
         ["demote", _] => QueueAction::Demote,
@@ -52,5 +52,5 @@ pub(super) fn queue(mut parser: lexopt::Parser) -> Result<(), Failure> {
         _ => return Err(bad_input("`passband queue --help` lists what it takes")),
     };
     let id = BundleName(words.last().map_or_else(String::new, |word| (*word).to_owned()));
-    options.answer(Request::QueueAct { id, action }, |answer: &ActionAnswer| action_text(answer))
+    options.answer(&Request::QueueAct { id, action }, |answer: &ActionAnswer| action_text(answer))
 }

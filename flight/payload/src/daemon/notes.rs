@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn housekeeping_and_log_are_bundles_and_no_event_is_logged_twice() {
         let dir = tempfile::tempdir().unwrap();
-        let config = Config::parse("", &dir.path().join("c.toml")).unwrap();
+        let config = Config::parse("[paths]\nstate = \".\"", &dir.path().join("c.toml")).unwrap();
         let shared = Shared::for_tests(config, dir.path());
         let key = EpochKey::new(1, 1, [8; 32]);
         shared.event(&Report::info(EventCode::Other, "one"));
@@ -173,7 +173,7 @@ mod tests {
         let bundle = SealedBundle::open(&shared.vault, &key, &blackbox).unwrap();
         let mut bytes = vec![0; usize::try_from(bundle.manifest().content_bytes()).unwrap()];
         bundle.content().read_at(0, &mut bytes).unwrap();
-        assert!(bundle.manifest().files[0].name.ends_with(".tlm") && packets(&bytes).count() == 2);
+        assert!(bundle.manifest().files[0].name.starts_with("blackbox-") && packets(&bytes).count() == 2);
         assert_eq!(shared.catalogue.logged_seq().unwrap(), 4, "no log went with it");
     }
 }

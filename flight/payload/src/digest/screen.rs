@@ -35,18 +35,18 @@ enum Rank {
 pub fn screen(facts: &Facts, now_unix_ms: u64) -> String {
     let mut lines = Lines::default();
     let running = &facts.running;
-    lines.must(format!(
+    lines.must(&format!(
         "passband {}  spacecraft {}  {}",
         running.version,
         facts.spacecraft,
         date(facts.now_unix_ms)
     ));
-    lines.must(pass_line(facts, now_unix_ms));
+    lines.must(&pass_line(facts, now_unix_ms));
     wrong(&mut lines, facts);
     since(&mut lines, facts, now_unix_ms);
     queue(&mut lines, facts);
     coming(&mut lines, facts);
-    lines.must(format!(
+    lines.must(&format!(
         "RUNS   {}, start {} ({}), slot {}, up {}",
         mode(running.mode, running.shed),
         running.boot_count,
@@ -55,8 +55,8 @@ pub fn screen(facts: &Facts, now_unix_ms: u64) -> String {
         duration(running.uptime_s)
     ));
     let short = |digest: Option<&str>| digest.map_or_else(|| "-".to_owned(), |hex| first(hex, 8).to_owned());
-    lines.must(format!(
-        "       binary {}  configuration {}  dictionary {}  parameters {}",
+    lines.must(&format!(
+        "  binary {}  config {}  dictionary {}  parameters {}",
         short(running.binary_sha256.as_deref()),
         short(running.configuration_sha256.as_deref()),
         short(Some(&running.dictionary_sha256)),
@@ -94,7 +94,7 @@ fn wrong(lines: &mut Lines, facts: &Facts) {
     let wrong = &facts.wrong;
     let words = wrong_words(facts);
     if words.is_empty() && wrong.events.is_empty() && wrong.channels.is_empty() {
-        lines.must("GOOD   nothing is wrong".to_owned());
+        lines.must("GOOD   nothing is wrong");
         return;
     }
     let kinds = wrong.events.len() as u64 + wrong.events_more;
@@ -106,13 +106,13 @@ fn wrong(lines: &mut Lines, facts: &Facts) {
         }
     }
     if kinds > 0 {
-        summary.push(format!("events of {kinds} kinds"));
+        summary.push(format!("events of {kinds} {}", if kinds == 1 { "kind" } else { "kinds" }));
     }
-    lines.must(format!("WRONG  {}", summary.join("; ")));
+    lines.must(&format!("WRONG  {}", summary.join("; ")));
     for channel in &wrong.channels {
         let rank = if channel.level == Level::Red { Rank::Bad } else { Rank::More };
         let (value, unit) = (short_number(channel.value), &channel.unit);
-        lines.put(rank, format!("  {} {} {value} {unit}", channel.level.name(), channel.channel));
+        lines.put(rank, &format!("  {} {} {value} {unit}", channel.level.name(), channel.channel));
     }
     for event in &wrong.events {
         let rank = if event.severity >= Severity::Error { Rank::Bad } else { Rank::More };
@@ -122,7 +122,7 @@ fn wrong(lines: &mut Lines, facts: &Facts) {
         let text = &event.text;
         lines.put(
             rank,
-            format!("  {} {}{times} #{} {clock} {text}", event.severity, event.code, event.last_seq),
+            &format!("  {} {}{times} #{} {clock} {text}", event.severity, event.code, event.last_seq),
         );
     }
 }
@@ -169,13 +169,13 @@ fn since(lines: &mut Lines, facts: &Facts, now_unix_ms: u64) {
         || "SINCE  the first event that is kept".to_owned(),
         |los| format!("SINCE  LOS {} ({} ago)", date(los), duration(now_unix_ms.saturating_sub(los) / 1000)),
     );
-    lines.must(format!("{from}: {} restarts, sent {}", since.restarts, size(progress.bytes_sent)));
+    lines.must(&format!("{from}: {} starts, sent {}", since.restarts, size(progress.bytes_sent)));
     let frames = &progress.frames;
-    lines.must(format!(
+    lines.must(&format!(
         "  frames {} alert, {} suspect, {} routine, {} discard, {} rejected",
         frames.alert, frames.suspect, frames.routine, frames.discard_candidate, progress.frames_rejected
     ));
-    lines.must(format!(
+    lines.must(&format!(
         "  alerts {} sent, {} heard, {} pending; orders {} done, {} refused, {} failed",
         since.alerts_sent,
         since.alerts_heard,
@@ -186,22 +186,22 @@ fn since(lines: &mut Lines, facts: &Facts, now_unix_ms: u64) {
     ));
     let (done, failed) = (progress.plan_entries_done, progress.plan_entries_failed);
     if done > 0 || failed > 0 {
-        lines.put(Rank::Asked, format!("  plan entries {done} done, {failed} failed or left out"));
+        lines.put(Rank::Asked, &format!("  plan entries {done} done, {failed} failed or left out"));
     }
     for script in &since.scripts {
         let (name, end, status) = (&script.name, script.end, script.status);
-        lines.put(Rank::Asked, format!("  script {name} {end} {status}: {}", script.first_line));
+        lines.put(Rank::Asked, &format!("  script {name} {end} {status}: {}", script.first_line));
     }
 }
 
 fn queue(lines: &mut Lines, facts: &Facts) {
     let sum = |of: fn(&ClassQueue) -> u64| facts.queue.iter().map(of).fold(0, u64::saturating_add);
-    lines.must(format!("QUEUE  {} bundles, {}", sum(ClassQueue::open), size(sum(ClassQueue::open_bytes))));
+    lines.must(&format!("QUEUE  {} bundles, {}", sum(ClassQueue::open), size(sum(ClassQueue::open_bytes))));
     for class in facts.queue.iter().filter(|class| class.open() > 0) {
         let down = class.down_unix_ms.map_or_else(|| "not in the passes known".to_owned(), date);
         lines.put(
             Rank::Asked,
-            format!(
+            &format!(
                 "  {:<17} {:>7} {:>9}  down {down}",
                 class.class.name(),
                 class.open(),
@@ -219,20 +219,20 @@ fn coming(lines: &mut Lines, facts: &Facts) {
     {
         let _ok = write!(update, " ({text})");
     }
-    lines.must(format!(
+    lines.must(&format!(
         "COMING {} uploads, {} orders on the agenda; {update}",
         coming.uploads.len(),
         coming.agenda.len()
     ));
     for pending in &coming.agenda {
         let when = pending.unix_ms.map_or_else(|| "when it is time".to_owned(), date);
-        lines.put(Rank::More, format!("  {when} {}: {}", pending.plan, pending.order));
+        lines.put(Rank::More, &format!("  {when} {}: {}", pending.plan, pending.order));
     }
     for upload in &coming.uploads {
         let (kind, name) = (upload.kind, &upload.name);
         let have = u64::from(upload.pieces.saturating_sub(upload.missing));
         let percent = have.saturating_mul(100) / u64::from(upload.pieces.max(1));
-        lines.put(Rank::Asked, format!("  {kind} {name}: {percent} %, {} pieces missing", upload.missing));
+        lines.put(Rank::Asked, &format!("  {kind} {name}: {percent} %, {} pieces missing", upload.missing));
     }
 }
 
@@ -241,11 +241,11 @@ fn coming(lines: &mut Lines, facts: &Facts) {
 struct Lines(Vec<(Rank, String)>);
 
 impl Lines {
-    fn must(&mut self, line: String) {
+    fn must(&mut self, line: &str) {
         self.put(Rank::Must, line);
     }
 
-    fn put(&mut self, rank: Rank, line: String) {
+    fn put(&mut self, rank: Rank, line: &str) {
         let plain: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         self.0.push((rank, first(plain.trim_end(), COLUMNS).to_owned()));
     }

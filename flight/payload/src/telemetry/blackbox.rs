@@ -269,7 +269,10 @@ mod tests {
                     stream.extend(&packet);
                     whole.push(packet);
                 } else {
-                    stream.extend(&packet[..cut.index(packet.len())]);
+                    let cut = cut.index(packet.len());
+                    stream.extend(&packet[..cut]);
+                    // Noise could begin with just what was cut off.
+                    stream.push(!packet[cut]);
                 }
                 stream.extend(noise);
             }

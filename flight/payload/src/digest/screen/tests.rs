@@ -1,7 +1,5 @@
 use super::*;
-use crate::digest::{
-    Beyond, Coming, MAX_LISTED, Pending, Progress, Running, ScriptRun, Since, Trouble, Uploading,
-};
+use crate::digest::{Beyond, Coming, Pending, Progress, Running, ScriptRun, Since, Trouble, Uploading};
 use crate::passes::Source;
 use crate::telemetry::{ByClass, SCHEMA, TransmitterStatus};
 use passband_proto::dict::{ResetCause, ScriptEnd, UploadKind};
@@ -9,6 +7,7 @@ use passband_proto::ids::Class;
 use proptest::prelude::*;
 
 const NOW: u64 = 1_795_749_214_594;
+const ALL: u64 = u64::MAX;
 
 fn quiet() -> Facts {
     Facts {
@@ -73,97 +72,96 @@ fn pass(aos_unix_ms: u64, station: &str) -> Pass {
     }
 }
 
-/// All there can be, of the greatest numbers and longest texts.
-fn worst(text: &str, n: u64) -> Facts {
-    let all = u64::MAX;
+/// All there can be, of the greatest numbers and longest texts, and `n` of whatever there are several of.
+fn worst(text: &str, n: u16) -> Facts {
     let mut facts = quiet();
-    facts.now_unix_ms = NOW;
     facts.running.mode = Mode::Safe;
     facts.running.shed = Shed::Triage;
     facts.running.version = text.into();
     facts.running.slot = Some(text.into());
     facts.running.parameters_sha256 = Some(text.into());
-    (facts.running.uptime_s, facts.running.boot_count) = (all, all);
+    (facts.running.uptime_s, facts.running.boot_count) = (ALL, ALL);
     facts.transmitter.open = true;
-    facts.transmitter.ms_left = Some(all);
+    facts.transmitter.ms_left = Some(ALL);
     facts.passes = vec![pass(NOW - 1, text)];
-    let trouble = |i: u64| Trouble {
-        severity: Severity::ALL[i as usize % 4],
+    facts.wrong = worst_wrong(text, n);
+    facts.since = worst_since(text, n);
+    let queue = |class: &Class| ClassQueue {
+        class: *class,
+        waiting: ALL,
+        waiting_bytes: ALL,
+        on_link: ALL,
+        on_link_bytes: ALL,
+        down_unix_ms: None,
+    };
+    facts.queue = Class::ALL.iter().map(queue).collect();
+    let upload = || Uploading { kind: UploadKind::ALL[0], name: text.into(), pieces: u32::MAX, missing: 1 };
+    let pending = || Pending { unix_ms: Some(NOW), plan: text.into(), order: text.into() };
+    facts.coming = Coming {
+        uploads: (0..n).map(|_| upload()).collect(),
+        update: UpdateState::Trial,
+        update_text: Some(text.into()),
+        agenda: (0..n).map(|_| pending()).collect(),
+    };
+    facts
+}
+
+fn worst_wrong(text: &str, n: u16) -> Wrong {
+    let trouble = |(i, severity): (u16, &Severity)| Trouble {
+        severity: *severity,
         code: text.into(),
-        count: all,
-        last_seq: all,
-        last_unix_ms: NOW + i,
+        count: ALL,
+        last_seq: ALL,
+        last_unix_ms: NOW + u64::from(i),
         text: text.into(),
     };
-    facts.wrong = Wrong {
-        events: (0..n).map(trouble).collect(),
-        events_more: all - n,
-        channels: (0..n)
-            .map(|i| Beyond {
-                channel: text.into(),
-                level: if i % 2 == 0 { Level::Red } else { Level::Yellow },
-                value: f64::MAX,
-                unit: text.into(),
-            })
-            .collect(),
+    let beyond = |i: u16| Beyond {
+        channel: text.into(),
+        level: if i.is_multiple_of(2) { Level::Red } else { Level::Yellow },
+        value: f64::MAX,
+        unit: text.into(),
+    };
+    Wrong {
+        events: (0..n).zip(Severity::ALL.iter().cycle()).map(trouble).collect(),
+        events_more: ALL - u64::from(n),
+        channels: (0..n).map(beyond).collect(),
         disk: Disk::ReadOnly,
         in_memory: true,
         parameters: ParametersState::OnTrial,
-        trial_left_s: Some(all),
-        keys_retired: (0..n).map(|i| i as u16).collect(),
-        counters_lost: (0..n).map(|i| 60_000 + i as u16).collect(),
+        trial_left_s: Some(ALL),
+        keys_retired: (0..n).collect(),
+        counters_lost: (60_000..60_000 + n).collect(),
         others: (0..n).map(|_| text.into()).collect(),
+    }
+}
+
+fn worst_since(text: &str, n: u16) -> Since {
+    let run = |_| ScriptRun {
+        name: text.into(),
+        unix_ms: ALL,
+        end: ScriptEnd::NotStarted,
+        status: 255,
+        first_line: text.into(),
     };
-    let classes = ByClass { alert: all, suspect: all, routine: all, discard_candidate: all };
-    facts.since = Since {
+    Since {
         los_unix_ms: Some(0),
         progress: Progress {
-            frames: classes,
-            frames_rejected: all,
-            datagrams_sent: all,
-            bytes_sent: all,
-            plan_entries_done: all,
-            plan_entries_failed: all,
+            frames: ByClass { alert: ALL, suspect: ALL, routine: ALL, discard_candidate: ALL },
+            frames_rejected: ALL,
+            datagrams_sent: ALL,
+            bytes_sent: ALL,
+            plan_entries_done: ALL,
+            plan_entries_failed: ALL,
         },
-        alerts_sent: all,
-        alerts_heard: all,
-        alerts_pending: all,
-        orders_done: all,
-        orders_refused: all,
-        orders_failed: all,
-        restarts: all,
-        scripts: (0..n)
-            .map(|_| ScriptRun {
-                name: text.into(),
-                unix_ms: all,
-                end: ScriptEnd::NotStarted,
-                status: 255,
-                first_line: text.into(),
-            })
-            .collect(),
-    };
-    facts.queue = Class::ALL
-        .iter()
-        .map(|class| ClassQueue {
-            class: *class,
-            waiting: all,
-            waiting_bytes: all,
-            on_link: all,
-            on_link_bytes: all,
-            down_unix_ms: None,
-        })
-        .collect();
-    facts.coming = Coming {
-        uploads: (0..n)
-            .map(|_| Uploading { kind: UploadKind::ALL[0], name: text.into(), pieces: u32::MAX, missing: 1 })
-            .collect(),
-        update: UpdateState::Trial,
-        update_text: Some(text.into()),
-        agenda: (0..n)
-            .map(|_| Pending { unix_ms: Some(NOW), plan: text.into(), order: text.into() })
-            .collect(),
-    };
-    facts
+        alerts_sent: ALL,
+        alerts_heard: ALL,
+        alerts_pending: ALL,
+        orders_done: ALL,
+        orders_refused: ALL,
+        orders_failed: ALL,
+        restarts: ALL,
+        scripts: (0..n).map(run).collect(),
+    }
 }
 
 fn fits(text: &str) {
@@ -182,14 +180,14 @@ fn a_quiet_satellite_is_told_in_a_few_lines() {
 passband 0.1.0 (0123456789ab)  spacecraft 7  2026-11-27T03:13:34Z
 PASS   AOS of Svalbard in 1 min 1 s for 8 min 20 s; transmitter closed
 GOOD   nothing is wrong
-SINCE  LOS 2026-11-27T01:43:34Z (1 h 30 min ago): 0 restarts, sent 0 B
+SINCE  LOS 2026-11-27T01:43:34Z (1 h 30 min ago): 0 starts, sent 0 B
   frames 0 alert, 0 suspect, 0 routine, 0 discard, 0 rejected
   alerts 0 sent, 0 heard, 0 pending; orders 0 done, 0 refused, 0 failed
 QUEUE  4 bundles, 56.0 MB
   routine                 4   56.0 MB  down 2026-11-27T03:20:14Z
 COMING 0 uploads, 0 orders on the agenda; update idle
 RUNS   nominal, start 12 (power-cut), slot a, up 1 d 1 h
-       binary 01234567  configuration -  dictionary abababab  parameters -
+  binary 01234567  config -  dictionary abababab  parameters -
 ";
     assert_eq!(text, expected);
 }
@@ -240,7 +238,7 @@ fn the_worst_there_is_fits_and_says_what_matters() {
     for text in
         ["", "x", "a name that is long enough to fill any line and more, for it goes on and on and on", &wide]
     {
-        for n in [0, 1, MAX_LISTED as u64] {
+        for n in [0, 1, 16] {
             let facts = worst(text, n);
             let shown = screen(&facts, NOW);
             fits(&shown);
@@ -262,7 +260,7 @@ fn the_worst_there_is_fits_and_says_what_matters() {
 
 proptest! {
     #[test]
-    fn any_text_and_number_fits(text in "\\PC{0,120}|[\\x00-\\x20]{0,90}", n in 0_u64..16, ahead in any::<u64>()) {
+    fn any_text_and_number_fits(text in "\\PC{0,120}|[\\x00-\\x20]{0,90}", n in 0_u16..16, ahead in any::<u64>()) {
         fits(&screen(&worst(&text, n), ahead));
     }
 }

@@ -76,7 +76,7 @@ fn an_answer_takes_the_place_of_an_earlier_one_and_of_too_many_the_most_sent_goe
     let started = Answer { stage: Stage::Started, ..answer(2, 1) };
     schedule.answer(0, started.clone());
     assert_eq!(all(&mut schedule, 1, &settings), [Due::of(&started), Due::Time]);
-    for number in 2..=MAX_ANSWERS as u32 + 1 {
+    for number in (2..).take(MAX_ANSWERS) {
         schedule.answer(2, answer(2, number));
     }
     assert_eq!(schedule.answers_open(), MAX_ANSWERS as u64);
@@ -102,7 +102,7 @@ fn the_most_severe_and_newest_events_go_first_and_what_is_left_out_is_counted() 
             _ => None,
         })
         .collect();
-    assert_eq!((numbers[0], numbers[1], numbers.len()), (999, MAX_EVENTS as u32 + 11, MAX_EVENTS));
+    assert_eq!((numbers[0], numbers[1], numbers.len()), (999, 75, MAX_EVENTS));
     assert!(numbers.iter().skip(1).is_sorted_by(|a, b| a > b));
 }
 
