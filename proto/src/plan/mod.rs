@@ -11,6 +11,7 @@
 mod binary;
 mod check;
 mod compile;
+mod dictionary;
 mod entry;
 mod error;
 mod fault;
@@ -22,6 +23,7 @@ mod words;
 mod write;
 
 pub use compile::compile;
+pub use dictionary::Dictionary;
 pub use error::PlanError;
 pub use fault::{Fault, MAX_FAULTS};
 pub use model::{

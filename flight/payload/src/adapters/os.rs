@@ -135,6 +135,18 @@ pub fn board_up_ms() -> Option<u64> {
     Some((seconds * 1000.0) as u64)
 }
 
+/// Steady time since the board was started, ms; goes on over restarts of the program (CLOCK_BOOTTIME).
+pub fn board_clock_ms() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let s = u64::try_from(time.tv_sec).unwrap_or_default();
+    s.saturating_mul(1000).saturating_add(u64::try_from(time.tv_nsec / 1_000_000).unwrap_or_default())
+}
+
+/// What tells this run of [`board_clock_ms`] from others: the first bytes of the kernel's number of this boot.
+pub fn board_number() -> u32 {
+    boot_id().and_then(|id| id.first_chunk().copied()).map_or(0, u32::from_be_bytes)
+}
+
 /// Becomes a new process of the same program and arguments; comes back only if that can't be done, with the reason.
 pub fn start_anew() -> io::Error {
     use std::os::unix::process::CommandExt;

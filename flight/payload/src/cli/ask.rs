@@ -208,7 +208,7 @@ pub(super) fn orders(mut parser: lexopt::Parser) -> Result<(), Failure> {
     if limit.is_some_and(|limit| !(1..=MAX_ORDERS).contains(&limit)) {
         return Err(bad_input(format!("--limit is 1 to {MAX_ORDERS}")));
     }
-    options.answer(Request::Orders { limit }, |answer: &OrdersAnswer| orders_text(answer))
+    options.answer(&Request::Orders { limit }, |answer: &OrdersAnswer| orders_text(answer))
 }
 
 pub(super) fn keys(mut parser: lexopt::Parser) -> Result<(), Failure> {
@@ -216,7 +216,7 @@ pub(super) fn keys(mut parser: lexopt::Parser) -> Result<(), Failure> {
     if options.help {
         return print(help::KEYS);
     }
-    options.answer(Request::Keys, |answer: &KeysAnswer| keys_text(answer))
+    options.answer(&Request::Keys, |answer: &KeysAnswer| keys_text(answer))
 }
 
 fn alert_number(word: &str) -> Result<u32, Failure> {

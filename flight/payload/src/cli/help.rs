@@ -17,6 +17,8 @@ Usage:
   passband record FILE                          show a frame's record of few bytes
   passband params|plan|script|... ORDER         give an order; `passband help orders` lists them
   passband arm ORDER, then passband fire ORDER  give one that takes two steps
+  passband params|agenda|script|update|logs     what is set, pending, on board; the log
+  passband load plan|script|file FILE           take a file on board
   passband orders|keys                          what was ordered; who may order
   passband completion bash                      completion for a shell
   passband check-config FILE                    check a configuration file
@@ -317,6 +319,15 @@ pub(super) const COMMANDS: &[(&str, &[&str])] = &[
     ("events", &[]),
     ("alerts", &[]),
     ("passes", &[]),
+    ("digest", &[]),
+    ("tlm", &[]),
+    ("params", &[]),
+    ("agenda", &[]),
+    ("plan", &[]),
+    ("script", &[]),
+    ("update", &["status"]),
+    ("logs", &[]),
+    ("load", &["plan", "script", "file"]),
     ("orders", &[]),
     ("keys", &[]),
     ("arm", &[]),
@@ -327,3 +338,120 @@ pub(super) const COMMANDS: &[(&str, &[&str])] = &[
     ("completion", &["bash"]),
     ("help", &["orders", "params"]),
 ];
+
+pub(super) const PARAMS: &str = "\
+passband params - values that can be changed in flight
+
+Usage: passband params [NAME|BEGINNING] [--json] [--socket PATH | --config FILE]
+       passband params set NAME VALUE             stage a value
+       passband params commit [--within S]        put what is staged in force, on trial
+       passband params confirm|rollback|discard
+
+Shows what is in force, what is staged, and whether it is on trial: unless it is confirmed in time, the values
+before are put back, also over restarts. `passband help params` lists all names.
+
+Options:
+  --json          one JSON document, \"schema\": 1
+  --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
+  --config FILE   take the socket from the daemon's configuration
+
+Example:
+  passband params limits.
+";
+
+pub(super) const AGENDA: &str = "\
+passband agenda - what is pending
+
+Usage: passband agenda [--limit N] [--json] [--socket PATH | --config FILE]
+       passband agenda add WHEN -- ORDER           put one order on the agenda
+       passband agenda remove NAME
+       passband plan start|hold|resume|cancel|skip|remove NAME
+       passband load plan FILE                     take a signed plan on board
+
+WHEN as in a plan: 2026-12-01T10:00:00Z, aos +10s, los any, after 5min, event disk-full, when tlm power > 25.
+Shows the plans on board and their entries that are pending, the soonest first.
+
+Options:
+  --limit N       at most N entries, 1 to 5000; default 18
+  --json          one JSON document, \"schema\": 1
+  --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
+  --config FILE   take the socket from the daemon's configuration
+
+Example:
+  passband agenda add 'aos +10s' -- script run check
+";
+
+pub(super) const SCRIPT: &str = "\
+passband script - scripts on board and their runs
+
+Usage: passband script [--json] [--socket PATH | --config FILE]
+       passband load script FILE [--name NAME]     take a script on board
+       passband script run NAME [--args ARGS] [--wall S] [--cpu S] [--memory MIB] [--output KIB]
+       passband script stop|remove NAME
+
+A script runs under limits, without network, and goes on when the shell is gone. What it writes becomes a
+bundle; its first lines are in the digest.
+
+Options:
+  --json          one JSON document, \"schema\": 1
+  --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
+  --config FILE   take the socket from the daemon's configuration
+
+Example:
+  passband script run check --wall 60
+";
+
+pub(super) const UPDATE: &str = "\
+passband update - where the update stands, and what comes up
+
+Usage: passband update [status] [--json] [--socket PATH | --config FILE]
+       passband arm update start ID, then passband fire update start ID
+       passband update abort
+
+ID: the first 8 hexadecimal digits of the image's SHA-256. Shows all that comes up in pieces, and how much of
+it is there.
+
+Options:
+  --json          one JSON document, \"schema\": 1
+  --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
+  --config FILE   take the socket from the daemon's configuration
+
+Example:
+  passband update --json
+";
+
+pub(super) const LOGS: &str = "\
+passband logs - the engineer's log
+
+Usage: passband logs [--limit N] [--json] [--socket PATH | --config FILE]
+
+Shows the newest lines of the daemon's log, each cut to a line of a screen; --json has them whole.
+
+Options:
+  --limit N       at most N lines, 1 to 500; default 20
+  --json          one JSON document, \"schema\": 1
+  --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
+  --config FILE   take the socket from the daemon's configuration
+
+Example:
+  passband logs --limit 100
+";
+
+pub(super) const LOAD: &str = "\
+passband load - take a file on board as a plan, a script or a file of the payload
+
+Usage: passband load plan|script|file FILE [--name NAME] [--json] [--socket PATH | --config FILE]
+
+The daemon reads FILE, which has to be on board. A plan has to be signed under a key that may give its orders. A
+script is kept to be run. A file (orbit elements, contact windows, a target gas, a calibration) goes to files/ in
+the state folder, where the configuration may look for it.
+
+Options:
+  --name NAME     what it is called on board; default: as FILE is, without the ending of a plan or script
+  --json          one JSON document, \"schema\": 1
+  --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
+  --config FILE   take the socket from the daemon's configuration
+
+Example:
+  passband load script check.sh
+";

@@ -8,6 +8,7 @@ mod digest;
 mod frame;
 mod help;
 mod kept;
+mod more;
 mod orders;
 mod queue;
 mod verdict;
@@ -99,6 +100,12 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
         "triage" => frame::triage(parser),
         "record" => verdict::record(parser),
         "check-config" => check_config(parser),
+        "params" => more::params(parser),
+        "agenda" | "plan" => more::agenda(parser),
+        "script" => more::scripts(parser),
+        "update" => more::update(parser),
+        "logs" => more::logs(parser),
+        "load" => more::load(parser),
         "orders" => ask::orders(parser),
         "keys" => ask::keys(parser),
         "completion" => orders::completion(parser),

@@ -44,7 +44,7 @@ fn give(options: &Options, step: Step, words: &[String]) -> Result<(), Failure> 
     let order = Order::from_words(words).map_err(bad_input)?;
     let request = Request::Order { order: order.to_string(), step: Some(step) };
     let mut bad = None;
-    options.answer(request, |answer: &OrderAnswer| {
+    options.answer(&request, |answer: &OrderAnswer| {
         bad = answer.row.is_bad().then(|| order_text(&answer.row));
         if bad.is_some() { String::new() } else { order_text(&answer.row) }
     })?;

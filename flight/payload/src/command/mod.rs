@@ -10,6 +10,7 @@
 //!
 //! Here are only the shapes, and their text form for people; nothing here opens a socket.
 
+mod agenda;
 mod alerts;
 mod contacts;
 mod orders;
@@ -17,6 +18,10 @@ mod queue;
 pub(crate) mod text;
 mod tlm;
 
+pub use agenda::{
+    AgendaAnswer, DEFAULT_AGENDA, DEFAULT_LINES, LoadAnswer, LogsAnswer, MAX_AGENDA, MAX_LINES,
+    ScriptsAnswer, UpdateAnswer, UploadLine, agenda_text, logs_text, scripts_text, update_text,
+};
 pub use alerts::{AlertRow, AlertsAnswer, alert_text, alerts_text};
 pub use contacts::passes_text;
 pub use orders::{
@@ -135,6 +140,37 @@ pub enum Request {
     },
     /// How do the keys of the uplink stand?
     Keys,
+    /// What are the parameters?
+    Params {
+        /// Only those whose names begin so.
+        #[serde(default)]
+        prefix: Option<String>,
+    },
+    /// What is pending?
+    Agenda {
+        /// At most so many.
+        #[serde(default)]
+        limit: Option<usize>,
+    },
+    /// Which scripts are on board, and what became of their runs?
+    Scripts,
+    /// Where does the update stand, and what comes up?
+    Update,
+    /// What does the engineer's log say?
+    Logs {
+        /// At most so many lines.
+        #[serde(default)]
+        limit: Option<usize>,
+    },
+    /// Take a file on board as what it is said to be.
+    Load {
+        /// "plan", "script" or "file".
+        kind: String,
+        /// What it is called.
+        name: String,
+        /// Where it is.
+        path: String,
+    },
     /// What happened since the last pass, what is wrong, what is to go down and when?
     Digest,
     /// What do the channels say?
@@ -156,6 +192,12 @@ impl Request {
                 | Self::Order { .. }
                 | Self::Orders { .. }
                 | Self::Keys
+                | Self::Params { .. }
+                | Self::Agenda { .. }
+                | Self::Scripts
+                | Self::Update
+                | Self::Logs { .. }
+                | Self::Load { .. }
                 | Self::Digest
                 | Self::Tlm { .. }
         )
@@ -187,6 +229,16 @@ impl Request {
         {
             return Err(format!("bad request: limit is 1 to {MAX_ROWS}"));
         }
+        if let Request::Agenda { limit: Some(limit) } = envelope.request
+            && !(1..=MAX_AGENDA).contains(&limit)
+        {
+            return Err(format!("bad request: limit is 1 to {MAX_AGENDA}"));
+        }
+        if let Request::Logs { limit: Some(limit) } = envelope.request
+            && !(1..=MAX_LINES).contains(&limit)
+        {
+            return Err(format!("bad request: limit is 1 to {MAX_LINES}"));
+        }
         if let Request::Passes { count: Some(count) } = envelope.request
             && !(1..=MAX_PASSES).contains(&count)
         {
@@ -216,7 +268,13 @@ impl Request {
             | Self::AlertsCancel { .. }
             | Self::PassStart { .. }
             | Self::PassStop
+            | Self::Load { .. }
             | Self::Order { .. } => None,
+            Self::Params { .. } => Some("params"),
+            Self::Agenda { .. } => Some("agenda"),
+            Self::Scripts => Some("script"),
+            Self::Update => Some("update"),
+            Self::Logs { .. } => Some("logs"),
             Self::Orders { .. } => Some("orders"),
             Self::Keys => Some("keys"),
         }

@@ -5,7 +5,7 @@
 //! | health | [`Desk::others`]: mode, shedding, readings | |
 //! | orders and uplink | [`Desk::answer`], [`Desk::seen`], [`Desk::others`], [`Desk::outside`] | |
 //! | parameters | [`Desk::settings`], [`Desk::others`], [`Desk::outside`] | |
-//! | plans | [`Desk::outside`], [`Desk::keep`] | [`Desk::take_plans`], [`Desk::latest`] |
+//! | plans | [`Desk::outside`], [`Desk::keep`] | [`Desk::take_plans`], [`Desk::take_events`], [`Desk::latest`] |
 //! | `blackbox send` | [`Desk::send_blackbox`] | |
 //! | `tlm send` | [`Desk::ask`], [`Desk::repeat_answers`] | |
 //!
@@ -20,8 +20,10 @@ use serde_json::Value;
 
 use super::shared::lock;
 use crate::digest::{Facts, Outside};
-use crate::telemetry::{Due, Level, Others, Refused, Sample, Schedule, Settings};
+use crate::telemetry::{Due, Level, Others, Refused, Sample, Schedule, Settings, Severity};
 
+/// Most events that wait for plans.
+const MAX_EVENTS: usize = 256;
 /// Most plans that wait to be started.
 const MAX_PLANS: usize = 16;
 
@@ -41,6 +43,8 @@ struct State {
     program: Program,
     kept: BTreeMap<&'static str, Value>,
     plans: VecDeque<String>,
+    /// Events that plans may listen to, with their severities.
+    events: VecDeque<(Option<u16>, Severity)>,
     latest: Option<Arc<Latest>>,
     blackbox_wanted: bool,
     woken: bool,
@@ -127,6 +131,20 @@ impl Desk {
     /// What was kept so.
     pub fn kept(&self) -> BTreeMap<&'static str, Value> {
         lock(&self.state).kept.clone()
+    }
+
+    /// Something happened that plans may listen to.
+    pub fn happened(&self, code: Option<u16>, severity: Severity) {
+        let events = &mut lock(&self.state).events;
+        if events.len() >= MAX_EVENTS {
+            events.pop_front();
+        }
+        events.push_back((code, severity));
+    }
+
+    /// What happened since the last call, by code and severity.
+    pub fn take_events(&self) -> Vec<(Option<u16>, Severity)> {
+        lock(&self.state).events.drain(..).collect()
     }
 
     /// A plan is to be started; of too many the oldest is forgotten.

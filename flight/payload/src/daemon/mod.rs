@@ -33,6 +33,7 @@ mod operator;
 mod passes;
 mod pulse;
 mod radio;
+mod ready;
 mod recover;
 mod safe;
 mod scripts;
@@ -44,7 +45,6 @@ mod uplink;
 mod vitals;
 
 use core::fmt;
-use std::cell::RefCell;
 use std::fs::DirBuilder;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -59,36 +59,23 @@ use passband_proto::datagram::ESI_LIMIT;
 use passband_proto::dict::EventCode;
 use passband_proto::ids::Class;
 use passband_proto::keyring::KeyRing;
-use passband_proto::sdls::Channel;
-use passband_proto::transfer::Worker;
+use passband_proto::sdls::{Channel, RoleKeys};
 use passband_spectral::target::{MAX_TARGET_BYTES, Target};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::adopt::{Begin, adopt};
-use self::alert_radio::AlertRadio;
-use self::bursts::Bursts;
-use self::commander::{Begin as BeginCommander, Commander, Nominal, no_associations, read_associations};
-use self::encoder::Encoder;
-use self::frames::Frames;
-use self::life::{Life, keep, keep_operator, keep_uplink};
-use self::passes::Passes;
-use self::radio::Radio;
+use self::commander::{Begin as BeginCommander, Commander, read_role_keys};
+use self::encoder::QueueChange;
+use self::life::Life;
+use self::ready::Ready;
 pub(crate) use self::recover::{line_up, recover};
-use self::safe::Safe;
-use self::scripts::Scripts;
-use self::scrub::Scrub;
-use self::shared::{Opened, Shared, lock};
-use self::telemetry::Telemetry;
+use self::shared::Shared;
 use crate::adapters::calibration::{CalibrationError, check_calibration};
-use crate::adapters::catalogue::{OpenedCatalogue, open_catalogue};
-use crate::adapters::clock::Clock;
 use crate::adapters::crash;
-use crate::adapters::disk::Disk;
 use crate::adapters::os::{board_up_ms, own_uid, random_8, read_keys, read_text, spare_socket};
+use crate::adapters::parameters::ParameterFile;
 use crate::adapters::spool::Spool;
-use crate::adapters::vault::Vault;
-use crate::config::{Config, TransmitMode};
-use crate::health::Task;
+use crate::config::Config;
+use crate::parameters;
 use crate::queue::QueueError;
 use crate::store::StoreError;
 use crate::store::health::Mode;
@@ -130,21 +117,18 @@ async fn run_until_signal(config: Config, configuration: Option<[u8; 32]>) -> Re
         (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
     let mut life = Life::begin(&config)?;
     let pulse = Arc::clone(&life.pulse);
-    let (shared, commander, socket, mut threads) = if pulse.start.safe.is_some() {
-        let safe = Safe::start(config, &life)?;
-        (safe.shared, safe.commander, safe.socket, Vec::new())
+    let (config, parameters) = with_parameters(config, &life);
+    let at_work = if pulse.start.safe.is_some() {
+        safe::start(config, &life, parameters, configuration)?
     } else {
-        let ready = Ready::new(config, &life)?;
-        ready.shared.desk.program(|program| program.configuration = configuration);
-        let (shared, commander) = (Arc::clone(&ready.shared), Arc::clone(&ready.commander));
-        let socket = ready.socket.clone();
-        (shared, commander, Some(socket), ready.start()?)
+        Ready::new(config, &life, parameters)?.start(configuration)?
     };
+    let AtWork { shared, commander, queue, socket, mut threads } = at_work;
     life.started();
     let ended = tokio::select! {
         _ = terminate.recv() => Ok(Ended::Signal),
         _ = interrupt.recv() => Ok(Ended::Signal),
-        () = uplink::watch_orders(Arc::clone(&shared), commander) => Ok(Ended::Restart),
+        () = uplink::watch_orders(Arc::clone(&shared), commander, queue) => Ok(Ended::Restart),
         why = slow::watch_catalogue(Arc::clone(&shared)) => Err(why),
     };
     match &ended {
@@ -167,183 +151,35 @@ async fn run_until_signal(config: Config, configuration: Option<[u8; 32]>) -> Re
     ended
 }
 
+/// What is at work.
+struct AtWork {
+    shared: Arc<Shared>,
+    commander: Arc<Mutex<Commander>>,
+    queue: mpsc::Sender<QueueChange>,
+    /// Where the command socket is, if there is one.
+    socket: Option<PathBuf>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// The parameters, and what is to be told of them.
+type Parameters = (ParameterFile, Vec<Report>);
+
+/// The configuration with the parameters that are in force over it. After starts that failed those on trial are put
+/// back first.
+fn with_parameters(config: Config, life: &Life) -> (Config, Parameters) {
+    let (mut file, mut told) =
+        ParameterFile::open(Arc::clone(&life.disk), &config.paths.state.clone(), config);
+    let now = parameters::Now { steady_ms: life.pulse.clock.now_ms(), unix_ms: life.pulse.clock.unix_ms() };
+    let (_back, more) = file.on_start(life.pulse.start.failures, now);
+    told.extend(more);
+    (file.parameters().config().clone(), (file, told))
+}
+
 /// Waits for threads to end, for a while.
 fn join(threads: &[JoinHandle<()>]) {
     let deadline = Instant::now() + STOP_PATIENCE;
     while threads.iter().any(|t| !t.is_finished()) && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Everything opened and checked, nothing running yet.
-struct Ready {
-    shared: Arc<Shared>,
-    spool: Spool,
-    target: Target,
-    downlink: UdpSocket,
-    alert_radio: UdpSocket,
-    telemetry: Option<(UdpSocket, SocketAddr)>,
-    bus: Option<UdpSocket>,
-    reports: Option<UdpSocket>,
-    uplink: Option<UdpSocket>,
-    commander: Arc<Mutex<Commander>>,
-    operator: tokio::net::UnixListener,
-    /// Where that listens.
-    socket: PathBuf,
-}
-
-impl Ready {
-    fn new(config: Config, life: &Life) -> Result<Self, DaemonError> {
-        let state = &config.paths.state;
-        // Keys are read first: a daemon that can't seal must not touch the store.
-        let (keys, exposed) = keys_for(&config)?;
-        let target = target_for(&config)?;
-        calibration_for(&config)?;
-        let (clock, health, disk) = (life.pulse.clock, Arc::clone(&life.disk_health), Arc::clone(&life.disk));
-        let OpenedCatalogue { catalogue, in_memory, set_aside } = open_catalogue(disk.as_ref(), state)?;
-        let vault = Vault::open(Arc::clone(&disk), state)?;
-        let boot_count = catalogue.count_boot()?;
-        let (spool, rejected) = (&config.paths.spool, state.join("rejected"));
-        let spool = Spool::open(Arc::clone(&disk), spool, &rejected, config.camera.rejected_bytes)
-            .map_err(|e| DaemonError::file("opening", "the spool", e))?;
-        if let Some(text) = set_aside {
-            catalogue.add_event(clock.unix_ms(), &Report::error(EventCode::CatalogueDamaged, text))?;
-        }
-        // Of a catalogue in memory the encoder adds its offset to the ids of all bundles.
-        let esi = if in_memory.is_some() { 0 } else { random_offset()? };
-        let begin = Begin { esi, session: u64::from(random_offset()?) };
-        let kept = adopt(&catalogue, &vault, &keys, clock.unix_ms(), begin)?;
-        match &in_memory {
-            None => recover(&catalogue, &vault, &spool, clock.unix_ms(), kept)?,
-            Some(why) => catalogue.add_event(clock.unix_ms(), &in_memory_report(why))?,
-        }
-        let (queue, refused) = line_up(&catalogue, &config.queue)?.map_err(DaemonError::Queue)?;
-        if let Some((id, why)) = refused.first() {
-            let text = format!("{} stored bundles aren't sent: bundle {id}: {why}", refused.len());
-            catalogue.add_event(clock.unix_ms(), &Report::error(EventCode::QueueError, text))?;
-        }
-        let session = catalogue.session_base()?.saturating_add(boot_count);
-        let downlink = socket_towards(config.downlink.target)?;
-        let alert_radio = socket_towards(config.alerts.target)?;
-        let to = |target| Ok::<_, DaemonError>((nonblocking(socket_towards(target)?)?, target));
-        let telemetry = config.telemetry.target.map(to).transpose()?;
-        let listens = config.downlink.transmit == TransmitMode::Bus;
-        let bus = listens.then(|| bind("bus.listen", config.bus.listen)).transpose()?;
-        let reports = config.reports.listen.map(|address| bind("reports.listen", address)).transpose()?;
-        let uplink = config.uplink.listen.map(|address| bind("uplink.listen", address)).transpose()?;
-        let (commander, mut reports_of_start) = open_commander(&config, disk.as_ref(), clock)?;
-        let (socket, operator, elsewhere) = command_socket(&config)?;
-        let in_memory = in_memory.is_some();
-        let opened = Opened {
-            config,
-            keys,
-            clock,
-            health,
-            disk,
-            catalogue,
-            in_memory,
-            vault,
-            queue,
-            boot_count,
-            session,
-            pulse: Arc::clone(&life.pulse),
-        };
-        let shared = Arc::new(Shared::new(opened));
-        if exposed {
-            let text = format!(
-                "key file {} can be read by others than its owner",
-                shared.config.paths.keys.display()
-            );
-            shared.event(&Report::warning(EventCode::KeysExposed, text));
-        }
-        if let Some(why) = elsewhere {
-            reports_of_start.push(Report::warning(EventCode::SocketElsewhere, why));
-        }
-        reports_of_start.iter().for_each(|report| shared.event(report));
-        let commander = Arc::new(Mutex::new(commander));
-        Ok(Self {
-            shared,
-            spool,
-            target,
-            downlink,
-            alert_radio,
-            telemetry,
-            bus,
-            reports,
-            uplink,
-            commander,
-            operator,
-            socket,
-        })
-    }
-
-    /// Cleans up after the run before, and starts the threads and tasks.
-    fn start(self) -> Result<Vec<JoinHandle<()>>, DaemonError> {
-        let shared = self.shared;
-        follow_crash(&shared, &self.spool);
-        let (queue, changes) = mpsc::channel();
-        let (alerts, new_alerts) = tokio::sync::mpsc::unbounded_channel();
-        let alert_radio = AlertRadio::new(Arc::clone(&shared), tokio_socket(self.alert_radio)?)?;
-        announce(&shared);
-
-        let bursts = Arc::new(Bursts::default());
-        let worker = Worker::start().map_err(|e| DaemonError::file("starting thread", "worker", e))?;
-        // What a catalogue in memory says of ids that were used may be old.
-        let offset = if shared.in_memory { random_offset()? } else { 0 };
-        let encoder =
-            Encoder::new(Arc::clone(&shared), Arc::clone(&bursts), changes, worker, seed()?, offset);
-        let target = shared.config.downlink.target;
-        let radio = Radio { shared: Arc::clone(&shared), bursts, socket: self.downlink, target };
-        let (pulse, gate) = (Arc::clone(&shared.pulse), Arc::new(Mutex::new(slow::report_gate(&shared)?)));
-        if let Some(socket) = self.reports {
-            let (own, socket, queue) = (Arc::clone(&shared), Arc::new(tokio_socket(socket)?), queue.clone());
-            keep(&pulse, Task::Reports, move || {
-                slow::reports(Arc::clone(&own), Arc::clone(&socket), Arc::clone(&gate), queue.clone())
-            });
-        }
-        lock(&self.commander)
-            .resume(&mut Nominal { shared: &shared, queue: &queue })
-            .map_err(DaemonError::Store)?;
-        keep_uplink(&shared, &self.commander, &queue, self.uplink)?;
-        keep_operator(&shared, &self.commander, queue.clone(), Arc::new(self.operator));
-        let telemetry = Telemetry::new(Arc::clone(&shared), self.telemetry);
-        let scrub = Scrub { shared: Arc::clone(&shared), target: self.target.clone(), queue: queue.clone() };
-        let (script_orders, orders) = mpsc::channel();
-        shared.set_scripts(script_orders);
-        let scripts = Scripts { shared: Arc::clone(&shared), orders, queue: queue.clone() };
-        let frames = Frames {
-            shared: Arc::clone(&shared),
-            spool: self.spool,
-            target: self.target,
-            queue,
-            alerts,
-            waiting: RefCell::default(),
-        };
-        let passes = Passes::new(Arc::clone(&shared));
-        let own = Arc::clone(&shared);
-        let again = move || {
-            let own = Arc::clone(&own);
-            spawn("passes", || Passes::new(own).run()).map(drop).map_err(|e| e.to_string())
-        };
-        pulse.on_restart(Task::Passes, Box::new(again));
-        let threads = vec![
-            spawn("encoder", || encoder.run())?,
-            spawn("radio", || radio.run())?,
-            spawn("frames", || frames.run())?,
-            spawn("scripts", || scripts.run())?,
-            spawn("scrub", || scrub.run())?,
-            spawn("passes", || passes.run())?,
-            spawn("telemetry", || telemetry.run())?,
-        ];
-        tokio::spawn(slow::watch_disk(Arc::clone(&shared)));
-        tokio::spawn(alert_radio.run(new_alerts));
-        if let Some(bus) = self.bus {
-            let (own, bus) = (Arc::clone(&shared), Arc::new(tokio_socket(bus)?));
-            keep(&pulse, Task::Bus, move || slow::bus(Arc::clone(&own), Arc::clone(&bus)));
-        }
-        tokio::spawn(vitals::tell_news(Arc::clone(&shared)));
-        tokio::spawn(slow::watch_gate(shared));
-        Ok(threads)
     }
 }
 
@@ -404,35 +240,37 @@ fn command_socket(
 /// everything else goes on.
 fn open_commander(
     config: &Config,
-    disk: &dyn Disk,
-    clock: Clock,
+    life: &Life,
+    parameters: ParameterFile,
 ) -> Result<(Commander, Vec<Report>), DaemonError> {
-    let channel = Channel { spacecraft: config.spacecraft, vcid: config.uplink.vcid };
     let mut reports = Vec::new();
-    let associations = match read_associations(&config.uplink.keys, channel) {
-        Ok((associations, exposed)) => {
+    let keys = match read_role_keys(&config.uplink.keys, config.spacecraft) {
+        Ok((keys, exposed)) => {
             if exposed {
                 let file = config.uplink.keys.display();
                 let text = format!("command key file {file} can be read by others than its owner");
                 reports.push(Report::warning(EventCode::KeysExposed, text));
             }
-            associations
+            keys
         }
         Err(fault) => {
             if config.uplink.listen.is_some() {
                 reports.push(Report::critical(EventCode::CommandKeysUnusable, fault.to_string()));
             }
-            no_associations(channel)
+            RoleKeys::default()
         }
     };
     let challenge = random_8().map_err(|e| DaemonError::file("asking", "the system's random source", e))?;
     let begin = BeginCommander {
-        disk,
-        state: &config.paths.state,
-        clock,
-        associations,
+        disk: Arc::clone(&life.disk),
+        state: config.paths.state.clone(),
+        clock: life.pulse.clock,
+        channel: Channel { spacecraft: config.spacecraft, vcid: config.uplink.vcid },
+        keys,
         challenge,
         board_up_ms: board_up_ms(),
+        uploads_bytes: config.command.uploads_bytes,
+        parameters: Some(parameters),
     };
     let (commander, told) = Commander::open(begin)?;
     reports.extend(told);

@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use passband_proto::dict::Order;
+use passband_proto::dict::{Order, UploadKind};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -22,9 +22,11 @@ use super::encoder::QueueChange;
 use super::line;
 use super::shared::{Shared, lock};
 use super::telemetry;
+use crate::adapters::log::newest;
 use crate::command::{
-    DEFAULT_EVENTS, DEFAULT_ORDERS, DEFAULT_PASSES, DEFAULT_ROWS, ErrorAnswer, EventsAnswer, KeyRow,
-    KeysAnswer, MAX_REQUEST_BYTES, OrderAnswer, OrderRow, OrdersAnswer, PassAnswer, PassesAnswer, Request,
+    DEFAULT_AGENDA, DEFAULT_EVENTS, DEFAULT_LINES, DEFAULT_ORDERS, DEFAULT_PASSES, DEFAULT_ROWS, ErrorAnswer,
+    EventsAnswer, LoadAnswer, LogsAnswer, MAX_REQUEST_BYTES, OrderAnswer, OrderRow, PassAnswer, PassesAnswer,
+    Request,
 };
 use crate::digest::Facts;
 use crate::downlink::Refused;
@@ -168,8 +170,32 @@ fn answer(shared: &Shared, commander: &Mutex<Commander>, queue: &Sender<QueueCha
         Request::Order { order, step } => {
             order_done(commander, &mut Nominal { shared, queue }, &order, step.unwrap_or(Step::Run))
         }
-        Request::Orders { limit } => document(Ok(orders(commander, limit.unwrap_or(DEFAULT_ORDERS)))),
-        Request::Keys => document(Ok(keys(commander))),
+        Request::Orders { limit } => {
+            document(Ok(lock(commander).orders_answer(limit.unwrap_or(DEFAULT_ORDERS))))
+        }
+        Request::Keys => document(Ok(lock(commander).keys_answer())),
+        Request::Params { prefix } => {
+            let commander = lock(commander);
+            let now = commander.moment(&Nominal { shared, queue });
+            let summary = commander.parameters(now, &prefix.unwrap_or_default());
+            summary
+                .ok_or_else(|| "there are no parameters".to_owned())
+                .and_then(|summary| document(Ok(summary)))
+        }
+        Request::Agenda { limit } => {
+            let commander = lock(commander);
+            let now = commander.moment(&Nominal { shared, queue });
+            document(Ok(commander.agenda_answer(now, limit.unwrap_or(DEFAULT_AGENDA))))
+        }
+        Request::Scripts => document(Ok(lock(commander).scripts_answer(&Nominal { shared, queue }))),
+        Request::Update => document(Ok(lock(commander).update_answer())),
+        Request::Logs { limit } => {
+            let lines = newest(limit.unwrap_or(DEFAULT_LINES));
+            document(Ok(LogsAnswer { schema: SCHEMA, lines }))
+        }
+        Request::Load { kind, name, path } => {
+            load(commander, &mut Nominal { shared, queue }, &kind, &name, &path)
+        }
         Request::PassStop => pass(shared, shared.gate(|gate| split(gate.stop(shared.clock.now_ms())))),
         Request::Digest => latest(shared).and_then(|latest| {
             let now_unix_ms = shared.clock.unix_ms();
@@ -195,28 +221,17 @@ fn order_done(
     document(Ok(OrderAnswer { schema: SCHEMA, row: OrderRow::new(id, &record) }))
 }
 
-/// The newest orders, oldest first.
-fn orders(commander: &Mutex<Commander>, limit: usize) -> OrdersAnswer {
-    let commander = lock(commander);
-    let ledger = commander.desk().ledger();
-    let mut all: Vec<_> = ledger.iter().collect();
-    all.sort_by_key(|(id, record)| (record.changed_unix_ms, **id));
-    let newest = all.len().saturating_sub(limit);
-    let orders = all.into_iter().skip(newest).map(|(id, record)| OrderRow::new(*id, record)).collect();
-    OrdersAnswer { schema: SCHEMA, armed: ledger.armed().map(|id| id.to_string()), orders }
-}
-
-fn keys(commander: &Mutex<Commander>) -> KeysAnswer {
-    let commander = lock(commander);
-    let associations = commander.associations();
-    let hex = |bytes: [u8; 8]| bytes.iter().map(|b| format!("{b:02x}")).collect();
-    KeysAnswer {
-        schema: SCHEMA,
-        challenge: associations.challenge().map(hex),
-        in_memory: commander.in_memory().is_some(),
-        refused: KeysAnswer::refusals(associations.counts()),
-        keys: associations.status().map(|status| KeyRow::new(&status)).collect(),
-    }
+/// Takes a file on board as a plan, a script or a file.
+fn load(
+    commander: &Mutex<Commander>,
+    works: &mut Nominal<'_>,
+    kind: &str,
+    name: &str,
+    path: &str,
+) -> Result<String, String> {
+    let kind = UploadKind::from_name(kind).ok_or_else(|| format!("{kind:?} is no kind of file"))?;
+    let done = lock(commander).load(works, kind, name, Path::new(path))?;
+    document(Ok(LoadAnswer { schema: SCHEMA, done }))
 }
 
 fn latest(shared: &Shared) -> Result<Arc<Latest>, String> {

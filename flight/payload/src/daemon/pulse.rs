@@ -11,10 +11,14 @@ use std::sync::{Arc, Mutex};
 use super::ledger::Ledger;
 use super::shared::lock;
 use crate::adapters::clock::Clock;
-use crate::health::{Action, Level, Readings, Settings, Shed, Start, Task, Tasks};
-use crate::telemetry::{HealthStatus, Report};
+use passband_proto::dict;
+
+use crate::health::{Action, Before, Level, Readings, Settings, Shed, Start, Task, Tasks};
+use crate::telemetry::{HealthStatus, Others, Report};
 use passband_proto::dict::EventCode;
 
+/// No level is fixed: that of [`dict::Shed::Automatic`].
+const AUTOMATIC: u8 = 255;
 /// Most news that wait to be told.
 const MAX_NEWS: usize = 200;
 
@@ -29,6 +33,10 @@ pub(crate) struct Pulse {
     tasks: Mutex<Tasks>,
     shed: Mutex<Shed>,
     level: AtomicU8,
+    /// The least level, as the parameters say.
+    least: AtomicU8,
+    /// The level that an operator has fixed; 255: none.
+    fixed: AtomicU8,
     readings: Mutex<Readings>,
     news: Mutex<Vec<Report>>,
     restarts: Mutex<BTreeMap<Task, Restart>>,
@@ -53,6 +61,8 @@ impl Pulse {
             shed: Mutex::new(Shed::new(&settings)),
             settings,
             level: AtomicU8::new(0),
+            least: AtomicU8::new(0),
+            fixed: AtomicU8::new(AUTOMATIC),
             readings: Mutex::default(),
             news: Mutex::default(),
             restarts: Mutex::default(),
@@ -127,7 +137,40 @@ impl Pulse {
 
     /// How much is left undone now.
     pub(crate) fn level(&self) -> Level {
-        Level::of(self.level.load(Ordering::Relaxed))
+        let fixed = self.fixed.load(Ordering::Relaxed);
+        let level = if fixed == AUTOMATIC { self.level.load(Ordering::Relaxed) } else { fixed };
+        Level::of(level.max(self.least.load(Ordering::Relaxed)))
+    }
+
+    /// Has at least so much left undone.
+    pub(crate) fn shed_at_least(&self, shed: dict::Shed) {
+        let level = if shed == dict::Shed::Automatic { 0 } else { shed.code() };
+        self.least.store(u8::try_from(level).unwrap_or_default(), Ordering::Relaxed);
+    }
+
+    /// Has just so much left undone, whatever the sensors say, until it is told otherwise.
+    pub(crate) fn fix_shed(&self, shed: dict::Shed) {
+        self.fixed.store(u8::try_from(shed.code()).unwrap_or(AUTOMATIC), Ordering::Relaxed);
+    }
+
+    /// Says what the sensors and the starts say, in the channels.
+    pub(crate) fn tell_vitals(&self, others: &mut Others) {
+        let readings = *lock(&self.readings);
+        #[expect(clippy::cast_possible_truncation, reason = "channels have the digits of an f32")]
+        let narrow = |value: Option<f64>| value.map(|value| value as f32);
+        others.readings.temperature_c = narrow(readings.temperature_c);
+        others.readings.power_w = narrow(readings.power_w);
+        others.readings.memory_pressure_percent = narrow(readings.memory_stall_percent);
+        others.readings.cpu_pressure_percent = narrow(readings.cpu_stall_percent);
+        others.readings.io_pressure_percent = narrow(readings.io_stall_percent);
+        others.shed = dict::Shed::from_code(self.level().number().into()).unwrap_or(dict::Shed::Nothing);
+        others.reset_cause = match self.start.before {
+            Before::Unknown => dict::ResetCause::Unknown,
+            Before::Stopped => dict::ResetCause::Orderly,
+            Before::PowerCut => dict::ResetCause::PowerCut,
+            Before::Died | Before::Failed => dict::ResetCause::Crash,
+            Before::Watchdog => dict::ResetCause::Watchdog,
+        };
     }
 
     /// Notes what is to be told; the loop tells it.

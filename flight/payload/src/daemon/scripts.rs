@@ -13,26 +13,30 @@ use super::shared::Shared;
 use crate::adapters::script::{Begun, Finished, Now, Runner};
 use crate::health::Task;
 use crate::queue::item_of;
-use crate::script::{End, Limits, Name, RunId, ScriptError};
+use crate::script::{End, Limits, Name, RunId, RunRecord};
 use crate::telemetry::{Report, Severity};
 use passband_proto::dict::EventCode;
+use passband_proto::ids::BundleId;
 
 /// How often runs are looked at, and orders while nothing runs.
 const TICKS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(300));
 
-#[expect(dead_code, reason = "commanding, which sends these, is not wired to this thread yet")]
-/// What is asked; the answer goes to `answer`.
+/// What is asked; what comes of it is told as [`ScriptNews`].
+#[derive(Debug)]
 pub(crate) enum ScriptOrder {
     /// Run a script.
-    Start {
-        id: RunId,
-        name: Name,
-        arguments: Vec<String>,
-        limits: Limits,
-        answer: Sender<Result<Begun, ScriptError>>,
-    },
-    /// End a run; whether there is one.
-    Stop { id: RunId, answer: Sender<bool> },
+    Start { id: RunId, name: Name, arguments: Vec<String>, limits: Limits },
+    /// End the runs of a script.
+    Stop { name: Name },
+}
+
+/// What came of an order.
+#[derive(Debug)]
+pub(crate) enum ScriptNews {
+    /// Nothing was begun.
+    Refused { id: RunId, why: String },
+    /// A run has ended; the bundle with what it said.
+    Ended { record: Box<RunRecord>, bundle: Option<[u8; 12]> },
 }
 
 /// The thread that runs scripts.
@@ -74,6 +78,7 @@ impl Scripts {
                 Err(RecvTimeoutError::Disconnected) => std::thread::sleep(tick),
             }
             runner.poll(self.now()).iter().for_each(|finished| self.finished(finished));
+            self.shared.set_scripts_running(runner.running().count() as u64);
         }
     }
 
@@ -81,19 +86,28 @@ impl Scripts {
         Now { ms: self.shared.clock.now_ms(), unix_ms: self.shared.clock.unix_ms() }
     }
 
-    /// Who asked may be gone by the time that there is an answer: what was done stays done.
     fn follow(&self, runner: &mut Runner, order: ScriptOrder) {
         match order {
-            ScriptOrder::Start { id, name, arguments, limits, answer } => {
-                let begun = runner.start(id, &name, &arguments, limits, self.now());
-                if begun == Ok(Begun::Started) {
-                    let text = format!("script {name} runs, by order {id}");
-                    self.shared.event(&Report::info(EventCode::ScriptStarted, text));
+            ScriptOrder::Start { id, name, arguments, limits } => {
+                match runner.start(id, &name, &arguments, limits, self.now()) {
+                    Ok(Begun::Started) => {
+                        let text = format!("script {name} runs, by order {id}");
+                        self.shared.event(&Report::info(EventCode::ScriptStarted, text));
+                    }
+                    // An order that is followed again, after a restart: the run has ended by now, or goes on.
+                    Ok(Begun::Already(record)) if record.end.is_some() => {
+                        self.shared.script_news(ScriptNews::Ended { record, bundle: None });
+                    }
+                    Ok(Begun::Already(_)) => {}
+                    Err(e) => self.shared.script_news(ScriptNews::Refused { id, why: e.to_string() }),
                 }
-                let _told = answer.send(begun);
             }
-            ScriptOrder::Stop { id, answer } => {
-                let _told = answer.send(runner.stop(id, self.shared.clock.now_ms()));
+            ScriptOrder::Stop { name } => {
+                let runs: Vec<_> =
+                    runner.running().filter(|run| run.name == name).map(|run| run.id).collect();
+                for id in runs {
+                    runner.stop(id, self.shared.clock.now_ms());
+                }
             }
         }
     }
@@ -122,13 +136,16 @@ impl Scripts {
             let text = format!("how script run {} ended can't be kept: {why}", record.id);
             shared.event(&Report::error(EventCode::ScriptError, text));
         }
-        if let Err(e) = self.send_down(finished) {
+        let sent = self.send_down(finished);
+        let bundle = sent.as_ref().ok().map(|id| id.0);
+        shared.script_news(ScriptNews::Ended { record: Box::new(record.clone()), bundle });
+        if let Err(e) = sent {
             let text = format!("the output of script run {} doesn't go down: {e}", record.id);
             shared.event(&Report::error(EventCode::ScriptError, text));
         }
     }
 
-    fn send_down(&self, finished: &Finished) -> Result<(), String> {
+    fn send_down(&self, finished: &Finished) -> Result<BundleId, String> {
         let (shared, keys) = (&self.shared, self.shared.keys());
         if shared.in_memory {
             return Err("the catalogue is kept in memory".to_owned());
@@ -140,7 +157,7 @@ impl Scripts {
         let _change = inserted.map_err(|e| e.to_string())?;
         // The other end is gone only when the daemon stops.
         let _told = self.queue.send(QueueChange::News);
-        Ok(())
+        Ok(bundle.id)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the daemon's threads share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::desk::Desk;
 use super::pulse::{Beat, Pulse};
-use super::scripts::ScriptOrder;
+use super::scripts::{ScriptNews, ScriptOrder};
 use crate::adapters::clock::Clock;
 use crate::adapters::disk::Disk;
 use crate::adapters::vault::Vault;
@@ -29,6 +29,9 @@ use crate::telemetry::{Counters, Report, Severity, Throttle};
 
 /// One event of a lasting fault in so long, ms.
 const THROTTLE_MS: u64 = 60_000;
+
+/// Most news of scripts that wait for commanding.
+const MAX_SCRIPT_NEWS: usize = 64;
 
 /// What the threads share. Each lock is held for a moment only, and never two at once, but for `keeping`.
 #[derive(Debug)]
@@ -62,6 +65,9 @@ pub(crate) struct Shared {
     pub(crate) pulse: Arc<Pulse>,
     /// To the thread that runs scripts, while there is one.
     scripts: Mutex<Option<Sender<ScriptOrder>>>,
+    /// What came of scripts, until commanding has seen it.
+    script_news: Mutex<VecDeque<ScriptNews>>,
+    scripts_running: AtomicU64,
     plan: Mutex<Arc<PassPlan>>,
     /// What telemetry and the other duties leave for each other.
     pub(crate) desk: Desk,
@@ -143,6 +149,8 @@ impl Shared {
             throttle: Mutex::new(Throttle::new(THROTTLE_MS)),
             pulse,
             scripts: Mutex::default(),
+            script_news: Mutex::default(),
+            scripts_running: AtomicU64::new(0),
             plan: Mutex::default(),
             desk: Desk::default(),
         }
@@ -200,10 +208,33 @@ impl Shared {
         self.pulse.beat(task)
     }
 
-    #[expect(dead_code, reason = "commanding, which sends them, is not wired to the scripts' thread yet")]
     /// Where orders for scripts go; nowhere in safe mode.
     pub(crate) fn scripts(&self) -> Option<Sender<ScriptOrder>> {
         lock(&self.scripts).clone()
+    }
+
+    /// Scripts that run.
+    pub(crate) fn scripts_running(&self) -> u64 {
+        self.scripts_running.load(Ordering::Relaxed)
+    }
+
+    /// Says how many scripts run.
+    pub(crate) fn set_scripts_running(&self, count: u64) {
+        self.scripts_running.store(count, Ordering::Relaxed);
+    }
+
+    /// Tells commanding what came of a script.
+    pub(crate) fn script_news(&self, news: ScriptNews) {
+        let mut all = lock(&self.script_news);
+        if all.len() >= MAX_SCRIPT_NEWS {
+            all.pop_front();
+        }
+        all.push_back(news);
+    }
+
+    /// What came of scripts since the last call.
+    pub(crate) fn take_script_news(&self) -> VecDeque<ScriptNews> {
+        std::mem::take(&mut lock(&self.script_news))
     }
 
     /// Says where orders for scripts go.

@@ -58,18 +58,28 @@ pub(crate) async fn uplink(
     }
 }
 
-/// Ends when an order wants the daemon to be started anew. Restarts the board if one wants that.
-pub(crate) async fn watch_orders(shared: Arc<Shared>, commander: Arc<Mutex<Commander>>) {
+/// Does what is due by itself. Ends when an order wants the daemon to be started anew; restarts the board if one wants
+/// that.
+pub(crate) async fn watch_orders(
+    shared: Arc<Shared>,
+    commander: Arc<Mutex<Commander>>,
+    queue: Sender<QueueChange>,
+) {
     loop {
         sleep(IDLE).await;
-        let then = lock(&commander).parts().then.take();
+        let mut works = Nominal { shared: &shared, queue: &queue };
+        let then = {
+            let mut commander = lock(&commander);
+            commander.poll(&mut works);
+            commander.parts().then.take()
+        };
         match then {
             None => {}
             Some(Then::Restart) => return,
             Some(Then::Reboot) => {
                 shared.event(&Report::info(EventCode::DaemonStop, "the board is restarted by an order"));
                 let why = reboot();
-                lock(&commander).not_rebooted(&shared, &why.to_string());
+                lock(&commander).not_rebooted(&mut works, &why.to_string());
             }
         }
     }

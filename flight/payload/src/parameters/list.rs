@@ -4,8 +4,8 @@
 //! `parameters`: of each `name`, `value`, `configured`, `staged` (if it is), `unit`, `least` and `most` (of numbers),
 //! `restarts`, `on_trial`, and, if it was ever changed, `change`: `source`, `number`, `unix_ms`, `version`.
 
-use passband_proto::dict::{FixedText, PARAMETERS, Parameter, ParameterDef, ParametersState};
-use serde::Serialize;
+use passband_proto::dict::{FixedText, PARAMETERS, Parameter, ParameterDef, ParameterId, ParametersState};
+use serde::{Deserialize, Serialize};
 
 use super::set::{Change, OrderId};
 use super::{Now, Parameters, apply};
@@ -18,39 +18,36 @@ const COLUMNS: usize = 80;
 const LIST_LINES: usize = 18;
 
 /// A parameter, as it is.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
-    /// Its definition.
-    #[serde(skip)]
-    pub def: &'static ParameterDef,
     /// Its name.
-    pub name: &'static str,
+    pub name: String,
     /// The value in force.
     pub value: String,
     /// What the configuration file says.
     pub configured: String,
     /// What is staged, "default" for what the configuration file says.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staged: Option<String>,
     /// Its unit.
-    pub unit: &'static str,
+    pub unit: String,
     /// The least number.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least: Option<f64>,
     /// The greatest number.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub most: Option<f64>,
     /// Whether the daemon is started anew for a change to count.
     pub restarts: bool,
     /// Whether the value in force is on trial.
     pub on_trial: bool,
     /// Who changed it, and when.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Provenance>,
 }
 
 /// Who changed a parameter, and when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
     /// The order.
     #[serde(flatten)]
@@ -62,7 +59,7 @@ pub struct Provenance {
 }
 
 /// All parameters, and how they stand.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Summary {
     schema: u32,
     /// Whether what is in force is confirmed.
@@ -72,7 +69,7 @@ pub struct Summary {
     /// SHA-256 of the changes in force.
     pub digest: String,
     /// The time left to confirm, ms.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_ms: Option<u64>,
     /// What is kept and not used.
     pub warnings: Vec<String>,
@@ -90,12 +87,11 @@ impl Parameters {
             let before = self.state.trial.as_ref().map(|trial| trial.before.get(def.id));
             let numbers = def.least > f64::MIN;
             Row {
-                def,
-                name: def.id.name(),
+                name: def.id.name().to_owned(),
                 value: effective.text(def.id),
                 configured: configured.text(def.id),
                 staged: self.state.staged.get(def.id).map(text_of),
-                unit: def.unit,
+                unit: def.unit.to_owned(),
                 least: numbers.then_some(def.least),
                 most: numbers.then_some(def.most),
                 restarts: def.restarts,
@@ -131,17 +127,17 @@ impl Parameters {
                 () => ParametersState::Confirmed,
             };
             let change = row.change.unwrap_or_default();
-            Parameter {
-                id: row.def.id,
+            Some(Parameter {
+                id: ParameterId::from_name(&row.name)?,
                 value: FixedText::cut(&row.value),
                 staged: FixedText::cut(row.staged.as_deref().unwrap_or_default()),
                 state,
                 source: change.by.source,
                 number: change.by.number,
                 unix: change.unix_ms,
-            }
+            })
         };
-        self.list().into_iter().map(packet).collect()
+        self.list().into_iter().filter_map(packet).collect()
     }
 }
 
@@ -197,7 +193,7 @@ fn few(rows: &[Row], out: &mut String) {
     }
     let mut groups: Vec<(&str, usize)> = Vec::new();
     for row in rows {
-        let group = row.name.split_once('.').map_or(row.name, |(group, _)| group);
+        let group = row.name.split_once('.').map_or(row.name.as_str(), |(group, _)| group);
         match groups.last_mut().filter(|(last, _)| *last == group) {
             Some((_, count)) => *count += 1,
             None => groups.push((group, 1)),
@@ -220,7 +216,7 @@ fn table<'a>(rows: impl Iterator<Item = &'a Row>, out: &mut String) {
             (Some(change), false) => format!("v{}", change.version),
         };
         let staged = row.staged.as_deref().unwrap_or_default();
-        columns(out, [row.name, &row.value, staged, row.unit, &from]);
+        columns(out, [&row.name, &row.value, staged, &row.unit, &from]);
     }
 }
 
@@ -230,10 +226,16 @@ fn columns(out: &mut String, [name, value, staged, unit, from]: [&str; 5]) {
 }
 
 impl Row {
+    /// What it says; nothing of one that this program doesn't know.
+    fn doc(&self) -> &'static str {
+        let def = ParameterId::from_name(&self.name).and_then(ParameterDef::get);
+        def.map_or("", |def| def.doc.trim())
+    }
+
     /// Everything about it.
     fn full(&self, out: &mut String) {
         line(out, &format!("{} = {} {}", self.name, self.value, self.unit));
-        wrap(self.def.doc.trim(), 4, out);
+        wrap(self.doc(), 4, out);
         if let (Some(least), Some(most)) = (self.least, self.most) {
             line(out, &format!("  range       {least} to {most} {}", self.unit));
         }

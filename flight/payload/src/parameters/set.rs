@@ -4,11 +4,9 @@
 //! is carried along unused: a newer version may have left it here before it was reverted. Never says what a parameter is
 //! that nobody changed.
 
-use core::fmt;
 use std::collections::BTreeMap;
 
 use passband_proto::dict::{ParameterDef, ParameterId};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Most changes of a set: those of a newer version among them.
@@ -16,20 +14,7 @@ pub const MAX_CHANGES: usize = 256;
 /// Longest value as text that is set, bytes: what the packet of a parameter holds.
 pub const MAX_VALUE_BYTES: usize = 64;
 
-/// What an order is told by: who gave it, and the number that they gave it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct OrderId {
-    /// The security association that it came by; 65535: a shell; 65534: a plan.
-    pub source: u16,
-    /// Its number there.
-    pub number: u32,
-}
-
-impl fmt::Display for OrderId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.source, self.number)
-    }
-}
+pub use crate::orders::OrderId;
 
 /// A change of a parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]

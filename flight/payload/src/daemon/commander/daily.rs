@@ -1,19 +1,24 @@
 //! Orders about transmitter, queue and alerts, done by the daemon that works.
 
+use std::collections::VecDeque;
 use std::sync::mpsc::Sender;
 
-use passband_proto::dict::{BundleClass, Mode, Order, Reason};
+use passband_proto::dict::{BundleClass, Mode, Order, Reason, Shed};
 use passband_proto::ids::Class;
 
 use super::Works;
 use crate::command::{BundleName, QueueAction};
+use crate::daemon::desk::Desk;
 use crate::daemon::encoder::QueueChange;
+use crate::daemon::scripts::{ScriptNews, ScriptOrder};
 use crate::daemon::shared::Shared;
 use crate::daemon::{alert_orders, line};
 use crate::orders::desk::Outcome;
 use crate::orders::{Moment, Run};
+use crate::passes::Pass;
+use crate::script::Limits;
 use crate::store::{Acknowledger, AlertState, Superseder};
-use crate::telemetry::Report;
+use crate::telemetry::{Others, Report};
 
 /// The daemon that works.
 pub(crate) struct Nominal<'a> {
@@ -54,6 +59,48 @@ impl Works for Nominal<'_> {
             }
             other => Outcome::failed(Reason::NotPossible, format!("{other} isn't done here")),
         }
+    }
+
+    fn desk(&self) -> &Desk {
+        &self.shared.desk
+    }
+
+    fn scripts(&self) -> Option<Sender<ScriptOrder>> {
+        self.shared.scripts()
+    }
+
+    fn script_news(&self) -> VecDeque<ScriptNews> {
+        self.shared.take_script_news()
+    }
+
+    fn script_limits(&self) -> Limits {
+        self.shared.config.scripts.limits
+    }
+
+    fn scripts_running(&self) -> u64 {
+        self.shared.scripts_running()
+    }
+
+    fn pass_plan(&self) -> usize {
+        std::sync::Arc::as_ptr(&self.shared.pass_plan()).addr()
+    }
+
+    fn passes(&self, from_unix_ms: u64, count: usize) -> Vec<Pass> {
+        self.shared.pass_plan().next(from_unix_ms, count)
+    }
+
+    fn shed(&self, level: Shed) {
+        self.shared.pulse.fix_shed(level);
+    }
+
+    fn shed_at_least(&self, level: Shed) {
+        self.shared.pulse.shed_at_least(level);
+    }
+
+    fn vitals(&self, others: &mut Others) {
+        self.shared.pulse.tell_vitals(others);
+        others.mode = self.mode();
+        others.frames_shed = self.shared.counters().frames_shed.total();
     }
 
     fn next_start(&mut self, safe: bool) -> Result<(), String> {

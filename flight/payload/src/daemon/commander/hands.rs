@@ -3,9 +3,11 @@
 use passband_proto::dict::{EventCode, Mode, Order, Reason};
 use passband_proto::sdls::{Associations, Mark, State};
 
-use super::{Parts, Then, UPLOAD_RESERVE, Works, keys};
+use super::tell::hex;
+use super::{Parts, Then, UPDATE, UPLOAD_RESERVE, Works, keys, record};
 use crate::orders::desk::{Hands, Outcome};
 use crate::orders::{Moment, Run};
+use crate::store::orders::{Change, Kind};
 use crate::telemetry::Report;
 
 /// Does orders.
@@ -23,7 +25,10 @@ impl Hands for Worker<'_> {
                 self.parts.wanted.insert(*packet);
                 Outcome::done("")
             }
-            Order::AnswersSeen { .. } => Outcome::done(""),
+            Order::AnswersSeen { below, bits } => {
+                self.works.desk().seen(run.id.source, *below, *bits);
+                Outcome::done("")
+            }
             Order::PassStart { .. }
             | Order::PassStop {}
             | Order::QueuePromote { .. }
@@ -44,7 +49,35 @@ impl Hands for Worker<'_> {
             Order::BoardReboot {} => self.end(Then::Reboot),
             Order::KeysRetire { spi } => self.retire(run, *spi),
             Order::KeysAccept { spi } => self.accept(*spi),
-            other => Outcome::failed(Reason::NotPossible, format!("{other} isn't done here")),
+            Order::ParamsSet { .. }
+            | Order::ParamsDiscard {}
+            | Order::ParamsCommit { .. }
+            | Order::ParamsConfirm {}
+            | Order::ParamsRollback {} => self.parameters(now, run),
+            Order::UploadBegin { .. } | Order::UploadPiece { .. } | Order::UploadDrop { .. } => {
+                self.uploads(run)
+            }
+            Order::PlanStart { .. }
+            | Order::PlanHold { .. }
+            | Order::PlanResume { .. }
+            | Order::PlanCancel { .. }
+            | Order::PlanSkip { .. }
+            | Order::PlanRemove { .. }
+            | Order::AgendaAdd { .. }
+            | Order::AgendaRemove { .. } => self.plans(now, run),
+            Order::ScriptRun { .. } | Order::ScriptStop { .. } | Order::ScriptRemove { .. } => {
+                self.scripts(run)
+            }
+            Order::HealthShed { level } => {
+                self.works.shed(*level);
+                Outcome::done(format!("what is left undone: {level}"))
+            }
+            Order::BlackboxSend {} => {
+                self.works.desk().send_blackbox();
+                Outcome::done("an event tells when it is a bundle")
+            }
+            Order::UpdateStart { id } => self.update_start(*id),
+            Order::UpdateAbort {} => self.update_abort(),
         }
     }
 
@@ -58,7 +91,10 @@ impl Hands for Worker<'_> {
             }
             Order::UploadPiece { .. } => {
                 self.associations.set_reserve(run.id.source, UPLOAD_RESERVE);
+                self.take_whole();
             }
+            Order::UpdateStart { id } => self.parts.update = Some(id),
+            Order::UpdateAbort {} => self.parts.update = None,
             _ => {}
         }
     }
@@ -69,6 +105,30 @@ impl Hands for Worker<'_> {
 }
 
 impl Worker<'_> {
+    fn update_start(&mut self, id: [u8; 4]) -> Outcome {
+        if self.parts.update.is_some_and(|under_way| under_way != id) {
+            return Outcome::failed(
+                Reason::NotPossible,
+                "another update is under way; `update abort` ends it",
+            );
+        }
+        let note = record(Kind::Note, UPDATE, &id);
+        self.tell(Report::info(EventCode::UpdateChanged, format!("update {} is begun", hex(&id))));
+        let text = match self.parts.uploads.as_ref().and_then(|uploads| uploads.report(id)) {
+            Some(upload) if upload.missing == 0 => "its image is whole",
+            _ => "its image is to come up",
+        };
+        Outcome::done(text).with([note])
+    }
+
+    fn update_abort(&mut self) -> Outcome {
+        let Some(id) = self.parts.update else {
+            return Outcome::failed(Reason::NotFound, "no update is under way");
+        };
+        self.tell(Report::info(EventCode::UpdateChanged, format!("update {} is ended", hex(&id))));
+        Outcome::done("ended").with([Change { kind: Kind::Note, key: UPDATE.to_vec(), value: None }])
+    }
+
     /// Ends the run once the answer is kept; that it ended is seen at the next start.
     fn end(&mut self, then: Then) -> Outcome {
         self.parts.then = Some(then);

@@ -4,7 +4,7 @@ use core::fmt;
 use std::path::Path;
 
 use passband_proto::dict::EventCode;
-use passband_proto::sdls::{Associations, Channel, Limits, Mark, RoleKeys, State};
+use passband_proto::sdls::{Associations, Mark, RoleKeys, State};
 
 use super::record;
 use crate::adapters::os::read_secret;
@@ -23,23 +23,18 @@ impl fmt::Display for KeyFault {
 
 impl std::error::Error for KeyFault {}
 
-/// The keys of a file, ready for their marks, and whether others than its owner can read it.
+/// The keys of a file, and whether others than its owner can read it.
 ///
 /// # Errors
 /// The file can't be read, holds something else, or no key of this spacecraft.
-pub(crate) fn read_associations(path: &Path, channel: Channel) -> Result<(Associations, bool), KeyFault> {
+pub(crate) fn read_role_keys(path: &Path, spacecraft: u16) -> Result<(RoleKeys, bool), KeyFault> {
     let fault = |e: &dyn fmt::Display| KeyFault(format!("command key file {}: {e}", path.display()));
     let (text, exposed) = read_secret(path).map_err(|e| fault(&e))?;
     let keys = RoleKeys::parse(&text).map_err(|e| fault(&e))?;
-    if keys.iter().all(|key| key.spacecraft() != channel.spacecraft) {
-        return Err(fault(&format_args!("it holds no key of spacecraft {}", channel.spacecraft)));
+    if keys.iter().all(|key| key.spacecraft() != spacecraft) {
+        return Err(fault(&format_args!("it holds no key of spacecraft {spacecraft}")));
     }
-    Ok((Associations::new(channel, &keys, Limits::default()), exposed))
-}
-
-/// Nothing can be taken from an uplink without keys.
-pub(crate) fn no_associations(channel: Channel) -> Associations {
-    Associations::new(channel, &RoleKeys::default(), Limits::default())
+    Ok((keys, exposed))
 }
 
 /// Tells of keys that have lost their counters, or never had any.

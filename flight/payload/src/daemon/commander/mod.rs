@@ -3,35 +3,55 @@
 //! It has records of its own and needs neither catalogue nor keys of bundles, so that it works in safe mode, too: what
 //! orders want of the rest of the daemon is behind [`Works`].
 
+mod answers;
 mod daily;
 mod hands;
 mod keys;
+mod parameters;
+mod plans;
+mod scripts;
+mod tell;
 #[cfg(test)]
 mod tests;
+mod uploads;
 
 pub(crate) use daily::Nominal;
-pub(crate) use keys::{no_associations, read_associations};
+pub(crate) use keys::read_role_keys;
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
 
-use passband_proto::dict::{EventCode, Mode, Order, Reason, Source, Wanted};
+use passband_proto::dict::{EventCode, Mode, Order, Reason, Shed, Source, UploadKind, Wanted};
 use passband_proto::packet::{CommandPacket, Mode as PacketMode};
-use passband_proto::sdls::{Associations, Content, Mark, Opened, Role};
+use passband_proto::sdls::{Associations, Channel, Content, Limits as Limits_, Mark, Opened, Role, RoleKeys};
 
 use self::hands::Worker;
+use self::parameters::put_in_force;
+use self::plans::{Found, Plans};
+use self::tell::Rounds;
+use self::uploads::Coming;
 use crate::adapters::catalogue::open_orders;
 use crate::adapters::clock::Clock;
 use crate::adapters::disk::Disk;
-use crate::daemon::shared::Shared;
+use crate::adapters::parameters::ParameterFile;
+use crate::adapters::uploads::UploadFolder;
+use crate::daemon::desk::Desk as Notices;
+use crate::daemon::scripts::{ScriptNews, ScriptOrder};
 use crate::orders::desk::{Desk, Outcome};
 use crate::orders::{Giver, Moment, OrderId, Record, Run, SHELL, Step};
+use crate::passes::Pass;
+use crate::script::Limits;
 use crate::store::StoreError;
 use crate::store::orders::{Change, Kind};
-use crate::telemetry::{Report, Throttle};
+use crate::telemetry::{Others, Report, Throttle};
+use crate::uplink::uploads::Complete;
 
 /// One event of a kind of refusal in so long, ms.
 const THROTTLE_MS: u64 = 60_000;
+/// The key of the record of an update that is under way.
+const UPDATE: &[u8] = b"update";
 /// Counters of a key that brings pieces which one mark covers ahead: so many are skipped at most after a power cut.
 const UPLOAD_RESERVE: u64 = 32;
 
@@ -39,6 +59,36 @@ const UPLOAD_RESERVE: u64 = 32;
 pub(crate) trait Works {
     /// Does an order about transmitter, queue or alerts.
     fn daily(&mut self, now: Moment, run: &Run) -> Outcome;
+
+    /// What telemetry and the other duties leave for each other.
+    fn desk(&self) -> &Notices;
+
+    /// Where orders for scripts go; nowhere in safe mode.
+    fn scripts(&self) -> Option<Sender<ScriptOrder>>;
+
+    /// What came of scripts since the last call.
+    fn script_news(&self) -> VecDeque<ScriptNews>;
+
+    /// The most that scripts may use.
+    fn script_limits(&self) -> Limits;
+
+    /// Scripts that run.
+    fn scripts_running(&self) -> u64;
+
+    /// What tells one pass plan from another.
+    fn pass_plan(&self) -> usize;
+
+    /// The passes from a time on, at most so many.
+    fn passes(&self, from_unix_ms: u64, count: usize) -> Vec<Pass>;
+
+    /// Has just so much left undone.
+    fn shed(&self, level: Shed);
+
+    /// Has at least so much left undone.
+    fn shed_at_least(&self, level: Shed);
+
+    /// Says how the payload does.
+    fn vitals(&self, others: &mut Others);
 
     /// Has the next start be one in safe mode, or out of it.
     ///
@@ -61,6 +111,7 @@ pub(crate) struct Commander {
     clock: Clock,
     parts: Parts,
     throttle: Throttle,
+    rounds: Rounds,
     /// Why the records are kept in memory, if they are.
     in_memory: Option<String>,
 }
@@ -73,7 +124,32 @@ pub(crate) struct Parts {
     /// What the daemon is to do once the answer is kept.
     pub(crate) then: Option<Then>,
     /// For how long the board had been up when the daemon started, ms.
-    pub(crate) board_up_ms: Option<u64>,
+    board_up_ms: Option<u64>,
+    disk: Option<Arc<dyn Disk>>,
+    state: PathBuf,
+    parameters: Option<ParameterFile>,
+    uploads: Option<Coming>,
+    /// Uploads that are whole and wait to be put where they belong.
+    whole: Vec<Complete>,
+    plans: Option<Plans>,
+    /// Changes of plans' records that could not be kept yet.
+    kept_back: Vec<Change>,
+    /// The update that is under way, by the beginning of its image's SHA-256.
+    update: Option<[u8; 4]>,
+    /// Who holds the key of each security association.
+    roles: BTreeMap<u16, Source>,
+    fingerprints: BTreeMap<u16, [u8; 4]>,
+}
+
+impl Parts {
+    /// Who gives the orders of a source.
+    fn role_of(&self, source: u16) -> Source {
+        match source {
+            SHELL => Source::Shell,
+            crate::sequence::SOURCE => Source::Plan,
+            spi => self.roles.get(&spi).copied().unwrap_or(Source::Science),
+        }
+    }
 }
 
 /// What ends the daemon's run.
@@ -86,19 +162,25 @@ pub(crate) enum Then {
 }
 
 /// What a start of the commander needs.
-pub(crate) struct Begin<'a> {
+pub(crate) struct Begin {
     /// The disk.
-    pub(crate) disk: &'a dyn Disk,
+    pub(crate) disk: Arc<dyn Disk>,
     /// The state folder.
-    pub(crate) state: &'a Path,
+    pub(crate) state: PathBuf,
     /// Both clocks.
     pub(crate) clock: Clock,
-    /// The keys of the uplink, without their marks.
-    pub(crate) associations: Associations,
+    /// The channel of the uplink.
+    pub(crate) channel: Channel,
+    /// Who may give orders.
+    pub(crate) keys: RoleKeys,
     /// Random bytes for a re-synchronisation.
     pub(crate) challenge: [u8; 8],
     /// For how long the board has been up, ms, if that is known.
     pub(crate) board_up_ms: Option<u64>,
+    /// The parameters.
+    pub(crate) parameters: Option<ParameterFile>,
+    /// What uploads may take on the disk, bytes.
+    pub(crate) uploads_bytes: u64,
 }
 
 impl Commander {
@@ -106,9 +188,10 @@ impl Commander {
     ///
     /// # Errors
     /// The records can't be opened, not even in memory.
-    pub(crate) fn open(begin: Begin<'_>) -> Result<(Self, Vec<Report>), StoreError> {
-        let Begin { disk, state, clock, mut associations, challenge, board_up_ms } = begin;
-        let opened = open_orders(disk, state)?;
+    pub(crate) fn open(begin: Begin) -> Result<(Self, Vec<Report>), StoreError> {
+        let Begin { disk, state, clock, channel, keys, challenge, board_up_ms, parameters, uploads_bytes } =
+            begin;
+        let opened = open_orders(disk.as_ref(), &state)?;
         let mut reports = Vec::new();
         if let Some(text) = opened.set_aside {
             reports.push(Report::error(EventCode::StoreError, text));
@@ -118,6 +201,7 @@ impl Commander {
             reports.push(Report::error(EventCode::StoreError, text));
         }
         let desk = Desk::new(opened.store)?;
+        let mut associations = Associations::new(channel, &keys, Limits_::default());
         for (_, mark) in desk.store().records(Kind::Mark)? {
             if let Ok(mark) = postcard::from_bytes::<Mark>(&mark) {
                 associations.restore(&mark);
@@ -125,15 +209,36 @@ impl Commander {
         }
         associations.set_challenge(challenge, clock.now_ms());
         reports.extend(keys::lost_counters(&associations));
-        let commander = Self {
-            desk,
-            associations,
-            clock,
-            parts: Parts { board_up_ms, ..Parts::default() },
-            throttle: Throttle::new(THROTTLE_MS),
-            in_memory: opened.in_memory,
+        let found = Found {
+            disk: &disk,
+            state: &state,
+            store: desk.store(),
+            keys: keys.iter().map(|key| (key.spi(), (role_of(key.role()), key.plan_key()))).collect(),
+            last_order: desk.ledger().next_number(crate::sequence::SOURCE).saturating_sub(1),
+            unix_ms: clock.unix_ms(),
         };
-        Ok((commander, reports))
+        let (plans, told) = Plans::recover(found)?;
+        reports.extend(told);
+        let uploads = open_uploads(&disk, &state, uploads_bytes, &mut reports);
+        let update = desk.store().records(Kind::Note)?.into_iter().find(|(key, _)| key == UPDATE);
+        let parts = Parts {
+            board_up_ms,
+            state,
+            parameters,
+            whole: uploads.as_ref().map(|uploads| uploads.complete()).unwrap_or_default(),
+            uploads,
+            plans: Some(plans),
+            update: update.and_then(|(_, id)| postcard::from_bytes(&id).ok()),
+            roles: keys.iter().map(|key| (key.spi(), role_of(key.role()))).collect(),
+            fingerprints: keys.iter().map(|key| (key.spi(), key.fingerprint())).collect(),
+            disk: Some(disk),
+            ..Parts::default()
+        };
+        let (throttle, rounds) = (Throttle::new(THROTTLE_MS), Rounds::default());
+        Ok((
+            Self { desk, associations, clock, parts, throttle, rounds, in_memory: opened.in_memory },
+            reports,
+        ))
     }
 
     /// Goes on with what was under way when the run before ended.
@@ -142,8 +247,16 @@ impl Commander {
     /// The records can't be written.
     pub(crate) fn resume(&mut self, works: &mut dyn Works) -> Result<(), StoreError> {
         let now = self.moment(works);
-        self.desk
-            .resume(now, &mut Worker { parts: &mut self.parts, associations: &mut self.associations, works })
+        put_in_force(self.parts.parameters.as_ref(), works);
+        let mut worker = Worker { parts: &mut self.parts, associations: &mut self.associations, works };
+        worker.take_whole();
+        self.desk.resume(now, &mut worker)?;
+        self.run_pending(works, now);
+        let unseen: Vec<_> = self.desk.ledger().unseen().map(|(id, record)| (*id, record.clone())).collect();
+        for (id, record) in unseen {
+            self.told(works, id, &record);
+        }
+        Ok(())
     }
 
     /// Takes a frame of the uplink.
@@ -185,23 +298,14 @@ impl Commander {
     }
 
     /// What was ordered, and what became of it.
+    #[cfg(test)]
     pub(crate) fn desk(&self) -> &Desk {
         &self.desk
-    }
-
-    /// The keys of the uplink.
-    pub(crate) fn associations(&self) -> &Associations {
-        &self.associations
     }
 
     /// What orders changed.
     pub(crate) fn parts(&mut self) -> &mut Parts {
         &mut self.parts
-    }
-
-    /// Why the records are kept in memory, if they are.
-    pub(crate) fn in_memory(&self) -> Option<&str> {
-        self.in_memory.as_deref()
     }
 
     /// Sees to it that a re-synchronisation can be asked for; `random`: fresh bytes.
@@ -215,23 +319,12 @@ impl Commander {
     }
 
     /// The board could not be restarted: who ordered it is told.
-    pub(crate) fn not_rebooted(&mut self, shared: &Shared, why: &str) {
-        let (sender, _) = std::sync::mpsc::channel();
-        let mut works = Nominal { shared, queue: &sender };
-        let now = self.moment(&works);
+    pub(crate) fn not_rebooted(&mut self, works: &mut dyn Works, why: &str) {
+        let now = self.moment(works);
         let open: Vec<_> = self.desk.ledger().resume();
         for run in open.iter().filter(|run| run.order == Order::BoardReboot {}) {
             let outcome = Outcome::failed(Reason::NotPossible, format!("restarting the board: {why}"));
-            self.finish(&mut works, now, run.id, &outcome);
-        }
-    }
-
-    /// Ends an order that went on.
-    fn finish(&mut self, works: &mut dyn Works, now: Moment, id: OrderId, outcome: &Outcome) {
-        let mut worker = Worker { parts: &mut self.parts, associations: &mut self.associations, works };
-        if let Err(e) = self.desk.finish(now, id, outcome, &mut worker) {
-            let report = Report::error(EventCode::StoreError, format!("keeping an order: {e}"));
-            self.tell(works, "records", &report);
+            self.finish(works, now, run.id, &outcome);
         }
     }
 
@@ -281,7 +374,27 @@ impl Commander {
     ) -> Result<Option<(OrderId, Record)>, StoreError> {
         let now = self.moment(works);
         let mut worker = Worker { parts: &mut self.parts, associations: &mut self.associations, works };
-        self.desk.take(now, giver, number, step, bytes, &mut worker)
+        let taken = self.desk.take(now, giver, number, step, bytes, &mut worker)?;
+        if let Some((id, record)) = &taken {
+            self.told(works, *id, record);
+        }
+        self.run_pending(works, now);
+        Ok(taken)
+    }
+
+    /// Takes a file on board as what it is said to be, for someone in a shell.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn load(
+        &mut self,
+        works: &mut dyn Works,
+        kind: UploadKind,
+        name: &str,
+        path: &Path,
+    ) -> Result<String, String> {
+        let mut worker = Worker { parts: &mut self.parts, associations: &mut self.associations, works };
+        worker.load(kind, name, path)
     }
 
     /// Makes a mark durable; whether it is.
@@ -302,12 +415,13 @@ impl Commander {
         }
     }
 
-    fn moment(&self, works: &dyn Works) -> Moment {
+    pub(crate) fn moment(&self, works: &dyn Works) -> Moment {
+        let arm_s = self.parts.parameters.as_ref().map_or(60, |file| file.parameters().live().command.arm_s);
         Moment {
             steady_ms: self.clock.now_ms(),
             unix_ms: self.clock.unix_ms(),
             mode: works.mode(),
-            arm_ms: 60_000,
+            arm_ms: u64::from(arm_s) * 1000,
         }
     }
 
@@ -331,6 +445,30 @@ fn role_of(role: Role) -> Source {
         Role::Updater => Source::Updater,
         Role::Science => Source::Science,
         Role::Recovery => Source::Recovery,
+    }
+}
+
+/// What comes up, and what is to be told of it; none if its folder can't be used.
+fn open_uploads(
+    disk: &Arc<dyn Disk>,
+    state: &Path,
+    most_bytes: u64,
+    reports: &mut Vec<Report>,
+) -> Option<Coming> {
+    let folder = state.join("uploads");
+    let opened = UploadFolder::open(Arc::clone(disk), &folder)
+        .map_err(|e| e.to_string())
+        .and_then(|folder| Coming::open(folder, most_bytes).map_err(|e| e.to_string()));
+    match opened {
+        Ok((uploads, told)) => {
+            reports.extend(told);
+            Some(uploads)
+        }
+        Err(e) => {
+            let text = format!("nothing can come up: {}: {e}", folder.display());
+            reports.push(Report::error(EventCode::UploadFailed, text));
+            None
+        }
     }
 }
 

@@ -3,9 +3,12 @@ use std::sync::{Arc, Mutex};
 
 use passband_proto::dict::Stage;
 use passband_proto::packet::CommandPacket;
-use passband_proto::sdls::{Channel, Limits, RoleKey, RoleKeys, Sender};
+use passband_proto::plan::{Dictionary, compile, sign};
+use passband_proto::sdls::{Channel, RoleKey, RoleKeys, Sender as FrameSender};
+use sha2::{Digest, Sha256};
 
 use super::*;
+use crate::config::Config;
 use crate::faults::{Faults, SimDisk};
 
 const CHANNEL: Channel = Channel { spacecraft: 1, vcid: 0 };
@@ -16,6 +19,9 @@ const STATE: &str = "/state";
 struct Noting {
     done: Vec<String>,
     told: Mutex<Vec<(EventCode, String)>>,
+    desk: Notices,
+    scripts: Option<Sender<ScriptOrder>>,
+    news: Mutex<VecDeque<ScriptNews>>,
 }
 
 impl Works for Noting {
@@ -23,6 +29,40 @@ impl Works for Noting {
         self.done.push(run.order.to_string());
         Outcome::done("")
     }
+
+    fn desk(&self) -> &Notices {
+        &self.desk
+    }
+
+    fn scripts(&self) -> Option<Sender<ScriptOrder>> {
+        self.scripts.clone()
+    }
+
+    fn script_news(&self) -> VecDeque<ScriptNews> {
+        std::mem::take(&mut self.news.lock().unwrap())
+    }
+
+    fn script_limits(&self) -> Limits {
+        Limits::default()
+    }
+
+    fn scripts_running(&self) -> u64 {
+        0
+    }
+
+    fn pass_plan(&self) -> usize {
+        1
+    }
+
+    fn passes(&self, _from_unix_ms: u64, _count: usize) -> Vec<Pass> {
+        Vec::new()
+    }
+
+    fn shed(&self, _level: Shed) {}
+
+    fn shed_at_least(&self, _level: Shed) {}
+
+    fn vitals(&self, _others: &mut Others) {}
 
     fn next_start(&mut self, _safe: bool) -> Result<(), String> {
         Ok(())
@@ -49,18 +89,24 @@ fn role_key(spi: u16, role: Role) -> RoleKey {
 
 fn keys() -> RoleKeys {
     let mut keys = RoleKeys::default();
-    for (spi, role) in [(2, Role::Operator), (3, Role::Recovery), (4, Role::Science), (5, Role::Recovery)] {
+    for (spi, role) in [
+        (2, Role::Operator),
+        (3, Role::Recovery),
+        (4, Role::Science),
+        (5, Role::Recovery),
+        (6, Role::Planner),
+    ] {
         keys.insert(role_key(spi, role)).unwrap();
     }
     keys
 }
 
 /// A holder of a key on the ground.
-struct Holder(Sender);
+struct Holder(FrameSender);
 
 impl Holder {
     fn new(spi: u16, role: Role, used: u64) -> Self {
-        let mut sender = Sender::new(&role_key(spi, role), 0, [1, 2, 3, 4], used).unwrap();
+        let mut sender = FrameSender::new(&role_key(spi, role), 0, [1, 2, 3, 4], used).unwrap();
         sender.persisted(used + 1000);
         Self(sender)
     }
@@ -82,13 +128,18 @@ fn new_disk() -> SimDisk {
 }
 
 fn open(disk: &SimDisk) -> (Commander, Vec<Report>) {
+    let (disk, config) = (Arc::new(disk.clone()) as Arc<dyn Disk>, Config::default());
+    let (parameters, _told) = ParameterFile::open(Arc::clone(&disk), Path::new(STATE), config);
     let begin = Begin {
         disk,
-        state: Path::new(STATE),
+        state: PathBuf::from(STATE),
         clock: Clock::default(),
-        associations: Associations::new(CHANNEL, &keys(), Limits::UNLIMITED),
+        channel: CHANNEL,
+        keys: keys(),
         challenge: [7; 8],
         board_up_ms: Some(0),
+        parameters: Some(parameters),
+        uploads_bytes: 1 << 20,
     };
     Commander::open(begin).unwrap()
 }
@@ -97,7 +148,7 @@ fn open(disk: &SimDisk) -> (Commander, Vec<Report>) {
 fn opened(disk: &SimDisk) -> Commander {
     let (mut commander, told) = open(disk);
     assert!(told.iter().any(|report| report.code == EventCode::UplinkCountersLost));
-    for spi in 2..=5 {
+    for spi in 2..=6 {
         let row = shell(&mut commander, Step::Run, &format!("keys accept {spi}"));
         assert_eq!(row.stage, Stage::Done, "{}", row.text);
     }
@@ -195,7 +246,7 @@ fn without_a_disk_to_write_to_nothing_is_taken_twice_and_nothing_is_lost_later()
     assert!(works.done.is_empty(), "what can't be kept isn't done");
     drop(commander);
     let (mut commander, told) = open(&disk);
-    assert!(commander.in_memory().is_some() && told.iter().any(|r| r.text.contains("in memory")), "{told:?}");
+    assert!(commander.in_memory.is_some() && told.iter().any(|r| r.text.contains("in memory")), "{told:?}");
     let frame = operator.frame(1, PacketMode::Run, "pass stop");
     commander.frame(&mut works, &frame);
     assert_eq!(works.done, ["pass stop"], "in memory it goes on");
@@ -233,4 +284,112 @@ fn whatever_is_cut_off_no_frame_is_taken_again_and_no_counter_skipped() {
             assert_eq!(stage(&commander, 2, number), Some((Stage::Done, Reason::None)));
         }
     }
+}
+
+#[test]
+fn an_order_on_the_agenda_runs_by_itself_also_after_a_restart() {
+    let disk = new_disk();
+    let (mut commander, mut works) = (opened(&disk), Noting::default());
+    let row = shell(&mut commander, Step::Run, "agenda add 'after 0.3s' -- pass start 60");
+    assert_eq!((row.stage, row.text.as_str()), (Stage::Done, "on the agenda as one-65535-6"));
+    drop(commander);
+    let mut commander = open(&disk).0;
+    commander.resume(&mut works).unwrap();
+    assert!(works.done.is_empty());
+    std::thread::sleep(std::time::Duration::from_millis(350));
+    (0..3).for_each(|_| commander.poll(&mut works));
+    assert_eq!(works.done, ["pass start 60 --rate 0"], "{:?}", works.told);
+    let now = commander.moment(&works);
+    assert!(commander.agenda_answer(now, 9).plans.is_empty(), "what is through is cleared away");
+    drop(commander);
+    let mut commander = open(&disk).0;
+    commander.resume(&mut works).unwrap();
+    (0..3).for_each(|_| commander.poll(&mut works));
+    assert_eq!(works.done.len(), 1, "nor again");
+    let row = shell(&mut commander, Step::Run, "agenda add 'event no-such-event' -- pass stop");
+    assert_eq!(row.stage, Stage::Failed, "{}", row.text);
+}
+
+/// The orders that bring a file up, sealed.
+fn upload(holder: &mut Holder, kind: &str, name: &str, bytes: &[u8]) -> Vec<Vec<u8>> {
+    let sha256 = Sha256::digest(bytes);
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let id = hex(&sha256[..4]);
+    let begin = format!("upload begin {id} {kind} {name} {} 64 {}", bytes.len(), hex(&sha256));
+    let mut frames = vec![holder.frame(1_000, PacketMode::Run, &begin)];
+    for (index, piece) in bytes.chunks(64).enumerate() {
+        let order = format!("upload piece {id} {index} {}", hex(piece));
+        frames.push(holder.frame(0, PacketMode::Run, &order));
+    }
+    frames
+}
+
+#[test]
+fn a_signed_plan_comes_up_in_pieces_and_runs_one_signed_by_who_may_not_is_refused() {
+    let text = "plan night\nversion 3\na: after 0s do pass start 60\nafter a do pass stop\n";
+    let plan = compile(text, "night.plan", &Dictionary::default()).unwrap();
+    for (spi, role, taken) in [(6, Role::Planner, true), (4, Role::Science, false)] {
+        let disk = new_disk();
+        let (mut commander, mut works) = (opened(&disk), Noting::default());
+        let signed = sign(&plan, spi, &role_key(spi, role).plan_key()).unwrap();
+        let mut planner = Holder::new(spi, role, 0);
+        for frame in upload(&mut planner, "plan", "night", &signed) {
+            commander.frame(&mut works, &frame);
+        }
+        let codes = works.codes();
+        let expected = if taken { EventCode::PlanLoaded } else { EventCode::PlanRefused };
+        assert!(codes.contains(&expected), "{:?}", works.told);
+        commander.settle(&mut works);
+        drop(commander);
+        let mut commander = open(&disk).0;
+        commander.resume(&mut works).unwrap();
+        let start = planner.frame(7, PacketMode::Run, "plan start night");
+        commander.frame(&mut works, &start);
+        (0..5).for_each(|_| commander.poll(&mut works));
+        let done: &[&str] = if taken { &["pass start 60 --rate 0", "pass stop"] } else { &[] };
+        assert_eq!(works.done, done, "{:?}", works.told);
+    }
+}
+
+#[test]
+fn a_parameter_is_staged_committed_and_put_back() {
+    let disk = new_disk();
+    let mut commander = opened(&disk);
+    let value = |commander: &Commander| {
+        let now = commander.moment(&Noting::default());
+        commander.parameters(now, "telemetry.beacon").unwrap().parameters[0].value.clone()
+    };
+    assert_eq!(shell(&mut commander, Step::Run, "params set telemetry.beacon 7").stage, Stage::Done);
+    assert_eq!(value(&commander), "30", "staged alone changes nothing");
+    let row = shell(&mut commander, Step::Run, "params commit --within 60");
+    assert_eq!((row.stage, value(&commander).as_str()), (Stage::Done, "7"), "{}", row.text);
+    drop(commander);
+    let mut commander = open(&disk).0;
+    assert_eq!(value(&commander), "7");
+    assert_eq!(shell(&mut commander, Step::Run, "params rollback").stage, Stage::Done);
+    assert_eq!(value(&commander), "30");
+    assert_eq!(shell(&mut commander, Step::Run, "params rollback").stage, Stage::Failed);
+}
+
+#[test]
+fn a_script_is_answered_when_it_has_ended() {
+    let disk = new_disk();
+    let mut commander = opened(&disk);
+    let (sender, orders) = std::sync::mpsc::channel();
+    let mut works = Noting { scripts: Some(sender), ..Noting::default() };
+    let order = Order::from_line("script run check --args 'a b' --wall 99999").map_err(|e| e.to_string());
+    assert!(order.unwrap_err().contains("wall"), "out of range");
+    let order = Order::from_line("script run check --args 'a b' --wall 600").unwrap().encode();
+    let (id, record) = commander.order(&mut works, Step::Run, &order).unwrap().unwrap();
+    assert_eq!(record.stage, Stage::Started);
+    let Ok(ScriptOrder::Start { id: run, arguments, limits, .. }) = orders.try_recv() else { panic!() };
+    assert_eq!(
+        (run.number, arguments.len(), limits.wall_s),
+        (id.number, 2, 300),
+        "no more than is configured"
+    );
+    works.news.lock().unwrap().push_back(ScriptNews::Refused { id: run, why: "no script check".to_owned() });
+    commander.poll(&mut works);
+    let record = commander.desk().ledger().get(&id).unwrap();
+    assert_eq!((record.stage, record.text.as_str()), (Stage::Failed, "no script check"));
 }

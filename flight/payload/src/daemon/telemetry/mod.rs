@@ -223,6 +223,8 @@ impl Telemetry {
         for event in &events {
             self.told_seq = event.seq;
             self.tally.event(event);
+            let code = EventCode::from_name(&event.code).map(EventCode::code);
+            self.shared.desk.happened(code, event.severity);
             let packet = packet_of(event);
             let writing = self.blackbox.event(now_ms, &packet);
             self.write(&writing);

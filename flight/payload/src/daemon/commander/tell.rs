@@ -1,0 +1,449 @@
+//! The commander's round: what plans, scripts and parameters want done by themselves, and what telemetry and digest are
+//! told of all of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use passband_proto::dict::{
+    Association, EventCode, FixedText, KeyState, Plan as PlanPacket, PlanState, Source, Stage, UpdateState,
+    UploadKind, Wanted,
+};
+use passband_proto::sdls::{Reason as RejectReason, State};
+use serde_json::{Value, json};
+
+use super::hands::Worker;
+use super::parameters::{follow, now_of, put_in_force};
+use super::plans::instants;
+use super::{Commander, Then, Works, role_of, scripts};
+use crate::daemon::desk::Latest;
+use crate::digest::{Pending, Uploading};
+use crate::orders::desk::Outcome;
+use crate::orders::{Giver, Moment, OrderId, Record, Step};
+use crate::sequence::{self, Output, RowState, Status};
+use crate::store::StoreError;
+use crate::telemetry::{Due, OrderCounts, Report, UplinkCounts};
+
+/// How often telemetry is told, ms.
+const TELL_MS: u64 = 1_000;
+/// How often answers are kept for when the daemon is down, ms.
+const KEEP_MS: u64 = 30_000;
+/// Rows of the agenda that the digest is told.
+const TOLD_ROWS: usize = 8;
+/// A minute, ms: what refused frames are counted over.
+const MINUTE_MS: u64 = 60_000;
+
+/// What the rounds remember of the ones before.
+#[derive(Debug, Default)]
+pub(super) struct Rounds {
+    told_ms: u64,
+    kept_ms: u64,
+    latest: Option<Arc<Latest>>,
+    /// Refused frames so far, by when they were counted, ms: a minute's worth.
+    refused: BTreeMap<u64, u64>,
+}
+
+impl Commander {
+    /// Does what is due by itself. To be called a few times a second.
+    pub(crate) fn poll(&mut self, works: &mut dyn Works) {
+        let now = self.moment(works);
+        self.take_news(works, now);
+        self.poll_parameters(works, now);
+        self.poll_plans(works, now);
+        if now.steady_ms >= self.rounds.told_ms {
+            self.rounds.told_ms = now.steady_ms.saturating_add(TELL_MS);
+            self.tell_all(works, now);
+        }
+        self.send_wanted(works, now);
+    }
+
+    /// Tells telemetry of an order that stands anew.
+    pub(super) fn told(&mut self, works: &dyn Works, id: OrderId, record: &Record) {
+        let now = self.moment(works);
+        if !record.seen {
+            works.desk().answer(now.steady_ms, record.answer(id));
+        }
+        let result = match record.stage {
+            Stage::Done => Ok(()),
+            Stage::Refused | Stage::Failed => Err(record.reason.name()),
+            Stage::Accepted | Stage::Armed | Stage::Started => return,
+        };
+        if let Some(plans) = self.parts.plans.as_mut() {
+            plans.answered(instants(now.unix_ms), id, result);
+        }
+    }
+
+    /// What other duties have to say: scripts that ended, plans that a red channel starts, events.
+    fn take_news(&mut self, works: &mut dyn Works, now: Moment) {
+        for news in works.script_news() {
+            let (id, outcome) = scripts::ended(&news);
+            if let crate::daemon::scripts::ScriptNews::Ended { record, bundle } = &news {
+                let packet = Due::of(&scripts::packet(record, *bundle));
+                // Of too much that waits, how a script ended is told by its answer and its event.
+                let _sent = works.desk().ask(packet);
+                let run = scripts::in_digest(record);
+                works.desk().outside(|outside| outside.scripts.push(run));
+            }
+            if self.desk.ledger().get(&id).is_some_and(Record::is_open) {
+                self.finish(works, now, id, &outcome);
+            }
+        }
+        let at = instants(now.unix_ms);
+        if let Some(plans) = self.parts.plans.as_mut() {
+            for (event, severity) in works.desk().take_events() {
+                plans.sequencer.on_event(at, event, severity);
+            }
+            for name in works.desk().take_plans() {
+                if let Err(e) = plans.sequencer.start(at, &name, None) {
+                    let text = format!("plan {name:?}, which a red channel starts: {e}");
+                    works.event(&Report::error(EventCode::PlanUnusable, text));
+                }
+            }
+        }
+    }
+
+    fn poll_parameters(&mut self, works: &mut dyn Works, now: Moment) {
+        let Some(file) = self.parts.parameters.as_mut() else { return };
+        let told = file.poll(now_of(now));
+        if told.0.is_some() {
+            put_in_force(self.parts.parameters.as_ref(), works);
+        }
+        if follow(works, told) {
+            self.parts.then = Some(Then::Restart);
+        }
+    }
+
+    fn poll_plans(&mut self, works: &mut dyn Works, now: Moment) {
+        let at = instants(now.unix_ms);
+        let Some(plans) = self.parts.plans.as_mut() else { return };
+        plans.see_passes(at, works);
+        let latest = works.desk().latest();
+        let is_new = match (&latest, &self.rounds.latest) {
+            (Some(new), Some(old)) => !Arc::ptr_eq(new, old),
+            (new, _) => new.is_some(),
+        };
+        if is_new && let Some(latest) = &latest {
+            plans.see_channels(at, &latest.channels);
+            self.rounds.latest = Some(Arc::clone(latest));
+        }
+        if !plans.is_due(at) && self.parts.kept_back.is_empty() && !plans.has_pending() {
+            return;
+        }
+        // What could not be kept before goes first: orders wait for their records.
+        let mut changes = std::mem::take(&mut self.parts.kept_back);
+        changes.extend(plans.poll(at));
+        changes.extend(plans.clear_alone());
+        if !changes.is_empty()
+            && let Err(e) = self.desk.change(&changes)
+        {
+            self.parts.kept_back = changes;
+            let text = format!("keeping how far plans are: {e}");
+            let report = Report::error(EventCode::StoreError, text);
+            return self.tell(works, "plans", &report);
+        }
+        self.run_pending(works, now);
+    }
+
+    /// Tells and runs what plans want, their records being durable.
+    pub(super) fn run_pending(&mut self, works: &mut dyn Works, now: Moment) {
+        let pending = self.parts.plans.as_mut().map(super::plans::Plans::take_pending).unwrap_or_default();
+        for output in pending {
+            match output {
+                Output::Report(report) => works.event(&report),
+                Output::Run(run) => self.run_of_plan(works, now, &run),
+                Output::Persist(_) => {}
+            }
+        }
+    }
+
+    fn run_of_plan(&mut self, works: &mut dyn Works, now: Moment, run: &sequence::Run) {
+        let giver = Giver { source: sequence::SOURCE, role: Source::Plan };
+        let id = OrderId { source: sequence::SOURCE, number: run.number };
+        let taken = {
+            let mut worker = Worker { parts: &mut self.parts, associations: &mut self.associations, works };
+            self.desk.take(now, giver, run.number, Step::Run, &run.order, &mut worker)
+        };
+        match taken {
+            Ok(Some((id, record))) => self.told(works, id, &record),
+            Ok(None) => {
+                if let Some(plans) = self.parts.plans.as_mut() {
+                    plans.answered(instants(now.unix_ms), id, Ok(()));
+                }
+            }
+            // It is handed over again when nobody has answered for long.
+            Err(e) => {
+                let text = format!("keeping an order of plan {}: {e}", run.plan);
+                let report = Report::error(EventCode::StoreError, text);
+                self.tell(works, "records", &report);
+            }
+        }
+    }
+
+    /// Ends an order that went on.
+    pub(super) fn finish(&mut self, works: &mut dyn Works, now: Moment, id: OrderId, outcome: &Outcome) {
+        let finished: Result<(), StoreError> = {
+            let mut worker = Worker { parts: &mut self.parts, associations: &mut self.associations, works };
+            self.desk.finish(now, id, outcome, &mut worker)
+        };
+        match finished {
+            Ok(()) => {
+                if let Some(record) = self.desk.ledger().get(&id).cloned() {
+                    self.told(works, id, &record);
+                }
+            }
+            Err(e) => {
+                let text = format!("keeping an order: {e}");
+                let report = Report::error(EventCode::StoreError, text);
+                self.tell(works, "records", &report);
+            }
+        }
+    }
+
+    /// Sends the packets that were asked for.
+    fn send_wanted(&mut self, works: &dyn Works, now: Moment) {
+        for wanted in std::mem::take(&mut self.parts.wanted) {
+            let packets = match wanted {
+                Wanted::Beacon => vec![Due::Beacon],
+                Wanted::Housekeeping => vec![Due::Housekeeping],
+                Wanted::Time => vec![Due::Time],
+                Wanted::Parameters => {
+                    let file = self.parts.parameters.as_ref();
+                    file.map(|file| file.parameters().packets())
+                        .unwrap_or_default()
+                        .iter()
+                        .map(Due::of)
+                        .collect()
+                }
+                Wanted::Associations => self.association_packets().iter().map(Due::of).collect(),
+                Wanted::Agenda => self.plan_packets(now).iter().map(Due::of).collect(),
+                Wanted::Uploads => {
+                    let uploads = self.parts.uploads.as_ref();
+                    uploads.map(|uploads| uploads.reports()).unwrap_or_default().iter().map(Due::of).collect()
+                }
+                Wanted::Answers => {
+                    works.desk().repeat_answers(now.steady_ms);
+                    Vec::new()
+                }
+            };
+            for due in packets {
+                if works.desk().ask(due).is_err() {
+                    let report = Report::warning(
+                        EventCode::OrderFailed,
+                        format!("too many packets wait: not all of {wanted} is sent"),
+                    );
+                    self.tell(works, "wanted", &report);
+                    break;
+                }
+            }
+        }
+    }
+
+    fn association_packets(&self) -> Vec<Association> {
+        let packet = |status: passband_proto::sdls::AssociationStatus| Association {
+            spi: status.spi,
+            role: role_of(status.role),
+            state: match status.state {
+                State::Operational => KeyState::Operational,
+                State::Retired => KeyState::Retired,
+                State::Unsynchronised => KeyState::CountersLost,
+            },
+            fingerprint: self.parts.fingerprints.get(&status.spi).copied().unwrap_or_default(),
+            highest: status.highest.unwrap_or_default(),
+            taken: status.counts.accepted,
+            refused: status.counts.all_rejected(),
+            last_number: self.desk.ledger().next_number(status.spi).saturating_sub(1),
+        };
+        self.associations.status().map(packet).collect()
+    }
+
+    fn plan_packets(&self, now: Moment) -> Vec<PlanPacket> {
+        let Some(plans) = &self.parts.plans else { return Vec::new() };
+        let at = instants(now.unix_ms);
+        let rows = plans.sequencer.agenda(at, sequence::MAX_PLANS * 8, plans.dictionary());
+        let packet = |plan: sequence::PlanRow| {
+            let next = rows.iter().find(|row| row.plan == plan.name);
+            let entries = u16::try_from(plan.entries).unwrap_or(u16::MAX);
+            let pending = u16::try_from(plan.pending).unwrap_or(u16::MAX);
+            PlanPacket {
+                name: FixedText::cut(&plan.name),
+                version: plan.version.and_then(|v| u16::try_from(v).ok()).unwrap_or(u16::MAX),
+                state: match (plan.status, plan.held) {
+                    (None, _) => PlanState::Loaded,
+                    (Some(Status::Running), true) => PlanState::Held,
+                    (Some(Status::Running), false) => PlanState::Running,
+                    (Some(Status::Done), _) => PlanState::Done,
+                    (Some(Status::Aborted | Status::Cancelled), _) => PlanState::Aborted,
+                },
+                entries,
+                done: if plan.status.is_some() { entries.saturating_sub(pending) } else { 0 },
+                failed: 0,
+                skipped: 0,
+                next: next.map_or(0, |row| row.entry),
+                next_unix: next.and_then(|row| row.expected_unix_ms).unwrap_or_default(),
+                next_order: FixedText::cut(next.map_or("", |row| row.what.as_str())),
+            }
+        };
+        plans.sequencer.plans().into_iter().map(packet).collect()
+    }
+
+    /// Leaves on the desk what channels and digest say of commanding.
+    fn tell_all(&mut self, works: &dyn Works, now: Moment) {
+        let uplink = self.uplink_counts(now);
+        let counts = self.desk.ledger().counts();
+        let open = self.desk.ledger().unseen().count() as u64;
+        let orders = OrderCounts {
+            taken: counts.taken.into(),
+            repeated: counts.repeated.into(),
+            refused: counts.refused.into(),
+            failed: counts.failed.into(),
+            answers_open: open,
+        };
+        let parameters = self.parts.parameters.as_ref().map(|file| file.parameters());
+        let percent = self
+            .parts
+            .uploads
+            .as_ref()
+            .and_then(|uploads| uploads.progress().iter().filter(|p| !p.taken).map(|p| p.percent).min());
+        let running = self.parts.plans.as_ref().map_or(0, |plans| {
+            plans.sequencer.plans().iter().filter(|plan| plan.status == Some(Status::Running)).count() as u64
+        });
+        works.desk().others(|others| {
+            (others.uplink, others.orders, others.plans_running) = (uplink, orders, running);
+            others.challenge = self.associations.challenge().unwrap_or_default();
+            others.scripts_running = works.scripts_running();
+            others.update = self.parts.update_state();
+            others.upload_percent = percent.unwrap_or(100);
+            if let Some(parameters) = parameters {
+                let [a, b, c, d, ..] = parameters.digest();
+                (others.parameters, others.parameters_state) = ([a, b, c, d], parameters.state());
+            }
+            works.vitals(others);
+        });
+        self.tell_digest(works, now);
+        if now.steady_ms >= self.rounds.kept_ms {
+            self.rounds.kept_ms = now.steady_ms.saturating_add(KEEP_MS);
+            self.keep_answers(works);
+        }
+    }
+
+    fn tell_digest(&self, works: &dyn Works, now: Moment) {
+        let of = |wanted: State| {
+            let is = move |status: &passband_proto::sdls::AssociationStatus| status.state == wanted;
+            self.associations.status().filter(is).map(|status| status.spi).collect::<Vec<_>>()
+        };
+        let uploads = self.parts.uploads.as_ref().map(|uploads| uploads.reports()).unwrap_or_default();
+        let uploading = uploads.into_iter().filter(|upload| upload.missing > 0).map(|upload| Uploading {
+            kind: upload.kind,
+            name: upload.name.0.to_string(),
+            pieces: upload.pieces,
+            missing: upload.missing,
+        });
+        let agenda = self.agenda(now, TOLD_ROWS).into_iter().map(|row| Pending {
+            unix_ms: row.expected_unix_ms,
+            plan: row.plan,
+            order: row.what,
+        });
+        works.desk().outside(|outside| {
+            (outside.keys_retired, outside.counters_lost) = (of(State::Retired), of(State::Unsynchronised));
+            (outside.uploads, outside.agenda) = (uploading.collect(), agenda.collect());
+            outside.update_text = self.parts.update_text();
+            if let Some(plans) = &self.parts.plans {
+                (outside.plan_entries_done, outside.plan_entries_failed) = plans.counts;
+            }
+            if let Some(file) = &self.parts.parameters {
+                let parameters = file.parameters();
+                let changed = parameters.version() > 0;
+                outside.parameters_sha256 = changed.then(|| hex(&parameters.digest()));
+                outside.trial_left_s = parameters.time_left_ms(now_of(now)).map(|ms| ms / 1000);
+            }
+        });
+    }
+
+    /// Keeps what the operator may ask when the daemon is down.
+    fn keep_answers(&self, works: &dyn Works) {
+        let now = self.moment(works);
+        let keep = |name: &'static str, value: Result<Value, serde_json::Error>| {
+            if let Ok(value) = value {
+                works.desk().keep(name, value);
+            }
+        };
+        if let Some(summary) = self.parameters(now, "") {
+            keep("params", serde_json::to_value(summary));
+        }
+        keep("agenda", serde_json::to_value(self.agenda_answer(now, 100)));
+        keep("update", serde_json::to_value(self.update_answer()));
+        keep("script", serde_json::to_value(self.scripts_answer(works)));
+        keep("orders", serde_json::to_value(self.orders_answer(crate::command::DEFAULT_ORDERS)));
+        keep("keys", serde_json::to_value(self.keys_answer()));
+        keep(
+            "logs",
+            Ok(json!({ "schema": crate::telemetry::SCHEMA, "lines": crate::adapters::log::newest(50) })),
+        );
+    }
+
+    /// What is pending.
+    pub(super) fn agenda(&self, now: Moment, limit: usize) -> Vec<sequence::Row> {
+        let Some(plans) = &self.parts.plans else { return Vec::new() };
+        let mut rows = plans.sequencer.agenda(instants(now.unix_ms), limit, plans.dictionary());
+        rows.retain(|row| row.state != RowState::Follows || limit > TOLD_ROWS);
+        rows
+    }
+
+    fn uplink_counts(&mut self, now: Moment) -> UplinkCounts {
+        let counts = self.associations.counts();
+        let of = |reasons: &[RejectReason]| -> u64 {
+            reasons.iter().map(|reason| u64::from(counts.rejected(*reason))).sum()
+        };
+        let refused = u64::from(counts.all_rejected());
+        self.rounds.refused.retain(|at_ms, _| now.steady_ms.saturating_sub(*at_ms) <= MINUTE_MS);
+        self.rounds.refused.insert(now.steady_ms, refused);
+        let before = self.rounds.refused.first_key_value().map_or(refused, |(_, count)| *count);
+        let (unknown, forged) = (&[RejectReason::UnknownSpi, RejectReason::Retired], &[RejectReason::Tag]);
+        let replayed =
+            &[RejectReason::Replayed, RejectReason::TooOld, RejectReason::Backward, RejectReason::Challenge];
+        let throttled = &[RejectReason::Busy, RejectReason::Flooded];
+        let named = of(unknown) + of(forged) + of(replayed) + of(throttled);
+        UplinkCounts {
+            taken: counts.accepted.into(),
+            refused_last_minute: refused.saturating_sub(before),
+            damaged: refused.saturating_sub(named),
+            unknown_key: of(unknown),
+            forged: of(forged),
+            replayed: of(replayed),
+            throttled: of(throttled),
+        }
+    }
+}
+
+impl super::Parts {
+    /// Where an update stands.
+    pub(super) fn update_state(&self) -> UpdateState {
+        match (&self.update, self.image()) {
+            (None, _) => UpdateState::Idle,
+            (Some(_), Some(true)) => UpdateState::Received,
+            (Some(_), _) => UpdateState::Receiving,
+        }
+    }
+
+    /// More about it.
+    fn update_text(&self) -> Option<String> {
+        let id = self.update.as_ref()?;
+        let text = match self.image() {
+            None => "no image of it has begun to come up",
+            Some(false) => "its image comes up",
+            Some(true) => "its image is whole",
+        };
+        Some(format!("update {}: {text}", hex(id)))
+    }
+
+    /// Whether the image of the update is whole; none: nothing of it is there.
+    pub(super) fn image(&self) -> Option<bool> {
+        let (id, uploads) = (self.update?, self.uploads.as_ref()?);
+        let report = uploads.report(id).filter(|upload| upload.kind == UploadKind::Image);
+        report.map(|upload| upload.missing == 0)
+    }
+}
+
+/// Hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
