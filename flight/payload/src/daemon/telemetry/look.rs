@@ -1,51 +1,33 @@
 //! A look at everything: the sample that the channels are made of, and the facts of the digest.
 
-use std::sync::Arc;
-
 use passband_proto::dict::{self, Disk, Housekeeping, Packet, Value};
-use passband_proto::ids::Class;
 
+use super::ahead::Ahead;
 use crate::adapters::os::{available_memory, own_use};
 use crate::daemon::desk::Program;
 use crate::daemon::operator::transmitter;
 use crate::daemon::shared::Shared;
-use crate::digest::{Beyond, ClassQueue, Coming, Facts, MAX_LISTED, Outside, Running, Since, Tally, Wrong};
-use crate::passes::{Pass, PassPlan};
-use crate::queue::{Contact, State, when_sent};
+use crate::digest::{Beyond, Coming, Facts, MAX_LISTED, Outside, Running, Since, Tally, Wrong};
+use crate::queue::State;
 use crate::store::AlertState;
 use crate::telemetry::{ByClass, Level, Limits, Marks, QueueStatus, SCHEMA, Sample, Sensed};
 
-/// Passes that are looked at to tell when what waits will be down.
-const MAX_PASSES: usize = 32;
 /// Passes in the digest.
 const TOLD_PASSES: usize = 4;
-/// Passes are computed again after so long, ms.
-const PASSES_MS: u64 = 600_000;
 /// Alerts are counted again after so long, ms, or when there is a new event.
 const ALERTS_MS: u64 = 60_000;
-/// An open end of a pass lies so far ahead, ms.
-const OPEN_END_MS: u64 = 7 * 86_400_000;
-/// Share of a datagram that isn't content, and of symbols sent to spare: what bytes take on the link beside losses.
-const OVERHEAD: f64 = 1.06;
 
 /// What a look remembers of the ones before.
 pub(super) struct Look {
     dictionary: [u8; 32],
     slot: Option<String>,
-    passes: Option<KnownPasses>,
+    ahead: Ahead,
     /// Alerts that are pending, and the newest event and the time, ms, when they were counted.
     alerts: Option<(u64, u64, u64)>,
     /// Frames taken so far, and when the last of them was, ms.
     frames: (u64, Option<u64>),
     /// The processor time of the daemon, ms, and when it was looked at.
     used: Option<(u64, u64)>,
-}
-
-/// The next passes of a plan.
-struct KnownPasses {
-    plan: Arc<PassPlan>,
-    computed_unix_ms: u64,
-    passes: Vec<Pass>,
 }
 
 impl Look {
@@ -56,7 +38,7 @@ impl Look {
         Self {
             dictionary: dict::digest(),
             slot,
-            passes: None,
+            ahead: Ahead::default(),
             alerts: None,
             frames: (frames, None),
             used: None,
@@ -78,7 +60,7 @@ impl Look {
         if taken > self.frames.0 {
             self.frames = (taken, Some(now_ms));
         }
-        let next = self.passes(shared, unix_ms).first().map(|pass| pass.aos_unix_ms);
+        let next = self.ahead.passes(shared, unix_ms).first().map(|pass| pass.aos_unix_ms);
         Sample {
             unix_ms,
             boot_count: shared.boot_count,
@@ -118,7 +100,7 @@ impl Look {
             spacecraft: shared.config.spacecraft,
             running: self.running(shared, sample, &outside),
             transmitter: transmitter(shared),
-            passes: self.passes(shared, sample.unix_ms).iter().take(TOLD_PASSES).cloned().collect(),
+            passes: self.ahead.passes(shared, sample.unix_ms).iter().take(TOLD_PASSES).cloned().collect(),
             wrong: Wrong {
                 events,
                 events_more,
@@ -132,7 +114,7 @@ impl Look {
                 others: first(outside.wrong),
             },
             since,
-            queue: self.class_queues(shared, sample),
+            queue: self.ahead.class_queues(shared, sample),
             coming: Coming {
                 uploads: first(outside.uploads),
                 update: sample.others.update,
@@ -199,73 +181,6 @@ impl Look {
         let pending = alerts.iter().filter(|alert| alert.state == AlertState::Pending).count() as u64;
         self.alerts = Some((pending, last_seq, now_ms));
         pending
-    }
-
-    /// The passes that aren't over. Computing them takes a while: it is done when the plan or the time says so.
-    fn passes(&mut self, shared: &Shared, unix_ms: u64) -> &[Pass] {
-        let plan = shared.pass_plan();
-        let holds = self.passes.as_ref().is_some_and(|known| {
-            Arc::ptr_eq(&known.plan, &plan)
-                && (known.computed_unix_ms..known.computed_unix_ms.saturating_add(PASSES_MS))
-                    .contains(&unix_ms)
-        });
-        if !holds {
-            let passes = plan.next(unix_ms, MAX_PASSES);
-            self.passes = Some(KnownPasses { plan, computed_unix_ms: unix_ms, passes });
-        }
-        let Some(known) = &mut self.passes else { return &[] };
-        known.passes.retain(|pass| pass.los_unix_ms > unix_ms);
-        &known.passes
-    }
-
-    fn class_queues(&mut self, shared: &Shared, sample: &Sample) -> Vec<ClassQueue> {
-        let contacts = self.contacts(shared, sample);
-        let cost = OVERHEAD / (1.0 - sample.expected_loss.clamp(0.0, 0.95));
-        let mut ahead = 0.0;
-        let mut all: Vec<ClassQueue> = shared.queue(|queue| {
-            let of =
-                |class| (queue.tally().of(State::Waiting, class), queue.tally().of(State::OnLink, class));
-            let queue = |class| {
-                let (waiting, on_link) = of(class);
-                ClassQueue {
-                    class,
-                    waiting: waiting.bundles,
-                    waiting_bytes: waiting.bytes,
-                    on_link: on_link.bundles,
-                    on_link_bytes: on_link.bytes,
-                    down_unix_ms: None,
-                }
-            };
-            Class::ALL.map(queue).to_vec()
-        });
-        for class in all.iter_mut().filter(|class| class.open() > 0) {
-            ahead += class.open_bytes() as f64 * cost;
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "such casts saturate"
-            )]
-            let bytes = ahead as u64;
-            class.down_unix_ms = when_sent(sample.unix_ms, &contacts, bytes);
-        }
-        all
-    }
-
-    /// When the transmitter is open: now, and by the plan.
-    fn contacts(&mut self, shared: &Shared, sample: &Sample) -> Vec<Contact> {
-        let now_unix_ms = sample.unix_ms;
-        let open = shared.open_now().map(|open| Contact {
-            aos_unix_ms: now_unix_ms,
-            los_unix_ms: now_unix_ms.saturating_add(open.left_ms.unwrap_or(OPEN_END_MS)),
-            rate_bps: open.rate_bps,
-        });
-        let configured = shared.config.downlink.rate_bps;
-        let planned = self.passes(shared, now_unix_ms).iter().map(|pass| Contact {
-            aos_unix_ms: pass.aos_unix_ms,
-            los_unix_ms: pass.los_unix_ms,
-            rate_bps: pass.rate_bps.unwrap_or(configured),
-        });
-        open.into_iter().chain(planned).collect()
     }
 }
 

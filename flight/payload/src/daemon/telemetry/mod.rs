@@ -8,12 +8,13 @@
 //! Events are followed in the catalogue by their numbers, whoever made them, so that none is left out and none told
 //! twice. Packets are sent as UDP datagrams, one each, never waited for.
 
+mod ahead;
 mod keep;
+mod link;
 mod look;
 
 pub(crate) use self::keep::channels;
 
-use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +22,8 @@ use std::time::Duration;
 use passband_proto::dict::{Event as EventPacket, EventCode, FixedText, Packet, Time};
 use passband_proto::keyring::KeyRing;
 use passband_proto::keys::TagKey;
-use passband_proto::packet::{Cuc, MAX_PACKET_BYTES, next_count, seal_telemetry};
 
+use self::link::Link;
 use self::look::Look;
 use super::desk::Latest;
 use super::shared::Shared;
@@ -40,6 +41,8 @@ const LOOK_MS: u64 = 1_000;
 const SAVE_MS: u64 = 60_000;
 /// How soon after another it is saved at an event that asks for it, ms.
 const SAVE_SOON_MS: u64 = 5_000;
+/// Most events that are told after a start as if they were new.
+const MAX_RETOLD: u64 = 200;
 /// The least severe event that asks for it.
 const SAVED_AT: Severity = Severity::Error;
 
@@ -63,17 +66,10 @@ pub(crate) struct Telemetry {
     saved_ms: u64,
 }
 
-/// Where packets go.
-struct Link {
-    socket: UdpSocket,
-    target: SocketAddr,
-    counts: BTreeMap<u16, u16>,
-}
-
 impl Telemetry {
     /// Goes on after an earlier run, and looks once, so that there is something to answer from.
     pub(crate) fn new(shared: Arc<Shared>, link: Option<(UdpSocket, SocketAddr)>) -> Self {
-        let link = link.map(|(socket, target)| Link { socket, target, counts: BTreeMap::new() });
+        let link = link.map(|(socket, target)| Link::new(socket, target));
         let disk: Arc<dyn Disk> = Arc::new(LinuxDisk);
         let recorder = Recorder::new(Arc::clone(&disk), &shared.config.paths.state);
         let keys = Arc::new(KeyRing::default());
@@ -125,15 +121,13 @@ impl Telemetry {
     fn recount(&mut self) {
         let state = &self.shared.config.paths.state;
         let saved = load(self.disk.as_ref(), state).map(|saved| saved.tally);
-        self.told_seq = saved.as_ref().map_or(0, Tally::last_seq);
         if let Err(e) = self.count_events() {
             self.shared.store_failed("counting events", &e);
         }
+        self.told_seq = told_before(saved.as_ref().ok().map(Tally::last_seq), self.tally.last_seq());
         if let Ok(saved) = saved {
             self.tally.go_on(&saved);
         }
-        // What isn't in the catalogue any more was never told, and can't be.
-        self.told_seq = self.told_seq.min(self.tally.last_seq());
     }
 
     /// Counts all events that can matter: those since the last pass ended, if it is among the newest; else all.
@@ -287,23 +281,11 @@ impl Telemetry {
     }
 }
 
-impl Link {
-    /// Sends a packet; what the network doesn't take is lost, as it would be on its way.
-    fn send(&mut self, shared: &Shared, key: Option<&TagKey>, apid: u16, data: &[u8]) {
-        let count = self.counts.entry(apid).or_insert(0);
-        let time = Cuc::saturating_from_unix_ms(shared.clock.unix_ms());
-        let mut out = [0; MAX_PACKET_BYTES];
-        let sealed = seal_telemetry(&mut out, apid, *count, time, data, key);
-        *count = next_count(*count);
-        let packet = match sealed {
-            Ok(bytes) => out.get(..bytes).unwrap_or_default(),
-            Err(e) => return tracing::error!("a packet of telemetry could not be made: {e}"),
-        };
-        if let Err(e) = self.socket.send_to(packet, self.target) {
-            let text = format!("the network refuses telemetry to {}: {e}", self.target);
-            shared.throttled("telemetry", &Report::error(EventCode::SendError, text));
-        }
-    }
+/// Up to which event all was told before, where the newest is `newest`. Where it isn't known, or the catalogue is another
+/// than the one of then, the last few are told again: one of them may say why.
+fn told_before(saved: Option<u64>, newest: u64) -> u64 {
+    let least = newest.saturating_sub(MAX_RETOLD);
+    saved.filter(|seq| *seq <= newest).map_or(least, |seq| seq.max(least))
 }
 
 fn packet_of(event: &Event) -> EventPacket {

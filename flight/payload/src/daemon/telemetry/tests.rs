@@ -134,6 +134,13 @@ fn a_restart_goes_on_where_the_run_before_was() {
 }
 
 #[test]
+fn what_was_told_is_not_told_again_unless_that_is_not_known() {
+    assert_eq!(told_before(Some(950), 1_000), 950);
+    assert_eq!((told_before(None, 1_000), told_before(Some(3), 1_000)), (800, 800));
+    assert_eq!(told_before(Some(1_000), 5), 0, "the catalogue was lost since");
+}
+
+#[test]
 fn the_last_state_has_an_answer_to_every_question() {
     let bench = Bench::new();
     bench.shared.event(&Report::error(EventCode::DiskFull, "full"));
