@@ -63,12 +63,12 @@ use passband_proto::sdls::{Channel, RoleKeys};
 use passband_spectral::target::{MAX_TARGET_BYTES, Target};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::commander::{Begin as BeginCommander, Commander, read_role_keys};
+use self::commander::{Begin as BeginCommander, Commander, Nominal, read_role_keys};
 use self::encoder::QueueChange;
 use self::life::Life;
 use self::ready::Ready;
 pub(crate) use self::recover::{line_up, recover};
-use self::shared::Shared;
+use self::shared::{Shared, lock};
 use crate::adapters::calibration::{CalibrationError, check_calibration};
 use crate::adapters::crash;
 use crate::adapters::os::{board_up_ms, own_uid, random_8, read_keys, read_text, spare_socket};
@@ -128,7 +128,7 @@ async fn run_until_signal(config: Config, configuration: Option<[u8; 32]>) -> Re
     let ended = tokio::select! {
         _ = terminate.recv() => Ok(Ended::Signal),
         _ = interrupt.recv() => Ok(Ended::Signal),
-        () = uplink::watch_orders(Arc::clone(&shared), commander, queue) => Ok(Ended::Restart),
+        () = uplink::watch_orders(Arc::clone(&shared), Arc::clone(&commander), queue.clone()) => Ok(Ended::Restart),
         why = slow::watch_catalogue(Arc::clone(&shared)) => Err(why),
     };
     match &ended {
@@ -143,6 +143,7 @@ async fn run_until_signal(config: Config, configuration: Option<[u8; 32]>) -> Re
         Err(DaemonError::DiskBack) => life.start_anew(),
         Err(_) => {}
     }
+    lock(&commander).keep_answers(&Nominal { shared: &shared, queue: &queue });
     // An answer that is on its way to the operator is let go out.
     tokio::time::sleep(LAST_ANSWERS).await;
     shared.stop();

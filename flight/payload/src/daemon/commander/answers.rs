@@ -2,6 +2,7 @@
 
 use super::plans::instants;
 use super::tell::hex;
+use super::uploads::Coming;
 use super::{Commander, Works};
 use crate::adapters::script::ScriptStore;
 use crate::command::{
@@ -51,7 +52,7 @@ impl Commander {
 
     /// Where the update stands, and what comes up.
     pub(crate) fn update_answer(&self) -> UpdateAnswer {
-        let uploads = self.parts.uploads.as_ref().map(|uploads| uploads.reports()).unwrap_or_default();
+        let uploads = self.parts.uploads.as_ref().map(Coming::reports).unwrap_or_default();
         UpdateAnswer {
             schema: SCHEMA,
             state: self.parts.update_state(),

@@ -225,7 +225,7 @@ impl Commander {
             board_up_ms,
             state,
             parameters,
-            whole: uploads.as_ref().map(|uploads| uploads.complete()).unwrap_or_default(),
+            whole: uploads.as_ref().map(Coming::complete).unwrap_or_default(),
             uploads,
             plans: Some(plans),
             update: update.and_then(|(_, id)| postcard::from_bytes(&id).ok()),
@@ -256,6 +256,7 @@ impl Commander {
         for (id, record) in unseen {
             self.told(works, id, &record);
         }
+        self.tell_all(works, now);
         Ok(())
     }
 

@@ -43,8 +43,8 @@ pub(super) struct Refusal {
     pub(super) text: String,
 }
 
-fn refusal(reason: Reason, text: impl ToString) -> Refusal {
-    Refusal { reason, text: text.to_string() }
+fn refusal(reason: Reason, text: impl Into<String>) -> Refusal {
+    Refusal { reason, text: text.into() }
 }
 
 /// The plans on board.
@@ -229,10 +229,11 @@ impl Plans {
         changes
     }
 
-    fn check(&self, plan: &Plan, role: Source) -> Result<(), Refusal> {
+    /// Whether a plan of such a signer may give all its orders.
+    fn check(plan: &Plan, role: Source) -> Result<(), Refusal> {
         for bytes in &plan.orders {
-            let (def, _) = OrderDef::read(bytes).map_err(|e| refusal(Reason::Malformed, e))?;
-            let order = Order::decode(bytes).map_err(|e| refusal(Reason::Malformed, e))?;
+            let (def, _) = OrderDef::read(bytes).map_err(|e| refusal(Reason::Malformed, e.to_string()))?;
+            let order = Order::decode(bytes).map_err(|e| refusal(Reason::Malformed, e.to_string()))?;
             let may = def.sources.has(Source::Plan) && (role == Source::Planner || def.sources.has(role));
             if !may {
                 return Err(refusal(Reason::NotAllowed, format!("a plan of {role} may not give {order}")));
@@ -346,12 +347,12 @@ impl Worker<'_> {
             return Err(refusal(Reason::NotAllowed, format!("key {spi}, which signed it, is retired")));
         }
         let role = plans.keys.get(&spi).map_or(Source::Planner, |(role, _)| *role);
-        plans.check(&plan, role)?;
+        Plans::check(&plan, role)?;
         if plan.name != name || name.starts_with(ALONE) {
             return Err(refusal(Reason::NotPossible, format!("the plan's own name is {:?}", plan.name)));
         }
         let (version, entries) = (plan.version, plan.entries.len());
-        disk.make_folder(&plans.folder).map_err(|e| refusal(Reason::Fault, e))?;
+        disk.make_folder(&plans.folder).map_err(|e| refusal(Reason::Fault, e.to_string()))?;
         // What runs is not replaced under it: the sequencer says so before anything is written.
         let running = plans
             .sequencer
@@ -359,11 +360,11 @@ impl Worker<'_> {
             .into_iter()
             .any(|row| row.name == name && row.status == Some(Status::Running));
         if running {
-            return Err(refusal(Reason::NotPossible, SequenceError::Running(name.to_owned())));
+            return Err(refusal(Reason::NotPossible, SequenceError::Running(name.to_owned()).to_string()));
         }
         let path = plans.folder.join(format!("{name}.{ENDING}"));
-        write_file(disk.as_ref(), &path, bytes).map_err(|e| refusal(Reason::Fault, e))?;
-        plans.sequencer.load(plan).map_err(|e| refusal(Reason::NotPossible, e))?;
+        write_file(disk.as_ref(), &path, bytes).map_err(|e| refusal(Reason::Fault, e.to_string()))?;
+        plans.sequencer.load(plan).map_err(|e| refusal(Reason::NotPossible, e.to_string()))?;
         let text = format!("plan {name} version {version}, {entries} entries, signed under key {spi}");
         self.works.event(&Report::info(EventCode::PlanLoaded, text.clone()));
         Ok(text)
@@ -399,16 +400,15 @@ impl Worker<'_> {
             Err(e) => return Outcome::failed(Reason::Malformed, e.to_string()),
         };
         let name = format!("{ALONE}{}-{}", run.id.source, run.id.number);
-        let when = match spelled_out(when) {
-            Some(when) => when,
-            None => return Outcome::failed(Reason::Malformed, "when it is to be done is one line of words"),
+        let Some(when) = spelled_out(when) else {
+            return Outcome::failed(Reason::Malformed, "when it is to be done is one line of words");
         };
         let text = format!("plan {name}\nversion 1\n{when} do {words}\n");
         let plan = match compile(&text, "the agenda", &plans.dictionary) {
             Ok(plan) => plan,
             Err(faults) => return Outcome::failed(Reason::NotPossible, first(&faults)),
         };
-        if let Err(refused) = plans.check(&plan, role) {
+        if let Err(refused) = Plans::check(&plan, role) {
             return Outcome::failed(refused.reason, refused.text);
         }
         let started = plans.sequencer.load(plan).and_then(|()| plans.sequencer.start(at, &name, None));

@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 use super::hands::Worker;
 use super::parameters::{follow, now_of, put_in_force};
 use super::plans::instants;
+use super::uploads::Coming;
 use super::{Commander, Then, Works, role_of, scripts};
+use crate::adapters::parameters::ParameterFile;
 use crate::daemon::desk::Latest;
 use crate::digest::{Pending, Uploading};
 use crate::orders::desk::Outcome;
@@ -217,7 +219,7 @@ impl Commander {
                 Wanted::Agenda => self.plan_packets(now).iter().map(Due::of).collect(),
                 Wanted::Uploads => {
                     let uploads = self.parts.uploads.as_ref();
-                    uploads.map(|uploads| uploads.reports()).unwrap_or_default().iter().map(Due::of).collect()
+                    uploads.map(Coming::reports).unwrap_or_default().iter().map(Due::of).collect()
                 }
                 Wanted::Answers => {
                     works.desk().repeat_answers(now.steady_ms);
@@ -286,7 +288,7 @@ impl Commander {
     }
 
     /// Leaves on the desk what channels and digest say of commanding.
-    fn tell_all(&mut self, works: &dyn Works, now: Moment) {
+    pub(super) fn tell_all(&mut self, works: &dyn Works, now: Moment) {
         let uplink = self.uplink_counts(now);
         let counts = self.desk.ledger().counts();
         let open = self.desk.ledger().unseen().count() as u64;
@@ -297,7 +299,7 @@ impl Commander {
             failed: counts.failed.into(),
             answers_open: open,
         };
-        let parameters = self.parts.parameters.as_ref().map(|file| file.parameters());
+        let parameters = self.parts.parameters.as_ref().map(ParameterFile::parameters);
         let percent = self
             .parts
             .uploads
@@ -330,7 +332,7 @@ impl Commander {
             let is = move |status: &passband_proto::sdls::AssociationStatus| status.state == wanted;
             self.associations.status().filter(is).map(|status| status.spi).collect::<Vec<_>>()
         };
-        let uploads = self.parts.uploads.as_ref().map(|uploads| uploads.reports()).unwrap_or_default();
+        let uploads = self.parts.uploads.as_ref().map(Coming::reports).unwrap_or_default();
         let uploading = uploads.into_iter().filter(|upload| upload.missing > 0).map(|upload| Uploading {
             kind: upload.kind,
             name: upload.name.0.to_string(),
@@ -359,7 +361,7 @@ impl Commander {
     }
 
     /// Keeps what the operator may ask when the daemon is down.
-    fn keep_answers(&self, works: &dyn Works) {
+    pub(crate) fn keep_answers(&self, works: &dyn Works) {
         let now = self.moment(works);
         let keep = |name: &'static str, value: Result<Value, serde_json::Error>| {
             if let Ok(value) = value {

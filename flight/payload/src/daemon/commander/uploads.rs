@@ -81,7 +81,8 @@ impl Worker<'_> {
             let (kind, name) = (complete.kind, complete.name.clone());
             match self.put(&complete) {
                 Ok(text) => {
-                    self.works.event(&Report::info(EventCode::UploadDone, format!("{kind} {name:?}: {text}")))
+                    let text = format!("{kind} {name:?}: {text}");
+                    self.works.event(&Report::info(EventCode::UploadDone, text));
                 }
                 Err(why) => {
                     let code = if kind == UploadKind::Plan {
