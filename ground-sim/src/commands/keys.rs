@@ -10,9 +10,10 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, Subcommand};
 use passband_proto::keyring::{KeyRing, MAX_KEYS};
 use passband_proto::keys::{EpochKey, SECRET_BYTES};
+use passband_proto::sdls::Role;
 use zeroize::Zeroizing;
 
-use super::{print_json, read_key_text, read_keys};
+use super::{print_json, read_key_text, read_keys, role_keys};
 use crate::station::hex;
 
 /// Make, change and show key files.
@@ -25,7 +26,7 @@ use crate::station::hex;
 /// that is down.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  passband-ground keys new --spacecraft 1 --out keys.txt\n  passband-ground keys rotate keys.txt\n  passband-ground keys show keys.txt"
+    after_help = "Example:\n  passband-ground keys new --spacecraft 1 --out keys.txt\n  passband-ground keys rotate keys.txt\n  passband-ground keys show keys.txt\n  passband-ground keys role --spi 2 --role operator --out operator.txt --board command-keys.txt"
 )]
 pub struct KeysArgs {
     #[command(subcommand)]
@@ -72,7 +73,29 @@ enum KeysCommand {
         #[arg(long)]
         yes: bool,
     },
-    /// List the keys of a file, without their secrets.
+    /// Make a fresh command key for a holder: a console, a station, a planning system. It is added to FILE.
+    ///
+    /// Each holder has a key and a file of its own; two never share one. The satellite has the keys of all of them in one
+    /// file (command-keys.txt in its state folder), which --board adds the same key to. Once it is there, it is put to use by
+    /// `passband keys accept SPI` on board, or by itself as soon as a beacon is heard (see `passband-ground order`).
+    Role {
+        /// Number of the spacecraft, 0 to 65535.
+        #[arg(long, default_value_t = 1)]
+        spacecraft: u16,
+        /// Security parameter index, 1 to 65520: names the holder. Never used again for another key.
+        #[arg(long)]
+        spi: u16,
+        /// What the holder is there for: operator, planner, updater, science or recovery.
+        #[arg(long)]
+        role: Role,
+        /// The holder's file; made if there is none.
+        #[arg(long, value_name = "FILE", default_value = "command-key.txt")]
+        out: PathBuf,
+        /// The satellite's file, which gets the same key; made if there is none.
+        #[arg(long, value_name = "FILE")]
+        board: Option<PathBuf>,
+    },
+    /// List the keys of a file, command keys too, without their secrets.
     Show {
         /// The key file.
         file: PathBuf,
@@ -91,6 +114,10 @@ pub fn run(args: KeysArgs) -> Result<ExitCode> {
         KeysCommand::New { spacecraft, epoch, out } => new(spacecraft, epoch, &out)?,
         KeysCommand::Rotate { file, spacecraft } => rotate(&file, spacecraft)?,
         KeysCommand::Retire { file, epoch, spacecraft, yes } => retire(&file, epoch, spacecraft, yes)?,
+        KeysCommand::Role { spacecraft, spi, role, out, board } => {
+            role_keys::add(spacecraft, spi, role, &out, board.as_deref())?;
+        }
+        KeysCommand::Show { file, json } if role_keys::are_in(&file)? => role_keys::show(&file, json)?,
         KeysCommand::Show { file, json } => show(&file, json)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -216,7 +243,7 @@ fn fresh_line(spacecraft: u16, epoch: u16, text: &mut String) -> Result<()> {
 }
 
 /// Writes a key file aside, syncs it, and renames it over the old one, whose mode it keeps.
-fn write(path: &Path, text: &str) -> Result<()> {
+pub(super) fn write(path: &Path, text: &str) -> Result<()> {
     let mode =
         fs::metadata(path).with_context(|| format!("key file {}", path.display()))?.permissions().mode();
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("keys");
@@ -234,7 +261,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
         .with_context(|| format!("syncing {}", folder.display()))
 }
 
-fn is_exposed(path: &Path) -> Result<bool> {
+pub(super) fn is_exposed(path: &Path) -> Result<bool> {
     let about = fs::metadata(path).with_context(|| format!("key file {}", path.display()))?;
     Ok(about.permissions().mode() & 0o077 != 0)
 }

@@ -11,6 +11,7 @@ pub mod products;
 pub mod receive;
 pub mod recover;
 pub mod report;
+pub mod role_keys;
 pub mod scene;
 mod screen;
 pub mod send;
