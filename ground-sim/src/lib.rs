@@ -15,7 +15,7 @@
 //! | [`sealing`] | plain files as bundles |
 //! | [`reporter`] | reports to the satellite |
 //! | [`telemetry`] | packets out of damaged streams, once each, and kept |
-//! | [`uplink`] | what goes up the slow link |
+//! | [`uplink`] | orders and files up the slow link, until they are answered |
 //! | [`watch`] | captures that are still growing |
 //! | [`webhook`] | alerts told to a chat |
 //! | [`dictionary`] | orders, telemetry, events and parameters for other programs |

@@ -12,16 +12,18 @@
 //! | [`intake`] | each packet once, by however many routes it came; gaps by sequence count |
 //! | [`routes`] | several streams at once, a reader for each |
 //! | [`source`] | files and captures |
+//! | [`feed`] | sockets and growing files side by side, with what the packets' tags say |
 //! | [`archive`] | what was received, on disk, by APID and time |
 //! | [`proof`] | damaged streams without end, beside a reader that follows the length field |
 //!
 //! What a packet's data mean, the dictionary says; here only the length is known that all packets of an APID have.
-//! Nothing here believes a packet's length field before its CRC holds, and nothing looks at tags: a packet that is
-//! handed on is whole, and whoever has the key asks [`TelemetryPacket::verify`].
+//! Nothing here believes a packet's length field before its CRC holds, and nothing but a feed with keys looks at tags: a
+//! packet that is handed on is whole, and whoever has the key asks [`TelemetryPacket::verify`].
 //!
 //! [`TelemetryPacket::verify`]: passband_proto::packet::TelemetryPacket::verify
 
 pub mod archive;
+pub mod feed;
 pub mod intake;
 pub mod proof;
 pub mod reader;
@@ -29,6 +31,7 @@ pub mod routes;
 pub mod source;
 
 pub use archive::{Archive, Quota, Stored};
+pub use feed::{Feed, Heard, Proof, TagKeys};
 pub use intake::{Intake, Sequence, Verdict};
 pub use reader::{Reader, ReaderStats};
 pub use routes::Routes;

@@ -1,0 +1,371 @@
+//! Telemetry as it comes in: sockets and growing files side by side, every intact packet once, with what its tag says.
+//!
+//! A thread a source hands over bytes; the packets are found, counted and checked by whoever asks for the next. What
+//! comes faster than it is asked for is dropped at the sockets, never held without bound. Sources are never closed by
+//! damage: a TCP connection that ends is opened anew.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use passband_proto::dict::PacketDef;
+use passband_proto::keyring::KeyRing;
+use passband_proto::keys::TagKey;
+use passband_proto::packet::{MIN_PACKET_BYTES, TAG_BYTES, TelemetryPacket};
+use serde::Serialize;
+
+use super::intake::{Intake, Verdict};
+use super::reader::ReaderStats;
+use super::routes::{MAX_ROUTES, Routes};
+
+/// Bytes that are read at once.
+const CHUNK_BYTES: usize = 16 << 10;
+/// Chunks that may wait to be looked at: 2 MiB at most.
+const MAX_CHUNKS: usize = 128;
+/// Packets that may wait to be asked for.
+const MAX_WAITING: usize = 4096;
+/// A silence after which what stands behind something undecided is handed out.
+const IDLE: Duration = Duration::from_millis(500);
+/// How often a file is looked at for what was added, and a connection is tried again.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Where telemetry comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Datagrams to this address.
+    Udp(SocketAddr),
+    /// A stream from a server there.
+    Tcp(SocketAddr),
+    /// A file that may grow.
+    File(PathBuf),
+}
+
+/// What the tag of a packet says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// It was made under one of the keys.
+    Verified,
+    /// It has no tag, or there is no key to check it with.
+    Unverified,
+    /// It has a tag that none of the keys makes.
+    Forged,
+}
+
+/// A packet that came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// All of its bytes.
+    pub bytes: Vec<u8>,
+    /// When it was received, ms since 1970-01-01 UTC.
+    pub received_unix_ms: u64,
+    /// What its tag says.
+    pub proof: Proof,
+}
+
+/// The keys that tags are checked with.
+#[derive(Debug, Default)]
+pub struct TagKeys(Vec<TagKey>);
+
+/// Everything that comes in.
+#[derive(Debug)]
+pub struct Feed {
+    chunks: Receiver<(Route, Vec<u8>)>,
+    packets: Packets,
+    last_chunk: Instant,
+}
+
+/// Packets out of streams, without any source: what a [`Feed`] does with bytes.
+#[derive(Debug)]
+pub struct Packets {
+    routes: Routes<Route, u64, fn(u16) -> Option<usize>>,
+    intake: Intake,
+    keys: TagKeys,
+    waiting: VecDeque<Heard>,
+}
+
+/// One stream: number of the source, and the sender of its datagrams.
+type Route = (usize, Option<SocketAddr>);
+
+/// The length of the packets of an APID, by the dictionary.
+#[must_use]
+pub fn packet_bytes(apid: u16) -> Option<usize> {
+    PacketDef::of(apid).map(|def| def.data_bytes() + MIN_PACKET_BYTES)
+}
+
+impl TagKeys {
+    /// The telemetry keys of a ring.
+    #[must_use]
+    pub fn new(keys: &KeyRing) -> Self {
+        Self(keys.iter().map(passband_proto::keys::EpochKey::telemetry_key).collect())
+    }
+
+    /// What a packet's tag says.
+    #[must_use]
+    pub fn judge(&self, packet: &TelemetryPacket<'_>) -> Proof {
+        if self.0.is_empty() || packet.tag() == [0; TAG_BYTES] {
+            Proof::Unverified
+        } else if self.0.iter().any(|key| packet.verify(key)) {
+            Proof::Verified
+        } else {
+            Proof::Forged
+        }
+    }
+}
+
+impl Heard {
+    /// The packet.
+    #[must_use]
+    pub fn packet(&self) -> Option<TelemetryPacket<'_>> {
+        TelemetryPacket::parse(&self.bytes).ok()
+    }
+}
+
+impl Packets {
+    /// With these keys.
+    #[must_use]
+    pub fn new(keys: TagKeys) -> Self {
+        let lengths: fn(u16) -> Option<usize> = packet_bytes;
+        Self {
+            routes: Routes::new(lengths, MAX_ROUTES),
+            intake: Intake::default(),
+            keys,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Takes a packet that is whole.
+    pub fn take(&mut self, packet: &TelemetryPacket<'_>, received_unix_ms: u64) {
+        take(&mut self.intake, &self.keys, &mut self.waiting, packet, received_unix_ms);
+    }
+
+    /// The next packet.
+    pub fn pop(&mut self) -> Option<Heard> {
+        self.waiting.pop_front()
+    }
+
+    /// What came, by APID.
+    #[must_use]
+    pub fn intake(&self) -> &Intake {
+        &self.intake
+    }
+
+    /// What was met in the streams.
+    #[must_use]
+    pub fn stats(&self) -> ReaderStats {
+        self.routes.stats()
+    }
+
+    fn push(&mut self, route: Route, bytes: &[u8], unix_ms: u64) {
+        let Self { routes, intake, keys, waiting } = self;
+        routes.push(&route, bytes, unix_ms, |packet, at| take(intake, keys, waiting, packet, at));
+    }
+
+    fn idle(&mut self) {
+        let Self { routes, intake, keys, waiting } = self;
+        routes.idle(|packet, at| take(intake, keys, waiting, packet, at));
+    }
+}
+
+fn take(
+    intake: &mut Intake,
+    keys: &TagKeys,
+    waiting: &mut VecDeque<Heard>,
+    packet: &TelemetryPacket<'_>,
+    received_unix_ms: u64,
+) {
+    let proof = keys.judge(packet);
+    // A forged one must not keep the true one of the same count out.
+    if proof != Proof::Forged && intake.take(packet) == Verdict::Duplicate {
+        return;
+    }
+    if waiting.len() < MAX_WAITING {
+        waiting.push_back(Heard { bytes: packet.bytes().to_vec(), received_unix_ms, proof });
+    }
+}
+
+impl Feed {
+    /// Opens all sources.
+    ///
+    /// # Errors
+    /// A socket can't be bound, or a file can't be opened.
+    pub fn open(sources: &[Source], keys: TagKeys) -> Result<Self> {
+        let (sender, chunks) = sync_channel(MAX_CHUNKS);
+        for (number, source) in sources.iter().enumerate() {
+            start(number, source, sender.clone())?;
+        }
+        Ok(Self { chunks, packets: Packets::new(keys), last_chunk: Instant::now() })
+    }
+
+    /// The next packet; none if none comes in this time.
+    pub fn next(&mut self, patience: Duration) -> Option<Heard> {
+        let until = Instant::now() + patience;
+        loop {
+            if let Some(heard) = self.packets.pop() {
+                return Some(heard);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            match self.chunks.recv_timeout(left.min(IDLE)) {
+                Ok((route, bytes)) => {
+                    self.last_chunk = Instant::now();
+                    self.packets.push(route, &bytes, unix_ms());
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.last_chunk.elapsed() >= IDLE {
+                        self.packets.idle();
+                    }
+                }
+                // Without a source there is nothing to wait for but the time.
+                Err(RecvTimeoutError::Disconnected) => thread::sleep(left.min(IDLE)),
+            }
+            if Instant::now() >= until {
+                return self.packets.pop();
+            }
+        }
+    }
+
+    /// What came.
+    #[must_use]
+    pub fn packets(&self) -> &Packets {
+        &self.packets
+    }
+}
+
+/// The clock of the day, ms since 1970-01-01 UTC.
+#[must_use]
+pub fn unix_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn start(number: usize, source: &Source, out: SyncSender<(Route, Vec<u8>)>) -> Result<()> {
+    let work: Box<dyn FnOnce() + Send> = match source {
+        Source::Udp(address) => {
+            let socket = UdpSocket::bind(address).with_context(|| format!("listening on {address}"))?;
+            Box::new(move || datagrams(number, &socket, &out))
+        }
+        Source::Tcp(address) => {
+            let address = *address;
+            Box::new(move || connections(number, address, &out))
+        }
+        Source::File(path) => {
+            let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+            let path = path.clone();
+            Box::new(move || growing(number, file, &path, &out))
+        }
+    };
+    thread::Builder::new().name("telemetry".into()).spawn(work).context("starting a thread")?;
+    Ok(())
+}
+
+fn datagrams(number: usize, socket: &UdpSocket, out: &SyncSender<(Route, Vec<u8>)>) {
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match socket.recv_from(&mut buffer) {
+            Ok((bytes, from)) => {
+                let chunk = buffer.get(..bytes).unwrap_or_default().to_vec();
+                if out.send(((number, Some(from)), chunk)).is_err() {
+                    return;
+                }
+            }
+            Err(_) => thread::sleep(LOOK_EVERY),
+        }
+    }
+}
+
+fn connections(number: usize, address: SocketAddr, out: &SyncSender<(Route, Vec<u8>)>) {
+    loop {
+        if let Ok(mut stream) = TcpStream::connect(address)
+            && !pour(number, &mut stream, out)
+        {
+            return;
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
+fn growing(number: usize, mut file: File, path: &Path, out: &SyncSender<(Route, Vec<u8>)>) {
+    let mut at = 0;
+    while pour(number, &mut file, out) {
+        thread::sleep(LOOK_EVERY);
+        // One that became shorter was begun anew.
+        let size = file.metadata().map_or(0, |about| about.len());
+        if size < at {
+            let Ok(again) = File::open(path) else { continue };
+            file = again;
+        }
+        at = file.stream_position().unwrap_or(at);
+    }
+}
+
+/// Hands over all there is; whether anyone is there to take it.
+fn pour(number: usize, from: &mut impl Read, out: &SyncSender<(Route, Vec<u8>)>) -> bool {
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        match from.read(&mut chunk) {
+            Ok(0) => return true,
+            Ok(bytes) => {
+                let chunk = chunk.get(..bytes).unwrap_or_default().to_vec();
+                if out.send(((number, None), chunk)).is_err() {
+                    return false;
+                }
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => return true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use passband_proto::dict::{Packet, Time};
+    use passband_proto::keys::EpochKey;
+    use passband_proto::packet::{Cuc, seal_telemetry};
+    use std::io::Write;
+
+    fn packet(count: u16, key: Option<&TagKey>) -> Vec<u8> {
+        let mut data = [0; 64];
+        let time = Time { boot_count: 1, steady: 2, unix: 3, steps: 4 };
+        let bytes = time.write(&mut data).unwrap();
+        let mut out = vec![0; 100];
+        let apid = Time::DEF.apid;
+        let len = seal_telemetry(&mut out, apid, count, Cuc::new(9, 0), &data[..bytes], key).unwrap();
+        out.truncate(len);
+        out
+    }
+
+    #[test]
+    fn packets_come_once_from_sockets_and_growing_files_with_what_their_tags_say() {
+        let keys =
+            KeyRing::parse(&format!("passband-key v1 spacecraft=1 epoch=1 {}\n", "0b".repeat(32))).unwrap();
+        let good = EpochKey::new(1, 1, [0x0B; 32]).telemetry_key();
+        let bad = EpochKey::new(1, 1, [0x0C; 32]).telemetry_key();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("stream");
+        std::fs::write(&path, packet(1, Some(&good))).unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        drop(socket);
+        let sources = [Source::File(path.clone()), Source::Udp(address)];
+        let mut feed = Feed::open(&sources, TagKeys::new(&keys)).unwrap();
+        let patience = Duration::from_secs(5);
+        assert_eq!(feed.next(patience).unwrap().proof, Proof::Verified);
+        let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(&[&[1, 2, 3][..], &packet(2, Some(&bad))].concat()).unwrap();
+        assert_eq!(feed.next(patience).unwrap().proof, Proof::Forged);
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for bytes in [packet(1, Some(&good)), packet(3, None)] {
+            sender.send_to(&bytes, address).unwrap();
+        }
+        let heard = feed.next(patience).unwrap();
+        assert_eq!((heard.proof, heard.packet().unwrap().sequence_count()), (Proof::Unverified, 3));
+        assert_eq!(feed.packets().stats().skipped_bytes, 3);
+    }
+}

@@ -1,0 +1,219 @@
+//! An order of ours, and what is known of it. Plain data and its JSON; decides nothing about the link.
+
+use std::fmt;
+
+use anyhow::{Context, Result, bail};
+use passband_proto::dict::{Answer, Order, Reason, Stage};
+use passband_proto::packet::Mode;
+use serde::{Deserialize, Serialize};
+
+use crate::station::hex;
+
+/// What the satellite answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Where the order stands.
+    pub stage: Stage,
+    /// Why it was refused or failed.
+    pub reason: Reason,
+    /// Since when, by the board's clock, ms since 1970-01-01 UTC.
+    pub unix_ms: u64,
+    /// More about it.
+    pub text: String,
+}
+
+impl From<&Answer> for Told {
+    fn from(answer: &Answer) -> Self {
+        Self {
+            stage: answer.stage,
+            reason: answer.reason,
+            unix_ms: answer.unix,
+            text: answer.text.0.to_string(),
+        }
+    }
+}
+
+impl Told {
+    /// Whether nothing more will become of the order. An order that was refused because too many wait is sent again.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self.stage {
+            Stage::Accepted | Stage::Started => false,
+            Stage::Refused => self.reason != Reason::Busy,
+            Stage::Armed | Stage::Done | Stage::Failed => true,
+        }
+    }
+
+    /// Whether it did what was asked.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        matches!(self.stage, Stage::Armed | Stage::Done)
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.stage)?;
+        if self.reason != Reason::None {
+            write!(f, " ({})", self.reason)?;
+        }
+        if self.text.is_empty() { Ok(()) } else { write!(f, ": {}", self.text) }
+    }
+}
+
+/// An order of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number: no other order of this holder ever has it.
+    pub number: u32,
+    /// What is to be done with it.
+    pub step: Mode,
+    /// Opcode and arguments.
+    pub bytes: Vec<u8>,
+    /// When it was queued, ms since 1970-01-01 UTC.
+    pub queued_unix_ms: u64,
+    /// How often it was sent.
+    pub sent: u32,
+    /// When it was sent last, ms since 1970-01-01 UTC.
+    pub sent_unix_ms: Option<u64>,
+    /// What the satellite said of it last.
+    pub told: Option<Told>,
+    /// Whether it was taken back here: it is sent no more, and may have been done.
+    pub dropped: bool,
+}
+
+impl Entry {
+    /// One that was just queued.
+    #[must_use]
+    pub fn new(number: u32, step: Mode, order: &Order, queued_unix_ms: u64) -> Self {
+        let bytes = order.encode().to_vec();
+        Self { number, step, bytes, queued_unix_ms, sent: 0, sent_unix_ms: None, told: None, dropped: false }
+    }
+
+    /// Whether something may still become of it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.dropped && !self.told.as_ref().is_some_and(Told::is_final)
+    }
+
+    /// Whether the satellite is known to have it.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.told.as_ref().is_some_and(|told| told.stage != Stage::Refused)
+    }
+
+    /// Its opcode.
+    #[must_use]
+    pub fn opcode(&self) -> u16 {
+        self.bytes.first_chunk::<2>().map_or(0, |bytes| u16::from_be_bytes(*bytes))
+    }
+
+    /// Its words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        Order::decode(&self.bytes).map_or_else(|_| hex(&self.bytes), |order| order.to_string())
+    }
+
+    /// Where it stands, for people.
+    #[must_use]
+    pub fn state(&self) -> String {
+        match (&self.told, self.dropped, self.sent) {
+            (Some(told), _, _) if told.is_final() => told.to_string(),
+            (_, true, _) => "dropped".to_owned(),
+            (Some(told), false, _) => told.to_string(),
+            (None, false, 0) => "waiting".to_owned(),
+            (None, false, 1) => "sent once".to_owned(),
+            (None, false, sent) => format!("sent {sent} times"),
+        }
+    }
+
+    /// As a document of `"schema": 1`.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "schema": 1,
+            "number": self.number,
+            "step": step_name(self.step),
+            "order": self.words(),
+            "bytes": hex(&self.bytes),
+            "queued_unix_ms": self.queued_unix_ms,
+            "sent": self.sent,
+            "sent_unix_ms": self.sent_unix_ms,
+            "answer": self.told,
+            "dropped": self.dropped,
+        })
+    }
+
+    /// Reads what [`Self::json`] made.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn parse(text: &[u8]) -> Result<Self> {
+        let stored: Stored = serde_json::from_slice(text)?;
+        let digits = stored.bytes.as_bytes().chunks(2);
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let bytes: Option<Vec<u8>> = digits.map(byte).collect();
+        Ok(Self {
+            number: stored.number,
+            step: step_of(&stored.step)?,
+            bytes: bytes.context("its bytes are no hexadecimal digits")?,
+            queued_unix_ms: stored.queued_unix_ms,
+            sent: stored.sent,
+            sent_unix_ms: stored.sent_unix_ms,
+            told: stored.answer,
+            dropped: stored.dropped,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    number: u32,
+    step: String,
+    bytes: String,
+    queued_unix_ms: u64,
+    sent: u32,
+    sent_unix_ms: Option<u64>,
+    answer: Option<Told>,
+    dropped: bool,
+}
+
+/// The name of a step.
+#[must_use]
+pub fn step_name(step: Mode) -> &'static str {
+    match step {
+        Mode::Run => "run",
+        Mode::Arm => "arm",
+        Mode::Fire => "fire",
+    }
+}
+
+fn step_of(name: &str) -> Result<Mode> {
+    Ok(match name {
+        "run" => Mode::Run,
+        "arm" => Mode::Arm,
+        "fire" => Mode::Fire,
+        other => bail!("a step is run, arm or fire, not {other:?}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_survives_its_document() {
+        let mut entry = Entry::new(7, Mode::Arm, &Order::BoardReboot {}, 5);
+        assert_eq!(Entry::parse(&serde_json::to_vec(&entry.json()).unwrap()).unwrap(), entry);
+        assert_eq!((entry.state(), entry.words()), ("waiting".to_owned(), "board reboot".to_owned()));
+        entry.sent = 3;
+        entry.sent_unix_ms = Some(9);
+        assert_eq!(entry.state(), "sent 3 times");
+        entry.told =
+            Some(Told { stage: Stage::Refused, reason: Reason::Busy, unix_ms: 3, text: "later".into() });
+        assert!(entry.is_open() && !entry.is_there());
+        assert_eq!(entry.state(), "refused (busy): later");
+        assert_eq!(Entry::parse(&serde_json::to_vec(&entry.json()).unwrap()).unwrap(), entry);
+        assert!(Entry::parse(b"{}").is_err());
+    }
+}

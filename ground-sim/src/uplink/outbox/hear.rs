@@ -1,0 +1,227 @@
+//! What telemetry says of what was sent.
+//!
+//! Answers and associations of other holders, and beacons of other spacecraft, say nothing here. A number or counter beyond
+//! half of all there are is not believed: it would leave none for us.
+
+use anyhow::Result;
+use passband_proto::dict::{Answer, Association, Beacon, KeyState, Packet, Reason, Stage, Upload as Report};
+
+use super::super::entry::Told;
+use super::super::shelf::Shelf;
+use super::pace::Pace;
+use super::{Moment, Outbox};
+
+/// Telemetry that is heard after so long a silence, ms, begins a contact.
+const SILENCE_MS: u64 = 60_000;
+/// So often the state of an upload is asked for while telemetry is heard, before it is believed to be gone.
+const ASKS: u32 = 6;
+
+/// What a packet changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Noticed {
+    /// An order of ours stands otherwise.
+    Order(u32),
+    /// An upload is further, or can't be done.
+    Upload([u8; 4]),
+    /// The board has lost the counters of our key: it is asked to go on from ours.
+    CountersLost,
+    /// The board's counter is above ours, which goes on from there: another outbox uses the key, or ours is an old copy.
+    CounterBehind {
+        /// Ours.
+        ours: u64,
+        /// The board's.
+        board: u64,
+    },
+    /// The board knows orders of ours above the last number given here: another outbox uses the key, or ours is an old
+    /// copy.
+    NumbersBehind {
+        /// The board's highest number.
+        board: u32,
+    },
+    /// The key is retired: nothing is taken under it any more.
+    Retired,
+}
+
+impl Outbox {
+    /// Takes a packet: its application process, when it was made (ms since 1970-01-01 UTC) and its user data.
+    ///
+    /// # Errors
+    /// Those of the shelf.
+    pub fn hear(
+        &mut self,
+        now: Moment,
+        (apid, unix_ms, data): (u16, u64, &[u8]),
+        shelf: &mut dyn Shelf,
+    ) -> Result<Vec<Noticed>> {
+        self.heard(now);
+        let mut noticed = Vec::new();
+        if apid == Answer::DEF.apid {
+            if let Some(answer) = Answer::read(data).filter(|answer| answer.source == self.spi) {
+                self.answer(now, &answer, shelf, &mut noticed)?;
+            }
+        } else if apid == Association::DEF.apid {
+            if let Some(state) = Association::read(data).filter(|state| state.spi == self.spi) {
+                self.association(now, &state, shelf, &mut noticed)?;
+            }
+        } else if apid == Beacon::DEF.apid {
+            if let Some(beacon) = Beacon::read(data).filter(|beacon| beacon.spacecraft == self.spacecraft) {
+                self.resync.challenge = Some(beacon.challenge).filter(|challenge| *challenge != [0; 8]);
+            }
+        } else if apid == Report::DEF.apid
+            && let Some(report) = Report::read(data)
+        {
+            self.report(unix_ms, &report, data, shelf, &mut noticed)?;
+        }
+        self.miss_uploads(shelf)?;
+        Ok(noticed)
+    }
+
+    fn heard(&mut self, now: Moment) {
+        let silent = self.heard_ms.is_none_or(|heard| now.steady_ms.saturating_sub(heard) >= SILENCE_MS);
+        self.heard_ms = Some(now.steady_ms);
+        if silent {
+            self.resync.unanswered = 0;
+            self.ask_at_ms = self.ask_at_ms.min(now.steady_ms);
+            self.orders.values_mut().for_each(|live| live.pace = Pace::at(now.steady_ms));
+        }
+    }
+
+    fn answer(
+        &mut self,
+        now: Moment,
+        answer: &Answer,
+        shelf: &mut dyn Shelf,
+        noticed: &mut Vec<Noticed>,
+    ) -> Result<()> {
+        self.arrives();
+        let told = Told::from(answer);
+        let number = answer.number;
+        let settled = match self.orders.get_mut(&number) {
+            // The answer to an order that had this number before: ours is refused for it.
+            Some(live) if live.entry.opcode() != answer.opcode => false,
+            Some(live) => {
+                let before = live.entry.told.as_ref();
+                if !before.is_some_and(Told::is_final) && before != Some(&told) {
+                    live.entry.told = Some(told);
+                    if answer.stage == Stage::Refused && answer.reason == Reason::Busy {
+                        live.pace.went(now.steady_ms);
+                    }
+                    shelf.keep_order(&live.entry)?;
+                    noticed.push(Noticed::Order(number));
+                }
+                live.entry.told.as_ref().is_some_and(Told::is_final)
+            }
+            None => self.answer_of_begin(number, told, shelf, noticed)?,
+        };
+        if settled {
+            self.acknowledge.settle(now.steady_ms, number);
+        }
+        Ok(())
+    }
+
+    /// An answer to none of the orders: whether it is to be acknowledged.
+    fn answer_of_begin(
+        &mut self,
+        number: u32,
+        told: Told,
+        shelf: &mut dyn Shelf,
+        noticed: &mut Vec<Noticed>,
+    ) -> Result<bool> {
+        let settled = told.is_final();
+        if let Some(upload) = self.uploads.iter_mut().find(|upload| upload.about.begin == number) {
+            if settled && upload.about.told.as_ref() != Some(&told) {
+                upload.about.told = Some(told);
+                shelf.keep_upload(&upload.about)?;
+                noticed.push(Noticed::Upload(upload.about.id));
+            }
+            return Ok(settled);
+        }
+        // Settled and forgotten here, or never ours: what is above the last number given here is looked after by the
+        // board's word about our key.
+        Ok(settled && number <= self.highest_number())
+    }
+
+    fn association(
+        &mut self,
+        now: Moment,
+        state: &Association,
+        shelf: &mut dyn Shelf,
+        noticed: &mut Vec<Noticed>,
+    ) -> Result<()> {
+        match state.state {
+            KeyState::Retired => noticed.push(Noticed::Retired),
+            KeyState::CountersLost => {
+                if self.resync.pace.is_none() {
+                    self.resync.pace = Some(Pace::at(now.steady_ms));
+                    noticed.push(Noticed::CountersLost);
+                }
+            }
+            KeyState::Operational => {
+                self.resync.pace = None;
+                let ours = self.sender.used();
+                if state.highest > ours && state.highest < u64::MAX / 2 {
+                    self.sender.skip_to(state.highest);
+                    noticed.push(Noticed::CounterBehind { ours, board: state.highest });
+                }
+            }
+        }
+        let last = state.last_number;
+        if last > self.highest_number() && last < u32::MAX / 2 {
+            shelf.use_numbers(last)?;
+            self.numbers_from = last;
+            noticed.push(Noticed::NumbersBehind { board: last });
+        }
+        Ok(())
+    }
+
+    fn report(
+        &mut self,
+        unix_ms: u64,
+        report: &Report,
+        data: &[u8],
+        shelf: &mut dyn Shelf,
+        noticed: &mut Vec<Noticed>,
+    ) -> Result<()> {
+        let Some(upload) = self.uploads.iter_mut().find(|upload| upload.about.id == report.id) else {
+            return Ok(());
+        };
+        let before = upload.progress();
+        upload.asked = 0;
+        upload.sender.hear(report, unix_ms);
+        let now = upload.progress();
+        if (now.there, now.whole) != (before.there, before.whole) {
+            upload.about.report = Some((unix_ms, data.to_vec()));
+            upload.about.whole = now.whole;
+            shelf.keep_upload(&upload.about)?;
+            noticed.push(Noticed::Upload(report.id));
+        }
+        self.arrives();
+        Ok(())
+    }
+
+    /// What the board doesn't tell of, however often it is asked, begins anew under another number.
+    fn miss_uploads(&mut self, shelf: &mut dyn Shelf) -> Result<()> {
+        let missed = |upload: &&mut super::Upload| upload.asked >= ASKS && upload.about.is_open();
+        for upload in self.uploads.iter_mut().filter(missed) {
+            upload.asked = 0;
+            let began = upload.about.report.take().is_some() | upload.about.told.take().is_some();
+            if began {
+                upload.about.begin = shelf.new_number()?;
+                shelf.keep_upload(&upload.about)?;
+                upload.sender.hear_of_none();
+            }
+        }
+        Ok(())
+    }
+
+    /// Something that was sent has arrived: the counters are as they should be.
+    fn arrives(&mut self) {
+        (self.resync.unanswered, self.resync.pace) = (0, None);
+    }
+
+    fn highest_number(&self) -> u32 {
+        let orders = self.orders.last_key_value().map_or(0, |(last, _)| *last);
+        let begins = self.uploads.iter().map(|upload| upload.about.begin).max().unwrap_or(0);
+        orders.max(begins).max(self.numbers_from)
+    }
+}

@@ -1,0 +1,315 @@
+//! An outbox against a board, over links that lose, with kills of either side at any moment.
+
+mod board;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, bail};
+use passband_proto::dict::Stage;
+use passband_proto::sdls::{Channel, Frame};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use self::board::{Board, SPACECRAFT, key};
+use super::super::upload::About;
+use super::*;
+
+/// What survives the ground's process. Fault model: the process is killed at the n-th write, which is then done or isn't.
+#[derive(Debug, Clone, Default)]
+struct Paper {
+    mark: u64,
+    number: u32,
+    orders: BTreeMap<u32, Entry>,
+    writes: u64,
+    /// The write at which it is killed, and whether that is done.
+    killed_at: Option<(u64, bool)>,
+}
+
+impl Paper {
+    fn write(&mut self, change: impl FnOnce(&mut Self)) -> Result<()> {
+        self.writes += 1;
+        match self.killed_at {
+            Some((at, done)) if at == self.writes => {
+                if done {
+                    change(self);
+                }
+                bail!("killed")
+            }
+            _ => {
+                change(self);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Shelf for Paper {
+    fn keep_mark(&mut self, mark: u64) -> Result<()> {
+        self.write(|paper| paper.mark = mark)
+    }
+
+    fn keep_order(&mut self, entry: &Entry) -> Result<()> {
+        self.write(|paper| drop(paper.orders.insert(entry.number, entry.clone())))
+    }
+
+    fn keep_upload(&mut self, _about: &About) -> Result<()> {
+        self.write(|_| ())
+    }
+
+    fn new_number(&mut self) -> Result<u32> {
+        self.write(|paper| paper.number += 1)?;
+        Ok(self.number)
+    }
+
+    fn use_numbers(&mut self, up_to: u32) -> Result<()> {
+        self.write(|paper| paper.number = paper.number.max(up_to))
+    }
+}
+
+/// Both ends and the links between them, in one clock.
+struct Pair {
+    paper: Paper,
+    outbox: Outbox,
+    board: Board,
+    random: ChaCha8Rng,
+    now_ms: u64,
+    loss: f64,
+    downlink: bool,
+    /// Counters of all frames that left, under each start's salt.
+    counters: BTreeSet<u64>,
+    sent_bytes: u64,
+    noticed: Vec<Noticed>,
+    starts: u8,
+}
+
+impl Pair {
+    fn new(loss: f64, seed: u64) -> Self {
+        let paper = Paper { number: 10, ..Paper::default() };
+        Self {
+            outbox: begin(&paper, 0, 1),
+            paper,
+            board: Board::new(),
+            random: ChaCha8Rng::seed_from_u64(seed),
+            now_ms: 1_000,
+            loss,
+            downlink: true,
+            counters: BTreeSet::new(),
+            sent_bytes: 0,
+            noticed: Vec::new(),
+            starts: 1,
+        }
+    }
+
+    fn order(&mut self, step: Mode, line: &str) -> u32 {
+        let number = self.paper.new_number().unwrap();
+        let entry = Entry::new(number, step, &Order::from_line(line).unwrap(), self.now_ms);
+        self.paper.keep_order(&entry).unwrap();
+        self.outbox.add(self.now(), entry);
+        number
+    }
+
+    fn now(&self) -> Moment {
+        Moment { steady_ms: self.now_ms, unix_ms: 1_796_119_200_000 + self.now_ms }
+    }
+
+    fn restart(&mut self) {
+        self.starts += 1;
+        self.outbox = begin(&self.paper, self.now_ms, self.starts);
+    }
+
+    /// Plays `ms` in steps of 100.
+    fn play(&mut self, ms: u64) {
+        for _ in 0..ms / 100 {
+            self.now_ms += 100;
+            if self.turn().is_err() {
+                self.paper.killed_at = None;
+                self.restart();
+            }
+        }
+    }
+
+    fn turn(&mut self) -> Result<()> {
+        let now = self.now();
+        let random = &mut self.random;
+        let frames = self.outbox.poll(now, &mut || Ok(random.random()), &mut self.paper)?;
+        for frame in frames {
+            self.sent_bytes += frame.len() as u64;
+            let iv = Frame::parse(&frame, Channel { spacecraft: SPACECRAFT, vcid: 0 }).unwrap().iv();
+            if iv.salt != passband_proto::sdls::RESYNC_SALT {
+                assert!(self.counters.insert(iv.counter), "counter {} was used before", iv.counter);
+            }
+            if !self.random.random_bool(self.loss) {
+                self.board.take(self.now_ms, &frame);
+            }
+        }
+        if self.now_ms.is_multiple_of(5_000) {
+            for (apid, unix_ms, data) in self.board.telemetry(self.now_ms) {
+                if self.downlink && !self.random.random_bool(self.loss) {
+                    let noticed = self.outbox.hear(now, (apid, unix_ms, &data), &mut self.paper)?;
+                    self.noticed.extend(noticed);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Plays until nothing is left to do on both ends.
+    fn settle(&mut self) {
+        for _ in 0..200 {
+            self.play(10_000);
+            if self.outbox.is_settled() && self.board.unseen() == 0 {
+                return;
+            }
+        }
+        panic!("{:#?}\n{:?}", self.outbox.orders().collect::<Vec<_>>(), self.board.answers());
+    }
+
+    fn assert_once(&self, count: usize) {
+        assert_eq!(self.board.done.len(), count);
+        assert!(self.board.done.values().all(|times| *times == 1), "{:?}", self.board.done);
+    }
+}
+
+fn begin(paper: &Paper, now_ms: u64, start: u8) -> Outbox {
+    let key = key();
+    let begin = Begin {
+        key: &key,
+        vcid: 0,
+        rate_bps: 9_600,
+        salt: [start; 4],
+        mark: paper.mark,
+        number: paper.number,
+    };
+    let mut outbox = Outbox::new(&begin).unwrap();
+    for entry in paper.orders.values() {
+        outbox.add(Moment { steady_ms: now_ms, unix_ms: 0 }, entry.clone());
+    }
+    outbox
+}
+
+#[test]
+fn every_order_is_done_once_over_lossy_links_and_restarts_of_both_ends() {
+    for (seed, loss) in [(1, 0.0), (2, 0.2), (3, 0.5), (4, 0.5)] {
+        let mut pair = Pair::new(loss, seed);
+        for n in 0..30 {
+            pair.order(Mode::Run, &format!("pass start {}", n + 1));
+            pair.play(1_500);
+            match n {
+                7 | 19 => pair.board.start(),
+                11 | 23 => pair.restart(),
+                _ => {}
+            }
+        }
+        pair.settle();
+        pair.assert_once(30);
+        assert!(pair.outbox.orders().all(|entry| entry.told.as_ref().unwrap().stage == Stage::Done));
+    }
+}
+
+#[test]
+fn a_dead_downlink_stops_nothing_and_the_rate_is_kept() {
+    let mut pair = Pair::new(0.5, 5);
+    pair.downlink = false;
+    for n in 0..20 {
+        pair.order(Mode::Run, &format!("pass start {}", n + 1));
+    }
+    pair.play(900_000);
+    pair.assert_once(20);
+    assert!(pair.outbox.orders().all(|entry| (5..=20).contains(&entry.sent)), "growing distances");
+    assert!(pair.sent_bytes * 8 <= 9_600 * 900);
+    pair.downlink = true;
+    pair.settle();
+    pair.assert_once(20);
+}
+
+#[test]
+fn an_order_is_done_once_over_a_kill_at_every_write() {
+    let mut at = 1;
+    loop {
+        let mut pair = Pair::new(0.2, at);
+        let orders = [pair.order(Mode::Run, "ping"), pair.order(Mode::Run, "pass stop")];
+        let begun = pair.paper.writes;
+        pair.paper.killed_at = Some((begun + at.div_ceil(2), at.is_multiple_of(2)));
+        pair.settle();
+        pair.assert_once(orders.len());
+        if pair.paper.killed_at.is_some() {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at > 10, "{at}");
+}
+
+#[test]
+fn a_board_that_lost_its_counters_is_asked_to_go_on_from_ours() {
+    let mut pair = Pair::new(0.3, 6);
+    pair.order(Mode::Run, "ping");
+    pair.settle();
+    pair.board.marks.clear();
+    pair.board.start();
+    pair.order(Mode::Run, "pass stop");
+    pair.settle();
+    pair.assert_once(2);
+    assert!(pair.noticed.contains(&Noticed::CountersLost));
+}
+
+#[test]
+fn an_old_copy_of_the_outbox_goes_ahead_of_what_was_used() {
+    let mut pair = Pair::new(0.0, 7);
+    let old = pair.paper.clone();
+    for n in 0..40 {
+        pair.order(Mode::Run, &format!("pass start {}", n + 1));
+    }
+    pair.settle();
+    pair.paper = old;
+    pair.counters.clear();
+    pair.restart();
+    pair.play(20_000);
+    assert!(pair.noticed.iter().any(|noticed| matches!(noticed, Noticed::CounterBehind { .. })));
+    assert!(pair.noticed.iter().any(|noticed| matches!(noticed, Noticed::NumbersBehind { board: 50 })));
+    let number = pair.order(Mode::Run, "pass stop");
+    assert_eq!(number, 51);
+    pair.settle();
+    pair.assert_once(41);
+}
+
+#[test]
+fn counters_that_came_apart_unnoticed_come_together_again() {
+    let mut pair = Pair::new(0.0, 8);
+    pair.order(Mode::Run, "ping");
+    pair.settle();
+    // A board whose counter stands above all of ours, and a downlink that carries nothing about keys.
+    let key = key();
+    let mut far = passband_proto::sdls::Sender::new(&key, 0, [9; 4], 1_000).unwrap();
+    far.persisted(2_000);
+    pair.board.take(pair.now_ms, &far.seal(&[1]).unwrap());
+    pair.board.tells_keys = false;
+    pair.order(Mode::Run, "pass stop");
+    pair.settle();
+    pair.assert_once(2);
+}
+
+#[test]
+fn what_is_between_two_steps_is_not_disarmed_by_what_waits_behind() {
+    let mut pair = Pair::new(0.3, 9);
+    let arm = pair.order(Mode::Arm, "daemon restart");
+    let behind = pair.order(Mode::Run, "ping");
+    pair.play(3_000);
+    assert_eq!(pair.outbox.order(behind).unwrap().sent, 0);
+    pair.settle();
+    assert_eq!(pair.outbox.order(arm).unwrap().told.as_ref().unwrap().stage, Stage::Armed);
+    pair.assert_once(1);
+}
+
+#[test]
+fn what_is_taken_back_is_sent_no_more_and_what_is_refused_is_told() {
+    let mut pair = Pair::new(0.0, 10);
+    let refused = pair.order(Mode::Run, "board reboot");
+    let gone = pair.order(Mode::Run, "pass stop");
+    assert!(pair.outbox.drop_order(gone, &mut pair.paper).unwrap());
+    pair.settle();
+    let state = |number| pair.outbox.order(number).unwrap().state();
+    assert_eq!(state(refused), "refused (not-armed): board reboot is to be armed, then fired");
+    assert_eq!((state(gone), pair.paper.orders[&gone].dropped), ("dropped".to_owned(), true));
+    assert!(pair.board.done.is_empty());
+}
