@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use passband_ground::commands::{
-    bench, dictionary, dissector, eval, keys, open, products, receive, recover, report, scene, send,
+    bench, dictionary, dissector, eval, keys, open, order, products, receive, recover, report, scene,
+    send, uplink, upload,
 };
 use passband_ground::{demo, emulator};
 
@@ -26,6 +27,9 @@ enum Command {
     Receive(receive::ReceiveArgs),
     Recover(recover::RecoverArgs),
     Report(report::ReportArgs),
+    Order(Box<order::OrderArgs>),
+    Upload(Box<upload::UploadArgs>),
+    Uplink(Box<uplink::UplinkCommand>),
     Dictionary(dictionary::DictionaryArgs),
     Dissector(dissector::DissectorArgs),
     Open(open::OpenArgs),
@@ -48,6 +52,9 @@ fn main() -> ExitCode {
         Command::Receive(args) => receive::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Order(args) => order::run(&args),
+        Command::Upload(args) => upload::run(&args),
+        Command::Uplink(args) => uplink::run(&args),
         Command::Dictionary(args) => dictionary::run(&args),
         Command::Dissector(args) => dissector::run(&args),
         Command::Open(args) => open::run(&args),

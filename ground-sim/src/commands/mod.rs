@@ -7,6 +7,7 @@ pub mod eval;
 mod hook;
 pub mod keys;
 pub mod open;
+pub mod order;
 pub mod products;
 pub mod receive;
 pub mod recover;
@@ -15,6 +16,8 @@ pub mod role_keys;
 pub mod scene;
 mod screen;
 pub mod send;
+pub mod uplink;
+pub mod upload;
 
 use std::fs;
 use std::io::Read;

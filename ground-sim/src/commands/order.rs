@@ -1,0 +1,203 @@
+//! `passband-ground order`: one order, from its words to its answer.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use clap::Args;
+use passband_proto::dict::{Hazard, Order, OrderDef, Source, words};
+use passband_proto::packet::Mode;
+use passband_proto::plan::show_utc;
+use passband_proto::sdls::Role;
+
+use super::role_keys::holder;
+use super::stop_on_signals;
+use super::uplink::{Desk, UplinkArgs};
+use crate::telemetry::feed::unix_ms;
+use crate::uplink::Entry;
+
+/// Give the satellite an order, and show its answers as they arrive.
+///
+/// The order is checked against the dictionary, gets a number, and is sent again with growing distances until it is
+/// answered; the satellite does it once, however often it arrives. What isn't answered in time stays in the outbox: `passband-ground
+/// uplink run` goes on with it. Options stand in front of the words.
+///
+/// A hazardous order takes two steps, arm and fire. Without --arm or --fire both are done, one after the other, once you have
+/// typed that you mean it.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
+#[command(
+    after_help = "Examples:\n  passband-ground order --keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 ping\n  passband-ground order --keys operator.txt --state outbox pass start 300     # while `uplink run` works the outbox\n  passband-ground order --keys operator.txt --state outbox --arm board reboot\n\nExit status: 0 done, 1 refused, failed or not answered yet, 2 bad usage or input."
+)]
+pub struct OrderArgs {
+    #[command(flatten)]
+    uplink: UplinkArgs,
+    /// Arm a hazardous order, no more.
+    #[arg(long, conflicts_with = "fire")]
+    arm: bool,
+    /// Fire a hazardous order that is armed.
+    #[arg(long)]
+    fire: bool,
+    /// Don't ask before a hazardous order.
+    #[arg(long)]
+    yes: bool,
+    /// Wait so long for the answer, s; 0: only put it into the outbox.
+    #[arg(long, value_name = "S", default_value_t = 120.0)]
+    wait: f64,
+    /// Print JSON: a document a line, for each change.
+    #[arg(long)]
+    json: bool,
+    /// The order, as the dictionary has it.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "WORDS")]
+    words: Vec<String>,
+}
+
+/// Runs `passband-ground order`.
+///
+/// # Errors
+/// Words that are no order, a key that may not give it, or an outbox that can't be used.
+pub fn run(args: &OrderArgs) -> Result<ExitCode> {
+    ensure!((0.0..1e9).contains(&args.wait), "--wait takes 0 to 1,000,000,000 seconds");
+    let (order, def) = parse(&args.words)?;
+    let key = holder(&args.uplink.holder.keys, args.uplink.holder.spi)?;
+    check_role(def, key.role())?;
+    let steps = steps(def, args.arm, args.fire)?;
+    if steps.len() > 1 && !args.yes {
+        confirm(&order, def)?;
+    }
+    let mut desk = Desk::open(&args.uplink)?;
+    let until = Instant::now() + Duration::from_secs_f64(args.wait);
+    let mut good = true;
+    for step in steps {
+        let entry = desk.queue(*step, &order)?;
+        good = follow(&mut desk, entry, until, args.json)?;
+        if !good {
+            break;
+        }
+    }
+    desk.part()?;
+    Ok(ExitCode::from(u8::from(!good)))
+}
+
+/// The order of words, or of one text with all of them.
+///
+/// # Errors
+/// They are none, with what is wrong.
+pub fn parse(given: &[String]) -> Result<(Order, &'static OrderDef)> {
+    let order = match given {
+        [line] if line.contains(char::is_whitespace) => Order::from_line(line),
+        given => Order::from_words(given),
+    };
+    let order = order.map_err(|e| anyhow!("{e}"))?;
+    let def = order.def().context("the dictionary has no such order")?;
+    Ok((order, def))
+}
+
+/// Whether a role may give an order.
+///
+/// # Errors
+/// It may not.
+pub fn check_role(def: &OrderDef, role: Role) -> Result<()> {
+    let source = match role {
+        Role::Operator => Source::Operator,
+        Role::Planner => Source::Planner,
+        Role::Updater => Source::Updater,
+        Role::Science => Source::Science,
+        Role::Recovery => Source::Recovery,
+    };
+    ensure!(def.sources.has(source), "{} may not be given by {role}", def.words);
+    Ok(())
+}
+
+/// The steps that an order takes, as it is asked for.
+fn steps(def: &OrderDef, arm: bool, fire: bool) -> Result<&'static [Mode]> {
+    Ok(match (def.hazard, arm, fire) {
+        (Hazard::None, false, false) => &[Mode::Run],
+        (Hazard::None, _, _) => bail!("{} is done in one step: it is neither armed nor fired", def.words),
+        (_, true, _) => &[Mode::Arm],
+        (_, _, true) => &[Mode::Fire],
+        (Hazard::TwoSteps, false, false) => &[Mode::Arm, Mode::Fire],
+        (Hazard::TwoKeys, false, false) => bail!(
+            "{} takes two keys: --arm it with this one, then --fire it with another holder's",
+            def.words
+        ),
+    })
+}
+
+fn confirm(order: &Order, def: &OrderDef) -> Result<()> {
+    let mut err = std::io::stderr();
+    let _ =
+        write!(err, "{order}: {}\nIt is hazardous. Type FIRE to have it armed and fired: ", def.doc.trim());
+    let _ = err.flush();
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).context("reading the confirmation")?;
+    ensure!(line.trim() == "FIRE", "not confirmed: nothing was sent");
+    Ok(())
+}
+
+/// Shows an order's way until it is settled or the time is over: whether it did what was asked.
+fn follow(desk: &mut Desk, entry: Entry, until: Instant, json: bool) -> Result<bool> {
+    let stop = stop_on_signals()?;
+    let number = entry.number;
+    let mut shown = String::new();
+    let mut entry = entry;
+    loop {
+        let state = entry.state();
+        if state != shown {
+            show(&entry, json)?;
+            shown = state;
+        }
+        if !entry.is_open() {
+            return Ok(entry.told.is_some_and(|told| told.is_good()));
+        }
+        if Instant::now() >= until || stop.load(Ordering::Relaxed) {
+            if !json {
+                say!("#{number}: no final answer yet; it stays in the outbox");
+            }
+            return Ok(false);
+        }
+        desk.turn()?;
+        entry = desk.order(number)?.context("the order is gone from the outbox")?;
+    }
+}
+
+fn show(entry: &Entry, json: bool) -> Result<()> {
+    if json {
+        say!("{}", serde_json::to_string(&entry.json())?);
+    } else {
+        let at = show_utc(unix_ms() / 1000 * 1000);
+        say!("{at}  #{} {}: {}", entry.number, entry.words(), entry.state());
+    }
+    Ok(())
+}
+
+/// How an order is given, for those that are wrong.
+#[must_use]
+pub fn usage(def: &'static OrderDef) -> String {
+    words::Usage(def).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_said_before_anything_is_sent() {
+        let given = |line: &str| parse(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        let says = |line: &str| given(line).unwrap_err().to_string();
+        assert!(says("pas start 3").contains("is it \"pass start\"?"));
+        assert!(says("pass start 0").contains("from 1 to"));
+        let (order, def) = given("pass start 300 --rate 2000000").unwrap();
+        assert_eq!(parse(&[order.to_string()]).unwrap().0, order, "one text is as good");
+        assert_eq!(usage(def), "pass start SECONDS [--rate RATE]");
+        let science = check_role(def, Role::Science).unwrap_err().to_string();
+        assert_eq!(science, "pass start may not be given by science");
+        assert!(steps(def, true, false).is_err() && steps(def, false, false).unwrap() == [Mode::Run]);
+        let (_, reboot) = given("board reboot").unwrap();
+        assert_eq!(steps(reboot, false, false).unwrap(), [Mode::Arm, Mode::Fire]);
+        let (_, retire) = given("keys retire 3").unwrap();
+        assert!(steps(retire, false, false).is_err() && steps(retire, false, true).unwrap() == [Mode::Fire]);
+    }
+}
