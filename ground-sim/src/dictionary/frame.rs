@@ -1,20 +1,24 @@
 //! What stands around a packet's user data: the CCSDS primary header (133.0-B-2), the time (301.0-B-4, CUC) in front, tag
 //! and CRC-32C behind.
 //!
-//! The dictionaries describe it by [`FRONT`] and [`BACK`]; [`write`] and [`read`] are the only functions that know its bytes.
-//! No key is known here: a tag is copied, never checked.
+//! The dictionaries describe it by [`FRONT`] and [`BACK`]; its bytes are those of [`passband_proto::packet`]. No key is known
+//! here: a tag is copied, never checked.
 
 use passband_proto::crc32c;
 use passband_proto::dict::PacketDef;
+use passband_proto::packet::{
+    COMMAND_APID, CRC_BYTES, Cuc, MIN_PACKET_BYTES, P_FIELD, PRIMARY_BYTES, SEQUENCE_COUNTS, TAG_BYTES,
+    TelemetryPacket, seal_telemetry,
+};
 
 /// The P-field of the times: agency epoch (1970-01-01T00:00:00 UTC), 4 bytes of seconds, 2 of their fraction.
-pub const TIME_P_FIELD: u8 = 0x2E;
+pub const TIME_P_FIELD: u8 = P_FIELD;
 /// Bytes in front of the user data.
-pub const FRONT_BYTES: usize = 13;
+pub const FRONT_BYTES: usize = PRIMARY_BYTES + Cuc::BYTES;
 /// Bytes behind the user data.
-pub const BACK_BYTES: usize = 12;
+pub const BACK_BYTES: usize = MIN_PACKET_BYTES - FRONT_BYTES;
 /// The application process that takes orders.
-pub const ORDER_APID: u16 = 0x0FF;
+pub const ORDER_APID: u16 = COMMAND_APID;
 
 /// Something around the user data.
 #[derive(Debug, Clone, Copy)]
@@ -72,46 +76,36 @@ pub struct Framed<'a> {
     pub tag: u64,
 }
 
-/// The bytes of a packet.
+/// The bytes of a packet, with the tag as it is: nothing for a packet that can't be.
 #[must_use]
 pub fn write(framed: &Framed<'_>) -> Vec<u8> {
-    let behind = framed.data.len() + FRONT_BYTES + BACK_BYTES - 6 - 1;
-    let mut out = Vec::with_capacity(behind + 7);
-    out.extend((0x0800 | framed.def.apid).to_be_bytes());
-    out.extend((0xC000 | (framed.count & 0x3FFF)).to_be_bytes());
-    out.extend(u16::try_from(behind).unwrap_or(u16::MAX).to_be_bytes());
-    out.push(TIME_P_FIELD);
-    out.extend(framed.coarse.to_be_bytes());
-    out.extend(framed.fine.to_be_bytes());
-    out.extend(framed.data);
-    out.extend(framed.tag.to_be_bytes());
-    let crc = crc32c::checksum(&out);
-    out.extend(crc.to_be_bytes());
+    let mut out = vec![0; framed.data.len() + FRONT_BYTES + BACK_BYTES];
+    let time = Cuc::new(framed.coarse, framed.fine);
+    let count = framed.count % SEQUENCE_COUNTS;
+    if seal_telemetry(&mut out, framed.def.apid, count, time, framed.data, None).is_err() {
+        return Vec::new();
+    }
+    if let Some((body, crc)) = out.split_last_chunk_mut::<CRC_BYTES>()
+        && let Some((_, tag)) = body.split_last_chunk_mut::<TAG_BYTES>()
+    {
+        *tag = framed.tag.to_be_bytes();
+        *crc = crc32c::checksum(body).to_be_bytes();
+    }
     out
 }
 
 /// A packet of its bytes, if it is whole, undamaged and in the dictionary.
 #[must_use]
 pub fn read(packet: &[u8]) -> Option<Framed<'_>> {
-    let (front, rest) = packet.split_first_chunk::<FRONT_BYTES>()?;
-    let (data, back) = rest.split_last_chunk::<BACK_BYTES>()?;
-    let word = |at: usize| u16::from_be_bytes([front[at], front[at + 1]]);
-    let (identification, sequence, length) = (word(0), word(2), word(4));
-    let def = PacketDef::of(identification & 0x07FF)?;
-    let whole = usize::from(length) + 7 == packet.len();
-    let fits = whole && data.len() == def.data_bytes();
-    if !fits || identification & 0xF800 != 0x0800 || sequence & 0xC000 != 0xC000 || front[6] != TIME_P_FIELD {
-        return None;
-    }
-    let (tag, crc) = back.split_first_chunk::<8>()?;
-    let (checked, _) = packet.split_last_chunk::<4>()?;
-    (crc == crc32c::checksum(checked).to_be_bytes()).then(|| Framed {
+    let packet = TelemetryPacket::parse(packet).ok()?;
+    let def = PacketDef::of(packet.apid()).filter(|def| def.data_bytes() == packet.data().len())?;
+    Some(Framed {
         def,
-        count: sequence & 0x3FFF,
-        coarse: u32::from(word(7)) << 16 | u32::from(word(9)),
-        fine: word(11),
-        data,
-        tag: u64::from_be_bytes(*tag),
+        count: packet.sequence_count(),
+        coarse: packet.time().seconds(),
+        fine: packet.time().fine(),
+        data: packet.data(),
+        tag: u64::from_be_bytes(packet.tag()),
     })
 }
 
