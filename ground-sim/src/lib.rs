@@ -16,6 +16,7 @@
 //! | [`reporter`] | reports to the satellite |
 //! | [`telemetry`] | packets out of damaged streams, once each, and kept |
 //! | [`uplink`] | orders and files up the slow link, until they are answered |
+//! | [`plans`] | plans compiled, and played beforehand |
 //! | [`watch`] | captures that are still growing |
 //! | [`webhook`] | alerts told to a chat |
 //! | [`dictionary`] | orders, telemetry, events and parameters for other programs |
@@ -41,6 +42,7 @@ pub mod demo;
 pub mod dictionary;
 pub mod emulator;
 pub mod eval;
+pub mod plans;
 pub mod reporter;
 pub mod scene;
 pub mod sealing;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use passband_ground::commands::{
-    bench, dictionary, dissector, eval, keys, open, order, products, receive, recover, report, scene,
+    bench, dictionary, dissector, eval, keys, open, order, plan, products, receive, recover, report, scene,
     send, uplink, upload,
 };
 use passband_ground::{demo, emulator};
@@ -30,6 +30,7 @@ enum Command {
     Order(Box<order::OrderArgs>),
     Upload(Box<upload::UploadArgs>),
     Uplink(Box<uplink::UplinkCommand>),
+    Plan(plan::PlanArgs),
     Dictionary(dictionary::DictionaryArgs),
     Dissector(dissector::DissectorArgs),
     Open(open::OpenArgs),
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Command::Order(args) => order::run(&args),
         Command::Upload(args) => upload::run(&args),
         Command::Uplink(args) => uplink::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Dictionary(args) => dictionary::run(&args),
         Command::Dissector(args) => dissector::run(&args),
         Command::Open(args) => open::run(&args),

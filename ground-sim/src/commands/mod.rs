@@ -8,6 +8,7 @@ mod hook;
 pub mod keys;
 pub mod open;
 pub mod order;
+pub mod plan;
 pub mod products;
 pub mod receive;
 pub mod recover;

@@ -1,0 +1,15 @@
+//! Plans on the ground: the dictionary that they are compiled by, and what they would do.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`dictionary`] | the dictionary's words, events and channels for the compiler |
+//! | [`effects`] | what each order of a plan would do to transmitter, queue and parameters |
+//! | [`assume`] | what is assumed to happen, read from options |
+//! | [`forecast`] | a dry run by the satellite's own sequencer, and its timeline |
+//!
+//! Nothing here talks to a satellite.
+
+pub mod assume;
+pub mod dictionary;
+pub mod effects;
+pub mod forecast;
