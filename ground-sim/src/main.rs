@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use passband_ground::commands::{
     bench, dictionary, dissector, eval, keys, open, order, plan, products, receive, recover, report, scene,
-    send, uplink, upload,
+    send, tlm, uplink, upload,
 };
 use passband_ground::{demo, emulator};
 
@@ -31,6 +31,7 @@ enum Command {
     Upload(Box<upload::UploadArgs>),
     Uplink(Box<uplink::UplinkCommand>),
     Plan(plan::PlanArgs),
+    Tlm(tlm::TlmArgs),
     Dictionary(dictionary::DictionaryArgs),
     Dissector(dissector::DissectorArgs),
     Open(open::OpenArgs),
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         Command::Upload(args) => upload::run(&args),
         Command::Uplink(args) => uplink::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Tlm(args) => tlm::run(&args),
         Command::Dictionary(args) => dictionary::run(&args),
         Command::Dissector(args) => dissector::run(&args),
         Command::Open(args) => open::run(&args),

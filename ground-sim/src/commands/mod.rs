@@ -17,6 +17,7 @@ pub mod role_keys;
 pub mod scene;
 mod screen;
 pub mod send;
+pub mod tlm;
 pub mod uplink;
 pub mod upload;
 

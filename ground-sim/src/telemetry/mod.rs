@@ -13,6 +13,7 @@
 //! | [`routes`] | several streams at once, a reader for each |
 //! | [`source`] | files and captures |
 //! | [`feed`] | sockets and growing files side by side, with what the packets' tags say |
+//! | [`values`] | packets as values, with units and limits |
 //! | [`archive`] | what was received, on disk, by APID and time |
 //! | [`proof`] | damaged streams without end, beside a reader that follows the length field |
 //!
@@ -29,6 +30,7 @@ pub mod proof;
 pub mod reader;
 pub mod routes;
 pub mod source;
+pub mod values;
 
 pub use archive::{Archive, Quota, Stored};
 pub use feed::{Feed, Heard, Proof, TagKeys};
