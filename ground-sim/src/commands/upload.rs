@@ -13,7 +13,7 @@ use passband_proto::dict::UploadKind;
 use super::uplink::{Desk, UplinkArgs, upload_state};
 use super::{print_json, stop_on_signals};
 use crate::station::hex;
-use crate::uplink::pieces::MAX_BYTES;
+use crate::uplink::pieces::{MAX_BYTES, MAX_PIECES};
 use crate::uplink::{About, Upload};
 
 /// How often progress is shown.
@@ -74,7 +74,9 @@ pub fn run(args: &UploadArgs) -> Result<ExitCode> {
 pub fn deliver(kind: UploadKind, name: &str, content: &[u8], args: &DeliveryArgs) -> Result<ExitCode> {
     ensure!((0.0..1e9).contains(&args.wait), "--wait takes 0 to 1,000,000,000 seconds");
     let mut desk = Desk::open(&args.uplink)?;
-    let about = desk.queue_upload(kind, name, content, args.piece)?;
+    // No more pieces than a report can tell.
+    let piece = args.piece.max(content.len().div_ceil(MAX_PIECES));
+    let about = desk.queue_upload(kind, name, content, piece)?;
     let about = follow(&mut desk, about, content, args)?;
     desk.part()?;
     if args.json {

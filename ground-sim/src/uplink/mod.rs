@@ -6,6 +6,7 @@
 //! | [`shelf`] | where orders, numbers and counters outlive the process |
 //! | [`folder`] | that, as a folder |
 //! | [`outbox`] | which frame goes next; what telemetry says of it |
+//! | [`model`] | a model of the board, for tests |
 //! | [`pieces`] | files that are sent in pieces, until all of them are there |
 //! | [`upload`] | a file on its way, and what is known of it |
 //! | [`worker`] | the outbox between folder, socket and telemetry |
@@ -15,6 +16,7 @@
 
 pub mod entry;
 pub mod folder;
+pub mod model;
 pub mod outbox;
 pub mod pieces;
 pub mod shelf;

@@ -1,59 +1,66 @@
-//! A board in one process: the very associations and ledger that fly, over a disk that is two maps. What it does with an order
-//! is to count it. Its fault model: it is started anew at any moment, and keeps what it had kept by then.
+//! A model of the board for tests of the ground: the very associations and ledger that fly, over a disk that is two maps.
+//!
+//! What it does with an order is to count it. Its fault model: it is started anew at any moment, and keeps what it had kept by
+//! then. It takes no uploads, opens no socket and reads no clock.
 
 use std::collections::BTreeMap;
 
 use passband_flight::orders::{Giver, Keep, Ledger, Moment, OrderId, Record, Step};
 use passband_proto::dict::{
-    Answer, Association, Beacon, Disk, KeyState, Mode, Order, Packet, ParametersState, Reason, ResetCause,
-    Severity, Shed, Source, UpdateState,
+    Association, Beacon, Disk, KeyState, Mode, Order, Packet, ParametersState, Reason, ResetCause, Severity,
+    Shed, Source, UpdateState,
 };
 use passband_proto::packet::{CommandPacket, Mode as Flags};
-use passband_proto::sdls::{Associations, Channel, Content, Limits, Mark, Role, RoleKey, RoleKeys, State};
+use passband_proto::sdls::{
+    AssociationStatus, Associations, Channel, Content, Limits, Mark, Role, RoleKey, RoleKeys, State,
+};
 
-pub(super) const SPACECRAFT: u16 = 7;
-pub(super) const SPI: u16 = 2;
+/// A packet of telemetry: APID, when it was made (ms since 1970-01-01 UTC), user data.
+pub type Told = (u16, u64, Vec<u8>);
 
-/// A packet of telemetry: APID, time, user data.
-pub(super) type Told = (u16, u64, Vec<u8>);
-
-pub(super) fn key() -> RoleKey {
-    RoleKey::new(SPACECRAFT, SPI, Role::Operator, [3; 32]).unwrap()
-}
-
-pub(super) struct Board {
-    pub(super) associations: Associations,
+/// A board.
+#[derive(Debug)]
+pub struct BoardModel {
+    channel: Channel,
+    keys: RoleKeys,
+    associations: Associations,
     ledger: Ledger,
     challenges: u64,
-    /// On its disk.
-    pub(super) marks: BTreeMap<u16, Mark>,
+    /// The marks of its keys, on its disk.
+    pub marks: BTreeMap<u16, Mark>,
     kept: BTreeMap<OrderId, Record>,
     used: BTreeMap<u16, u32>,
     /// How often each order was done.
-    pub(super) done: BTreeMap<u32, u32>,
+    pub done: BTreeMap<OrderId, u32>,
     /// Whether its telemetry says how its keys stand.
-    pub(super) tells_keys: bool,
+    pub tells_keys: bool,
 }
 
-impl Board {
-    pub(super) fn new() -> Self {
+impl BoardModel {
+    /// One that holds these keys, all of them in use.
+    #[must_use]
+    pub fn new(channel: Channel, keys: RoleKeys) -> Self {
+        let ours = keys.iter().filter(|key| key.spacecraft() == channel.spacecraft);
+        let marks = ours.map(|key| (key.spi(), Mark::fresh(key.spi()))).collect();
         let mut board = Self {
-            associations: associations(),
+            channel,
+            associations: Associations::new(channel, &keys, Limits::default()),
+            keys,
             ledger: Ledger::default(),
             challenges: 0,
-            marks: BTreeMap::from([(SPI, Mark::fresh(SPI))]),
+            marks,
             kept: BTreeMap::new(),
             used: BTreeMap::new(),
             done: BTreeMap::new(),
             tells_keys: true,
         };
-        board.start();
+        board.restart();
         board
     }
 
     /// Starts anew from its disk.
-    pub(super) fn start(&mut self) {
-        self.associations = associations();
+    pub fn restart(&mut self) {
+        self.associations = Associations::new(self.channel, &self.keys, Limits::default());
         for mark in self.marks.values() {
             self.associations.restore(mark);
         }
@@ -64,7 +71,8 @@ impl Board {
         self.ledger = Ledger::restore(orders.chain(used).collect::<Vec<_>>());
     }
 
-    pub(super) fn take(&mut self, now_ms: u64, frame: &[u8]) {
+    /// Takes a frame of the uplink.
+    pub fn take(&mut self, now_ms: u64, frame: &[u8]) {
         let Ok(opened) = self.associations.open(now_ms, frame) else { return };
         if let Some(mark) = opened.must_persist {
             self.marks.insert(mark.spi, mark);
@@ -72,17 +80,15 @@ impl Board {
         }
         let Content::Data(data) = opened.content else { return };
         let Ok(command) = CommandPacket::parse(&data) else { return };
-        let order = Order::decode(command.order).unwrap();
-        if let Order::AnswersSeen { below, bits } = order {
+        if let Ok(Order::AnswersSeen { below, bits }) = Order::decode(command.order) {
             let seen = self.ledger.seen(opened.spi, below, bits);
             self.keep(&seen);
-        } else if !matches!(order, Order::TelemetrySend { .. }) {
-            self.order(now_ms, opened.spi, &command);
+        } else if !matches!(Order::decode(command.order), Ok(Order::TelemetrySend { .. })) {
+            self.order(now_ms, Giver { source: opened.spi, role: source_of(opened.role) }, &command);
         }
     }
 
-    fn order(&mut self, now_ms: u64, spi: u16, command: &CommandPacket<'_>) {
-        let giver = Giver { source: spi, role: Source::Operator };
+    fn order(&mut self, now_ms: u64, giver: Giver, command: &CommandPacket<'_>) {
         let step = match command.mode {
             Flags::Run => Step::Run,
             Flags::Arm => Step::Arm,
@@ -92,7 +98,7 @@ impl Board {
         let taken = self.ledger.take(now, giver, command.number, step, command.order);
         self.keep(&taken.keep);
         if let Some(run) = taken.run {
-            *self.done.entry(run.id.number).or_default() += 1;
+            *self.done.entry(run.id).or_default() += 1;
             let done = self.ledger.finished(now, run.id, Reason::None, "as told");
             self.keep(done.as_slice());
         }
@@ -110,12 +116,13 @@ impl Board {
     }
 
     /// Answers that nobody acknowledged.
-    pub(super) fn unseen(&self) -> usize {
+    #[must_use]
+    pub fn unseen(&self) -> usize {
         self.ledger.unseen().count()
     }
 
     /// What it tells: answers, the state of the key, and the beacon.
-    pub(super) fn telemetry(&mut self, now_ms: u64) -> Vec<Told> {
+    pub fn telemetry(&mut self, now_ms: u64) -> Vec<Told> {
         if self.associations.needs_challenge(now_ms) {
             self.challenges += 1;
             self.associations.set_challenge(self.challenges.to_be_bytes(), now_ms);
@@ -123,28 +130,26 @@ impl Board {
         let answers = self.ledger.unseen().take(8).map(|(id, record)| told(now_ms, &record.answer(*id)));
         let mut out: Vec<_> = answers.collect();
         if self.tells_keys {
-            out.push(told(now_ms, &self.association()));
+            out.extend(self.associations.status().map(|status| told(now_ms, &self.association(&status))));
         }
-        out.push(told(now_ms, &beacon(self.associations.challenge().unwrap())));
+        let challenge = self.associations.challenge().unwrap_or_default();
+        out.push(told(now_ms, &beacon(self.channel.spacecraft, challenge)));
         out
     }
 
-    pub(super) fn answers(&self) -> Vec<Answer> {
-        self.ledger.iter().map(|(id, record)| record.answer(*id)).collect()
-    }
-
-    fn association(&self) -> Association {
-        let status = self.associations.status().next().unwrap();
-        let last = self.ledger.iter().map(|(id, _)| id.number).max();
+    fn association(&self, status: &AssociationStatus) -> Association {
+        let last =
+            self.ledger.iter().filter(|(id, _)| id.source == status.spi).map(|(id, _)| id.number).max();
+        let key = self.keys.get(self.channel.spacecraft, status.spi);
         Association {
-            spi: SPI,
-            role: Source::Operator,
+            spi: status.spi,
+            role: source_of(status.role),
             state: match status.state {
                 State::Operational => KeyState::Operational,
                 State::Unsynchronised => KeyState::CountersLost,
                 State::Retired => KeyState::Retired,
             },
-            fingerprint: key().fingerprint(),
+            fingerprint: key.map(RoleKey::fingerprint).unwrap_or_default(),
             highest: status.highest.unwrap_or(0),
             taken: 0,
             refused: 0,
@@ -153,10 +158,14 @@ impl Board {
     }
 }
 
-fn associations() -> Associations {
-    let mut keys = RoleKeys::default();
-    keys.insert(key()).unwrap();
-    Associations::new(Channel { spacecraft: SPACECRAFT, vcid: 0 }, &keys, Limits::default())
+fn source_of(role: Role) -> Source {
+    match role {
+        Role::Operator => Source::Operator,
+        Role::Planner => Source::Planner,
+        Role::Updater => Source::Updater,
+        Role::Science => Source::Science,
+        Role::Recovery => Source::Recovery,
+    }
 }
 
 fn moment(now_ms: u64) -> Moment {
@@ -165,13 +174,14 @@ fn moment(now_ms: u64) -> Moment {
 
 fn told<P: Packet>(now_ms: u64, packet: &P) -> Told {
     let mut data = vec![0; P::DEF.data_bytes()];
-    packet.write(&mut data).unwrap();
+    let written = packet.write(&mut data);
+    debug_assert_eq!(written, Some(data.len()));
     (P::DEF.apid, now_ms, data)
 }
 
-fn beacon(challenge: [u8; 8]) -> Beacon {
+fn beacon(spacecraft: u16, challenge: [u8; 8]) -> Beacon {
     Beacon {
-        spacecraft: SPACECRAFT,
+        spacecraft,
         mode: Mode::Nominal,
         reset_cause: ResetCause::Unknown,
         boot_count: 1,

@@ -5,6 +5,7 @@
 
 use anyhow::Result;
 use passband_proto::dict::{Answer, Association, Beacon, KeyState, Packet, Reason, Stage, Upload as Report};
+use passband_proto::sdls::WINDOW;
 
 use super::super::entry::Told;
 use super::super::shelf::Shelf;
@@ -102,6 +103,7 @@ impl Outbox {
             Some(live) => {
                 let before = live.entry.told.as_ref();
                 if !before.is_some_and(Told::is_final) && before != Some(&told) {
+                    live.armed_ms = (told.stage == Stage::Armed).then_some(now.steady_ms);
                     live.entry.told = Some(told);
                     if answer.stage == Stage::Refused && answer.reason == Reason::Busy {
                         live.pace.went(now.steady_ms);
@@ -149,7 +151,11 @@ impl Outbox {
         noticed: &mut Vec<Noticed>,
     ) -> Result<()> {
         match state.state {
-            KeyState::Retired => noticed.push(Noticed::Retired),
+            KeyState::Retired => {
+                if !std::mem::replace(&mut self.retired, true) {
+                    noticed.push(Noticed::Retired);
+                }
+            }
             KeyState::CountersLost => {
                 if self.resync.pace.is_none() {
                     self.resync.pace = Some(Pace::at(now.steady_ms));
@@ -161,7 +167,10 @@ impl Outbox {
                 let ours = self.sender.used();
                 if state.highest > ours && state.highest < u64::MAX / 2 {
                     self.sender.skip_to(state.highest);
-                    noticed.push(Noticed::CounterBehind { ours, board: state.highest });
+                    // After a power cut a board skips what its marks cover ahead.
+                    if state.highest - ours > WINDOW {
+                        noticed.push(Noticed::CounterBehind { ours, board: state.highest });
+                    }
                 }
             }
         }

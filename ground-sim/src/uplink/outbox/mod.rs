@@ -7,8 +7,8 @@
 //! - Frames go in this order: a re-synchronisation, acknowledgements, questions, orders by their numbers, pieces of files.
 //! - An order goes again after 4, 8, 16 … 120 s until a final answer came; at once when telemetry is heard again after a
 //!   silence. One that is known to be there is not sent again: its answer comes by itself.
-//! - While a hazardous order is between its two steps, orders behind it wait, since each would disarm it; two minutes at
-//!   most.
+//! - While a hazardous order is between its two steps, orders behind it wait, since each would disarm it: two minutes at
+//!   most for it to be armed, and a minute, if it is armed, for it to be fired.
 //! - Frames keep to the uplink's rate, and to fewer a second than the satellite takes of one holder.
 //! - The counter goes ahead, and the board is asked to go along, when it says that its counters are lost or higher than
 //!   ours, or when telemetry is heard and no order is answered.
@@ -36,8 +36,10 @@ use super::entry::Entry;
 use super::shelf::Shelf;
 use super::upload::Upload;
 
-/// Orders behind a hazardous one wait so long for it at most, ms.
+/// Orders behind a hazardous one wait so long at most for it to be armed or fired, ms.
 const HOLD_MS: u64 = 120_000;
+/// And so long, once it is armed, for it to be fired, ms: what the board allows unless it is configured otherwise.
+const ARMED_MS: u64 = 60_000;
 /// How often the state of uploads is asked for, ms.
 const ASK_EVERY_MS: u64 = 20_000;
 /// Telemetry is heard as long as the last packet isn't older, ms. The beacon comes each 30 s unless it is set otherwise.
@@ -84,6 +86,7 @@ pub struct Outbox {
     heard_ms: Option<u64>,
     /// Numbers up to this one count as used, by the board's word.
     numbers_from: u32,
+    retired: bool,
     count: u16,
 }
 
@@ -93,6 +96,18 @@ struct Live {
     entry: Entry,
     pace: Pace,
     since_ms: u64,
+    /// When it was heard to be armed.
+    armed_ms: Option<u64>,
+}
+
+/// What may go while a hazardous order is between its steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    Nothing,
+    /// Orders up to this number.
+    Behind(u32),
+    /// These, and what fires.
+    Armed(u32),
 }
 
 /// How the counters of both ends come together again.
@@ -136,13 +151,14 @@ impl Outbox {
             ask_at_ms: 0,
             heard_ms: None,
             numbers_from: begin.number,
+            retired: false,
             count: 0,
         })
     }
 
     /// Takes an order that is kept. One that it has already stays as it is.
     pub fn add(&mut self, now: Moment, entry: Entry) {
-        let live = Live { entry, pace: Pace::at(now.steady_ms), since_ms: now.steady_ms };
+        let live = Live { entry, pace: Pace::at(now.steady_ms), since_ms: now.steady_ms, armed_ms: None };
         self.orders.entry(live.entry.number).or_insert(live);
     }
 
@@ -251,7 +267,8 @@ impl Outbox {
 
     fn next_job(&self, now: Moment) -> Option<Job> {
         let due = |at: Option<u64>| at.is_some_and(|at| at <= now.steady_ms);
-        let upload = self.uploads.iter().position(|upload| upload.about.is_open());
+        let hold = self.hold(now);
+        let upload = self.uploads.iter().position(|upload| upload.about.is_open() && hold == Hold::Nothing);
         if due(self.resync_due_ms()) {
             Some(Job::Resync)
         } else if due(self.acknowledge.due_ms()) {
@@ -259,16 +276,31 @@ impl Outbox {
         } else if upload.is_some() && self.ask_at_ms <= now.steady_ms {
             Some(Job::Ask)
         } else {
-            self.next_order(now).map(Job::Order).or(upload.map(Job::Upload))
+            self.next_order(now, hold).map(Job::Order).or(upload.map(Job::Upload))
         }
     }
 
-    fn next_order(&self, now: Moment) -> Option<u32> {
-        let before_hold = self.orders.values().filter(|live| live.is_to_go());
+    fn next_order(&self, now: Moment, hold: Hold) -> Option<u32> {
+        let may = |live: &&Live| match hold {
+            Hold::Nothing => true,
+            Hold::Behind(last) => live.entry.number <= last,
+            Hold::Armed(last) => live.entry.number <= last || live.entry.step == Mode::Fire,
+        };
+        let mut to_go = self.orders.values().filter(|live| live.is_to_go()).filter(may);
+        to_go.find(|live| live.pace.due_ms() <= now.steady_ms).map(|live| live.entry.number)
+    }
+
+    /// Whether a hazardous order is between its steps.
+    fn hold(&self, now: Moment) -> Hold {
         let hold = self.orders.values().find(|live| live.holds_others(now));
-        let last = hold.map_or(u32::MAX, |live| live.entry.number);
-        let mut may = before_hold.filter(|live| live.entry.number <= last);
-        may.find(|live| live.pace.due_ms() <= now.steady_ms).map(|live| live.entry.number)
+        if let Some(live) = hold {
+            return Hold::Behind(live.entry.number);
+        }
+        let armed =
+            self.orders.values().rev().find(|live| live.entry.step != Mode::Run && !live.entry.dropped);
+        let armed =
+            armed.filter(|live| live.armed_ms.is_some_and(|at| now.steady_ms.saturating_sub(at) < ARMED_MS));
+        armed.map_or(Hold::Nothing, |live| Hold::Armed(live.entry.number))
     }
 
     fn carry_out(
