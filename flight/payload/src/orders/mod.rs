@@ -208,7 +208,10 @@ impl Ledger {
                 self.orders.insert(*id, record.clone());
             }
             Keep::Forget(id) => drop(self.orders.remove(id)),
-            Keep::Used(source, number) => drop(self.used.insert(*source, *number)),
+            Keep::Used(source, number) => {
+                let used = self.used.entry(*source).or_default();
+                *used = (*used).max(*number);
+            }
         }
     }
 

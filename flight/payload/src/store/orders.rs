@@ -9,12 +9,15 @@ use super::{StoreError, decode, encode};
 use crate::orders::{Keep, OrderId, Record};
 
 /// The format of the database.
-const FORMAT: u64 = 1;
-const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("meta");
-const RECORDS: TableDefinition<'static, (u8, &'static [u8]), &'static [u8]> =
-    TableDefinition::new("records.v1");
-const ORDERS: TableDefinition<'static, (u16, u32), &'static [u8]> = TableDefinition::new("orders.v1");
-const USED: TableDefinition<'static, u16, u32> = TableDefinition::new("used.v1");
+const FORMAT: u8 = 1;
+/// All of it, by a byte for what it is and a key. One table, so that the database's code is there once.
+const RECORDS: TableDefinition<'static, &'static [u8], &'static [u8]> = TableDefinition::new("records.v1");
+/// What a key of the format begins with.
+const META: u8 = 0;
+/// What the key of an order begins with; its source and number follow, u16 and u32 big endian.
+const ORDERS: u8 = 0xF0;
+/// What the key of used numbers begins with; the source follows, u16 big endian.
+const USED: u8 = 0xF1;
 
 /// What a record is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,22 +54,20 @@ pub struct OrderStore {
 }
 
 impl OrderStore {
-    /// Takes an open database, makes the tables it lacks, and checks its format.
+    /// Takes an open database, makes the table it lacks, and checks its format.
     ///
     /// # Errors
     /// It is of another format, or can't be read or written.
     pub fn new(db: Database) -> Result<Self, StoreError> {
-        let make = || -> Result<u64, redb::Error> {
+        let make = || -> Result<u8, redb::Error> {
             let txn = db.begin_write()?;
             let found = {
-                let mut meta = txn.open_table(META)?;
-                let found = meta.get("format")?.map(|v| v.value());
+                let mut table = txn.open_table(RECORDS)?;
+                let found =
+                    table.get([META].as_slice())?.map(|v| v.value().first().copied().unwrap_or_default());
                 if found.is_none() {
-                    meta.insert("format", FORMAT)?;
+                    table.insert([META].as_slice(), [FORMAT].as_slice())?;
                 }
-                txn.open_table(RECORDS)?;
-                txn.open_table(ORDERS)?;
-                txn.open_table(USED)?;
                 found.unwrap_or(FORMAT)
             };
             txn.commit()?;
@@ -74,7 +75,7 @@ impl OrderStore {
         };
         match make().map_err(StoreError::catalogue)? {
             FORMAT => Ok(Self { db }),
-            found => Err(StoreError::Format { found }),
+            found => Err(StoreError::Format { found: found.into() }),
         }
     }
 
@@ -86,24 +87,25 @@ impl OrderStore {
         let write = || -> Result<(), redb::Error> {
             let txn = self.db.begin_write()?;
             {
-                let mut table = txn.open_table(ORDERS)?;
-                let mut used = txn.open_table(USED)?;
-                for change in orders {
-                    match change {
-                        Keep::Order(id, record) => {
-                            table.insert((id.source, id.number), encode(record).as_slice())?;
-                        }
-                        Keep::Forget(id) => drop(table.remove((id.source, id.number))?),
-                        Keep::Used(source, number) => drop(used.insert(*source, *number)?),
-                    }
-                }
                 let mut table = txn.open_table(RECORDS)?;
-                for Change { kind, key, value } in records {
-                    let key = (*kind as u8, key.as_slice());
+                let mut put = |key: &[u8], value: Option<&[u8]>| -> Result<(), redb::Error> {
                     match value {
-                        Some(value) => drop(table.insert(key, value.as_slice())?),
+                        Some(value) => drop(table.insert(key, value)?),
                         None => drop(table.remove(key)?),
                     }
+                    Ok(())
+                };
+                for change in orders {
+                    match change {
+                        Keep::Order(id, record) => put(&order_key(*id), Some(&encode(record)))?,
+                        Keep::Forget(id) => put(&order_key(*id), None)?,
+                        Keep::Used(source, number) => {
+                            put(&key(USED, &source.to_be_bytes()), Some(&number.to_be_bytes()))?;
+                        }
+                    }
+                }
+                for Change { kind, key: name, value } in records {
+                    put(&key(*kind as u8, name), value.as_deref())?;
                 }
             }
             txn.commit()?;
@@ -117,24 +119,22 @@ impl OrderStore {
     /// # Errors
     /// The database can't be read.
     pub fn ledger(&self) -> Result<Vec<Keep>, StoreError> {
-        let read = || -> Result<Vec<Keep>, redb::Error> {
-            let txn = self.db.begin_read()?;
-            let mut out = Vec::new();
-            for row in txn.open_table(USED)?.iter()? {
-                let (source, number) = row?;
-                out.push(Keep::Used(source.value(), number.value()));
+        let mut out = Vec::new();
+        for (name, value) in self.rows(USED)? {
+            if let (Ok(source), Ok(number)) = (name.as_slice().try_into(), value.as_slice().try_into()) {
+                out.push(Keep::Used(u16::from_be_bytes(source), u32::from_be_bytes(number)));
             }
-            for row in txn.open_table(ORDERS)?.iter()? {
-                let (id, record) = row?;
-                let (source, number) = id.value();
-                out.push(match decode::<Record>(record.value(), "orders") {
-                    Ok(record) => Keep::Order(OrderId { source, number }, record),
-                    Err(_) => Keep::Used(source, number),
-                });
-            }
-            Ok(out)
-        };
-        read().map_err(StoreError::catalogue)
+        }
+        for (name, value) in self.rows(ORDERS)? {
+            let Some((source, number)) = name.split_first_chunk::<2>() else { continue };
+            let Ok(number) = number.try_into() else { continue };
+            let id = OrderId { source: u16::from_be_bytes(*source), number: u32::from_be_bytes(number) };
+            out.push(match decode::<Record>(&value, "orders") {
+                Ok(record) => Keep::Order(id, record),
+                Err(_) => Keep::Used(id.source, id.number),
+            });
+        }
+        Ok(out)
     }
 
     /// All records of a kind, by their keys.
@@ -142,20 +142,33 @@ impl OrderStore {
     /// # Errors
     /// The database can't be read.
     pub fn records(&self, kind: Kind) -> Result<Vec<Row>, StoreError> {
+        self.rows(kind as u8)
+    }
+
+    fn rows(&self, first: u8) -> Result<Vec<Row>, StoreError> {
         let read = || -> Result<Vec<Row>, redb::Error> {
             let txn = self.db.begin_read()?;
             let table = txn.open_table(RECORDS)?;
             let mut out = Vec::new();
-            for row in table.range((kind as u8, &[][..])..)? {
+            for row in table.range([first].as_slice()..)? {
                 let (key, value) = row?;
-                let (found, key) = key.value();
-                if found != kind as u8 {
-                    break;
+                match key.value().split_first() {
+                    Some((found, name)) if *found == first => {
+                        out.push((name.to_vec(), value.value().to_vec()))
+                    }
+                    _ => break,
                 }
-                out.push((key.to_vec(), value.value().to_vec()));
             }
             Ok(out)
         };
         read().map_err(StoreError::catalogue)
     }
+}
+
+fn key(first: u8, name: &[u8]) -> Vec<u8> {
+    [&[first], name].concat()
+}
+
+fn order_key(id: OrderId) -> Vec<u8> {
+    key(ORDERS, &[id.source.to_be_bytes().as_slice(), &id.number.to_be_bytes()].concat())
 }
