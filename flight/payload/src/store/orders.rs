@@ -154,7 +154,7 @@ impl OrderStore {
                 let (key, value) = row?;
                 match key.value().split_first() {
                     Some((found, name)) if *found == first => {
-                        out.push((name.to_vec(), value.value().to_vec()))
+                        out.push((name.to_vec(), value.value().to_vec()));
                     }
                     _ => break,
                 }
