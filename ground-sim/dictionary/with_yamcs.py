@@ -188,4 +188,5 @@ def orders(check, yamcs):
         check.same("out of range", "not in the range" in refused.read().decode(), True)
 
 
-main()
+if __name__ == "__main__":
+    main()

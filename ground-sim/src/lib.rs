@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`station`] | datagrams in, products out; live sockets |
 //! | [`batch`] | many datagrams in one system call |
+//! | [`bridge`] | Yamcs and COSMOS: telemetry out, commands in |
 //! | [`capture`] | datagrams out of pcap and pcapng, and captures of what was received |
 //! | [`catalogue`] | what came down, to list and search; frames in one place; GeoJSON and STAC |
 //! | [`emulator`] | the link emulator: loss, bursts, corruption, duplication, reordering, passes |
@@ -34,6 +35,7 @@ macro_rules! say {
 
 pub mod batch;
 pub mod bench;
+pub mod bridge;
 pub mod capture;
 pub mod catalogue;
 pub mod commands;

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use passband_ground::commands::{
-    bench, dictionary, dissector, eval, keys, open, order, plan, products, receive, recover, report, scene,
-    send, tlm, uplink, upload,
+    bench, bridge, dictionary, dissector, eval, keys, open, order, plan, products, receive, recover, report,
+    scene, send, tlm, uplink, upload,
 };
 use passband_ground::{demo, emulator};
 
@@ -32,6 +32,7 @@ enum Command {
     Uplink(Box<uplink::UplinkCommand>),
     Plan(plan::PlanArgs),
     Tlm(tlm::TlmArgs),
+    Bridge(Box<bridge::BridgeArgs>),
     Dictionary(dictionary::DictionaryArgs),
     Dissector(dissector::DissectorArgs),
     Open(open::OpenArgs),
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         Command::Uplink(args) => uplink::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Tlm(args) => tlm::run(&args),
+        Command::Bridge(args) => bridge::run(&args),
         Command::Dictionary(args) => dictionary::run(&args),
         Command::Dissector(args) => dissector::run(&args),
         Command::Open(args) => open::run(&args),

@@ -1,6 +1,7 @@
 //! The subcommands of `passband-ground`: arguments in, work by the library's modules, text or JSON out.
 
 pub mod bench;
+pub mod bridge;
 pub mod dictionary;
 pub mod dissector;
 pub mod eval;

@@ -100,15 +100,20 @@ pub fn parse(given: &[String]) -> Result<(Order, &'static OrderDef)> {
 /// # Errors
 /// It may not.
 pub fn check_role(def: &OrderDef, role: Role) -> Result<()> {
-    let source = match role {
+    ensure!(def.sources.has(source_of(role)), "{} may not be given by {role}", def.words);
+    Ok(())
+}
+
+/// A role, as the dictionary names it.
+#[must_use]
+pub fn source_of(role: Role) -> Source {
+    match role {
         Role::Operator => Source::Operator,
         Role::Planner => Source::Planner,
         Role::Updater => Source::Updater,
         Role::Science => Source::Science,
         Role::Recovery => Source::Recovery,
-    };
-    ensure!(def.sources.has(source), "{} may not be given by {role}", def.words);
-    Ok(())
+    }
 }
 
 /// The steps that an order takes, as it is asked for.
