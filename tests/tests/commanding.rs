@@ -156,7 +156,7 @@ fn orders_are_answered_over_a_link_that_loses_and_what_may_not_be_is_refused() {
     let (status, said) = mission.order("recovery", up.port, &["--wait", "60", "--fire"], &retire);
     assert_eq!((status, &said.last().unwrap()["answer"]["stage"]), (0, &"done".into()), "{said:?}");
     let (status, said) =
-        mission.order("operator", up.port, &["--wait", "60", "--fire"], &["board", "reboot"]);
+        mission.order("operator", up.port, &["--wait", "60", "--fire"], &["daemon", "restart"]);
     assert_eq!((status, &said.last().unwrap()["answer"]["reason"]), (1, &"not-armed".into()), "{said:?}");
 }
 

@@ -292,15 +292,17 @@ impl Outbox {
 
     /// Whether a hazardous order is between its steps.
     fn hold(&self, now: Moment) -> Hold {
-        let hold = self.orders.values().find(|live| live.holds_others(now));
-        if let Some(live) = hold {
-            return Hold::Behind(live.entry.number);
+        let orders = || self.orders.values();
+        let is_armed =
+            |live: &&Live| live.armed_ms.is_some_and(|at| now.steady_ms.saturating_sub(at) < ARMED_MS);
+        if let Some(armed) = orders().rev().find(is_armed).map(|live| live.entry.number) {
+            let fires = |live: &Live| live.entry.number > armed && live.entry.step == Mode::Fire;
+            if !orders().any(|live| fires(live) && !live.entry.is_open()) {
+                return Hold::Armed(armed);
+            }
         }
-        let armed =
-            self.orders.values().rev().find(|live| live.entry.step != Mode::Run && !live.entry.dropped);
-        let armed =
-            armed.filter(|live| live.armed_ms.is_some_and(|at| now.steady_ms.saturating_sub(at) < ARMED_MS));
-        armed.map_or(Hold::Nothing, |live| Hold::Armed(live.entry.number))
+        let hold = orders().find(|live| live.holds_others(now));
+        hold.map_or(Hold::Nothing, |live| Hold::Behind(live.entry.number))
     }
 
     fn carry_out(
