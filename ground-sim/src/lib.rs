@@ -14,6 +14,7 @@
 //! | [`scene`] | synthetic frames with known plumes |
 //! | [`eval`] | the detector judged on frames with truth, and its calibration |
 //! | [`sealing`] | plain files as bundles |
+//! | [`screen`] | what the ground's screens show |
 //! | [`reporter`] | reports to the satellite |
 //! | [`telemetry`] | packets out of damaged streams, once each, and kept |
 //! | [`uplink`] | orders and files up the slow link, until they are answered |
@@ -47,6 +48,7 @@ pub mod eval;
 pub mod plans;
 pub mod reporter;
 pub mod scene;
+pub mod screen;
 pub mod sealing;
 pub mod station;
 pub mod telemetry;

@@ -13,7 +13,7 @@ use passband_proto::keyring::KeyRing;
 use super::hook::WebhookArgs;
 use super::report::send as send_reports;
 use super::screen::Screen;
-use super::{optional_keys, print_json, stop_on_signals};
+use super::{optional_keys, print_json, stop_on_signals, unix_ms};
 use crate::capture::CaptureWriter;
 use crate::catalogue::Keeper;
 use crate::reporter::Reporter;
@@ -27,6 +27,8 @@ const FLUSH_EVERY: Duration = Duration::from_millis(50);
 const BUSY: Duration = Duration::from_millis(3);
 /// How often the screen is brought up to date.
 const SHOW_EVERY: Duration = Duration::from_millis(500);
+/// How often others are told how the link does, while something comes.
+const TELL_STATUS_EVERY: Duration = Duration::from_secs(1);
 /// How long the webhook is waited for at the end.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// After such a silence another pass begins.
@@ -127,6 +129,7 @@ pub fn run(args: &ReceiveArgs) -> Result<ExitCode> {
     let stop = stop_on_signals()?;
     let start = Instant::now();
     let (mut last_heard, mut last_flush, mut last_show, mut last_report) = (None, start, start, start);
+    let mut last_status = start;
     while !stop.load(Ordering::Relaxed) {
         let patience = if reception.station.poll()? { BUSY } else { FLUSH_EVERY };
         let incoming = listener.next(patience);
@@ -146,6 +149,11 @@ pub fn run(args: &ReceiveArgs) -> Result<ExitCode> {
         if now.duration_since(last_show) >= SHOW_EVERY {
             last_show = now;
             reception.screen.show(&reception.station.report());
+        }
+        let due = now.duration_since(last_status) >= TELL_STATUS_EVERY;
+        if due && last_heard.is_some_and(|heard| heard >= last_status) {
+            last_status = now;
+            reception.write_status();
         }
         let heard_since = last_heard.is_some_and(|heard| heard >= last_report);
         if heard_since && now.duration_since(last_report).as_secs_f64() >= args.report_every {
@@ -205,6 +213,13 @@ impl Reception {
         Ok(())
     }
 
+    /// Tells the ground's screens how the link does. Reception goes on whatever comes of it.
+    fn write_status(&self) {
+        if let Err(e) = self.station.write_link_status(unix_ms()) {
+            tracing::warn!("{e:#}");
+        }
+    }
+
     /// Reports to the satellite. Reception goes on whatever comes of it.
     fn tell(&mut self, args: &ReceiveArgs) {
         let (Some(reporter), Some(to)) = (&mut self.reporter, args.reports) else { return };
@@ -238,6 +253,7 @@ impl Reception {
     fn finish(mut self, args: &ReceiveArgs, listener: &Listener) -> Result<ExitCode> {
         self.station.settle()?;
         self.flush()?;
+        self.write_status();
         self.tell(args);
         self.screen.clear();
         let spooled = self.station.assemble()?;

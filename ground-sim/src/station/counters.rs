@@ -113,6 +113,11 @@ impl Counters {
         Some(((u64::from(*session) << 40) | pass.first, span, pass.heard))
     }
 
+    /// The spacecraft that were heard in the present pass.
+    pub(super) fn spacecraft(&self) -> impl Iterator<Item = u16> {
+        self.passes.keys().copied()
+    }
+
     /// What comes from now on is another pass.
     pub(super) fn begin_pass(&mut self) {
         self.passes.clear();

@@ -25,6 +25,7 @@ mod products;
 mod raw;
 mod report;
 mod sizes;
+pub mod status;
 mod subsets;
 mod symbols;
 mod workshop;
@@ -38,6 +39,7 @@ pub use products::{FileReport, OpenedBundle, open_sealed_file, sha256_file, sha2
 pub(crate) use products::{hex, write_aside};
 pub use raw::{RawReport, raw_spools};
 pub use report::BundleReport;
+pub use status::{LinkStatus, StoreLook};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};

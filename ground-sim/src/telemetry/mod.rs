@@ -32,7 +32,7 @@ pub mod routes;
 pub mod source;
 pub mod values;
 
-pub use archive::{Archive, Quota, Stored};
+pub use archive::{Archive, Follower, Quota, Stored};
 pub use feed::{Feed, Heard, Proof, TagKeys};
 pub use intake::{Intake, Sequence, Verdict};
 pub use reader::{Reader, ReaderStats};

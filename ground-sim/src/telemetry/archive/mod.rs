@@ -13,6 +13,7 @@
 //!
 //! Packets are kept as they came, with their tags, verified or not. One archive is open for writing once only.
 
+mod follow;
 mod part;
 mod record;
 
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use passband_proto::packet::TelemetryPacket;
 
+pub use follow::Follower;
 use part::{Name, Part};
 use record::Record;
 
@@ -88,8 +90,8 @@ pub struct Archive {
     current: Option<Name>,
     bytes: u64,
     latest: BTreeMap<u16, Stored>,
-    /// Held as long as the archive is open.
-    _lock: File,
+    /// Held as long as the archive is open for writing; none: only to read.
+    lock: Option<File>,
 }
 
 impl Archive {
@@ -104,7 +106,7 @@ impl Archive {
         let lock = lock(&dir.join(LOCK))?;
         let (parts, latest) = (BTreeMap::new(), BTreeMap::new());
         let mut archive =
-            Self { dir: dir.to_owned(), quota, parts, current: None, bytes: 0, latest, _lock: lock };
+            Self { dir: dir.to_owned(), quota, parts, current: None, bytes: 0, latest, lock: Some(lock) };
         for name in names(dir)? {
             archive.add(name)?;
         }
@@ -113,11 +115,46 @@ impl Archive {
         Ok(archive)
     }
 
+    /// Opens an archive to read it, whoever else has it open: [`Archive::refresh`] takes in what was written since.
+    ///
+    /// # Errors
+    /// The folder or a file can't be read.
+    pub fn open_to_read(dir: &Path) -> Result<Self> {
+        let (parts, latest) = (BTreeMap::new(), BTreeMap::new());
+        let quota = Quota::default();
+        let mut archive =
+            Self { dir: dir.to_owned(), quota, parts, current: None, bytes: 0, latest, lock: None };
+        archive.refresh()?;
+        Ok(archive)
+    }
+
+    /// Takes in what somebody else has written since, and forgets what is gone; nothing where the archive is open for
+    /// writing here.
+    ///
+    /// # Errors
+    /// The folder or a file can't be read.
+    pub fn refresh(&mut self) -> Result<()> {
+        if self.lock.is_some() {
+            return Ok(());
+        }
+        let names = names(&self.dir)?;
+        self.parts.retain(|name, _| names.contains(name));
+        for name in names {
+            let length = fs::metadata(self.dir.join(part::file_name(name))).map_or(0, |about| about.len());
+            if self.parts.get(&name).is_none_or(|part| part.bytes() != length) {
+                self.add(name)?;
+            }
+        }
+        self.bytes = self.parts.values().map(Part::bytes).sum();
+        Ok(())
+    }
+
     /// Keeps a packet. It may be lost in a power cut until [`Archive::sync`].
     ///
     /// # Errors
     /// It can't be written. The archive stays whole, and the next one may be tried.
     pub fn append(&mut self, packet: &TelemetryPacket<'_>, received_unix_ms: u64) -> Result<()> {
+        ensure!(self.lock.is_some(), "{}: the archive is open to read only", self.dir.display());
         let record = record::encode(received_unix_ms, packet);
         let name = self.part_for((received_unix_ms / DAY_MS).min(LAST_DAY), record.len() as u64)?;
         if let Some(before) = self.current.replace(name).filter(|before| *before != name)
@@ -154,26 +191,48 @@ impl Archive {
         let limit = limit.min(MAX_LIMIT);
         let mut first = BinaryHeap::new();
         let mut number = 0_u64;
+        self.visit(apid, (from_unix_ms, to_unix_ms), |record| {
+            if limit == 0 {
+                return;
+            }
+            let unix_ms = record.unix_ms();
+            number += 1;
+            let full = first.len() >= limit;
+            if full && first.peek().is_some_and(|last: &InTime| last.key <= (unix_ms, number)) {
+                return;
+            }
+            first.push(InTime { key: (unix_ms, number), stored: stored(record) });
+            if full {
+                first.pop();
+            }
+        })?;
+        Ok(first.into_sorted_vec().into_iter().map(|found| found.stored).collect())
+    }
+
+    /// Shows every packet of an APID within a time, as they lie in the files, keeping none: for whoever
+    /// sums up more than [`MAX_LIMIT`].
+    ///
+    /// # Errors
+    /// A file can't be read.
+    pub fn each(
+        &self,
+        apid: u16,
+        unix_ms: (u64, u64),
+        mut seen: impl FnMut(&TelemetryPacket<'_>),
+    ) -> Result<()> {
+        self.visit(apid, unix_ms, |record| seen(&record.packet))
+    }
+
+    fn visit(&self, apid: u16, unix_ms: (u64, u64), mut seen: impl FnMut(&Record<'_>)) -> Result<()> {
         for part in self.parts.values() {
-            let take = |record: &Record<'_>| {
-                let unix_ms = record.unix_ms();
-                if !(from_unix_ms..=to_unix_ms).contains(&unix_ms) || limit == 0 {
-                    return;
-                }
-                number += 1;
-                let full = first.len() >= limit;
-                if full && first.peek().is_some_and(|last: &InTime| last.key <= (unix_ms, number)) {
-                    return;
-                }
-                first.push(InTime { key: (unix_ms, number), stored: stored(record) });
-                if full {
-                    first.pop();
+            let within = |record: &Record<'_>| {
+                if (unix_ms.0..=unix_ms.1).contains(&record.unix_ms()) {
+                    seen(record);
                 }
             };
-            part.read(apid, (from_unix_ms, to_unix_ms), take)
-                .with_context(|| format!("reading {}", part.path().display()))?;
+            part.read(apid, unix_ms, within).with_context(|| format!("reading {}", part.path().display()))?;
         }
-        Ok(first.into_sorted_vec().into_iter().map(|found| found.stored).collect())
+        Ok(())
     }
 
     /// The packet of an APID that was received last.
@@ -194,7 +253,8 @@ impl Archive {
     /// Opens a part.
     fn add(&mut self, name: Name) -> Result<()> {
         let latest = &mut self.latest;
-        let part = Part::open(&self.dir, name, |record| note_latest(latest, record))
+        let writes = self.lock.is_some();
+        let part = Part::open(&self.dir, name, writes, |record| note_latest(latest, record))
             .with_context(|| format!("opening {}", self.dir.join(part::file_name(name)).display()))?;
         self.bytes += part.bytes();
         self.parts.insert(name, part);

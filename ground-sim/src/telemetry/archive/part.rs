@@ -46,10 +46,15 @@ struct Extent {
 }
 
 impl Part {
-    /// Opens a file, which is made if there is none, and shows what stands in it to `seen`.
-    pub(super) fn open(dir: &Path, name: Name, mut seen: impl FnMut(&Record<'_>)) -> io::Result<Self> {
+    /// Opens a file, which is made if there is none and `writes`, and shows what stands in it to `seen`.
+    pub(super) fn open(
+        dir: &Path,
+        name: Name,
+        writes: bool,
+        mut seen: impl FnMut(&Record<'_>),
+    ) -> io::Result<Self> {
         let path = dir.join(file_name(name));
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
+        let mut file = OpenOptions::new().read(true).append(writes).create(writes).open(&path)?;
         let mut content = Vec::new();
         (&mut file).take(MAX_READ_BYTES).read_to_end(&mut content)?;
         let mut part = Self { path, writer: None, bytes: file.metadata()?.len(), chunks: Vec::new() };

@@ -14,6 +14,9 @@ use passband_proto::packet::{MAX_PACKET_BYTES, MIN_PACKET_BYTES, TelemetryPacket
 /// Bytes in front of the packet.
 const HEADER_BYTES: usize = 16;
 
+/// Most bytes of a record.
+pub(super) const MAX_BYTES: usize = HEADER_BYTES + MAX_PACKET_BYTES;
+
 const MAGIC: &[u8; 2] = b"PT";
 
 /// A record within a file's bytes.
