@@ -16,6 +16,7 @@
 //! | [`sealing`] | plain files as bundles |
 //! | [`screen`] | what the ground's screens show |
 //! | [`reporter`] | reports to the satellite |
+//! | [`serve`] | the web page, and what Open MCT asks |
 //! | [`telemetry`] | packets out of damaged streams, once each, and kept |
 //! | [`uplink`] | orders and files up the slow link, until they are answered |
 //! | [`plans`] | plans compiled, and played beforehand |
@@ -50,6 +51,7 @@ pub mod reporter;
 pub mod scene;
 pub mod screen;
 pub mod sealing;
+pub mod serve;
 pub mod station;
 pub mod telemetry;
 pub mod uplink;

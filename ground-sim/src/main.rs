@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use passband_ground::commands::{
     bench, bridge, dictionary, dissector, eval, keys, open, order, plan, products, receive, recover, report,
-    scene, send, tlm, uplink, upload,
+    scene, send, serve, tlm, uplink, upload,
 };
 use passband_ground::{demo, emulator};
 
@@ -38,6 +38,7 @@ enum Command {
     Open(open::OpenArgs),
     Products(products::ProductsArgs),
     Send(send::SendArgs),
+    Serve(Box<serve::ServeArgs>),
     Link(emulator::LinkArgs),
     Scene(Box<scene::SceneArgs>),
     Eval(eval::EvalArgs),
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         Command::Open(args) => open::run(&args),
         Command::Products(args) => products::run(&args),
         Command::Send(args) => send::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Link(args) => emulator::run(args),
         Command::Scene(args) => scene::run(&args),
         Command::Eval(args) => eval::run(&args),
