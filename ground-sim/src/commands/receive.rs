@@ -117,19 +117,13 @@ pub fn run(args: &ReceiveArgs) -> Result<ExitCode> {
         screen: Screen::new(args.json),
         new_alerts,
         reports_sent: 0,
+        last_status: None,
     };
     let listener = Listener::start(args.listen, args.alerts)?;
-    reception.screen.say(&format!("listening on {} (fast link)", listener.fast_address()));
-    if let Some(address) = listener.alert_address() {
-        reception.screen.say(&format!("listening on {address} (alert radio)"));
-    }
-    if let Some(advice) = listener.advice() {
-        reception.screen.say(&advice);
-    }
+    reception.say_where(&listener);
     let stop = stop_on_signals()?;
     let start = Instant::now();
     let (mut last_heard, mut last_flush, mut last_show, mut last_report) = (None, start, start, start);
-    let mut last_status = start;
     while !stop.load(Ordering::Relaxed) {
         let patience = if reception.station.poll()? { BUSY } else { FLUSH_EVERY };
         let incoming = listener.next(patience);
@@ -150,11 +144,7 @@ pub fn run(args: &ReceiveArgs) -> Result<ExitCode> {
             last_show = now;
             reception.screen.show(&reception.station.report());
         }
-        let due = now.duration_since(last_status) >= TELL_STATUS_EVERY;
-        if due && last_heard.is_some_and(|heard| heard >= last_status) {
-            last_status = now;
-            reception.write_status();
-        }
+        reception.tell_status(now, last_heard);
         let heard_since = last_heard.is_some_and(|heard| heard >= last_report);
         if heard_since && now.duration_since(last_report).as_secs_f64() >= args.report_every {
             last_report = now;
@@ -182,9 +172,20 @@ struct Reception {
     screen: Screen,
     new_alerts: Vec<AlertReport>,
     reports_sent: usize,
+    last_status: Option<Instant>,
 }
 
 impl Reception {
+    fn say_where(&self, listener: &Listener) {
+        self.screen.say(&format!("listening on {} (fast link)", listener.fast_address()));
+        if let Some(address) = listener.alert_address() {
+            self.screen.say(&format!("listening on {address} (alert radio)"));
+        }
+        if let Some(advice) = listener.advice() {
+            self.screen.say(&advice);
+        }
+    }
+
     fn take(&mut self, incoming: &Incoming<'_>) -> Result<()> {
         if let Some(capture) = &mut self.capture {
             capture.write(incoming.time, incoming.from, incoming.to, incoming.bytes)?;
@@ -213,7 +214,17 @@ impl Reception {
         Ok(())
     }
 
-    /// Tells the ground's screens how the link does. Reception goes on whatever comes of it.
+    /// Tells the ground's screens how the link does, once a second while something comes.
+    fn tell_status(&mut self, now: Instant, last_heard: Option<Instant>) {
+        let told = self.last_status;
+        let is_due = told.is_none_or(|told| now.duration_since(told) >= TELL_STATUS_EVERY);
+        if is_due && last_heard.is_some_and(|heard| told.is_none_or(|told| heard >= told)) {
+            self.last_status = Some(now);
+            self.write_status();
+        }
+    }
+
+    /// Tells them now. Reception goes on whatever comes of it.
     fn write_status(&self) {
         if let Err(e) = self.station.write_link_status(unix_ms()) {
             tracing::warn!("{e:#}");

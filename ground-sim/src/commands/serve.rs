@@ -92,9 +92,10 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode> {
     let page = Page::bind(args.listen, feed, args.sources.out.clone(), args.openmct.clone(), token)?;
     let address = page.address();
     // A token of a file stands there, and in no terminal's history.
-    match &args.token_file {
-        Some(path) => say!("serving http://{address}/?token=… (the token is in {})", path.display()),
-        None => say!("serving http://{address}/?token={text}"),
+    if let Some(path) = &args.token_file {
+        say!("serving http://{address}/?token=… (the token is in {})", path.display());
+    } else {
+        say!("serving http://{address}/?token={text}");
     }
     if !address.ip().is_loopback() {
         eprintln!(

@@ -92,7 +92,7 @@ pub struct Answers(BTreeMap<(u16, u32), ShownAnswer>);
 
 impl Answers {
     /// Takes one; an older one of the same order changes nothing.
-    pub fn take(&mut self, answer: Answer) {
+    pub fn take(&mut self, answer: &Answer) {
         let Self(known) = self;
         let key = (answer.source, answer.number);
         let rank = |unix_ms: u64, stage: Stage| (unix_ms, stage);
@@ -153,11 +153,11 @@ mod tests {
     #[test]
     fn of_an_order_the_last_answer_counts_in_whatever_order_they_come() {
         let mut answers = Answers::default();
-        answers.take(answer(7, Stage::Done, 3000));
-        answers.take(answer(7, Stage::Accepted, 1000));
-        answers.take(answer(7, Stage::Started, 3000));
+        answers.take(&answer(7, Stage::Done, 3000));
+        answers.take(&answer(7, Stage::Accepted, 1000));
+        answers.take(&answer(7, Stage::Started, 3000));
         assert_eq!(answers.of(2, 7).unwrap().stage, Stage::Done);
-        (100..500).for_each(|n| answers.take(answer(n, Stage::Accepted, 10_000 + u64::from(n))));
+        (100..500).for_each(|n| answers.take(&answer(n, Stage::Accepted, 10_000 + u64::from(n))));
         assert_eq!(answers.newest().len(), MOST_ANSWERS);
         assert_eq!(answers.newest()[0].number, 499);
         assert_eq!(answers.of(2, 7), None);

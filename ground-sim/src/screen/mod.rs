@@ -132,22 +132,22 @@ impl Model {
         match apid {
             _ if apid == Event::DEF.apid => Event::read(data).into_iter().for_each(|e| self.events.take(&e)),
             _ if apid == Answer::DEF.apid => {
-                Answer::read(data).into_iter().for_each(|a| self.answers.take(a));
+                Answer::read(data).into_iter().for_each(|a| self.answers.take(&a));
             }
             _ if apid == Parameter::DEF.apid => {
                 if let Some(parameter) = Parameter::read(data) {
                     self.channels.set_limits(&parameter);
-                    self.tables.parameter(parameter, unix_ms);
+                    self.tables.parameter(&parameter, unix_ms);
                 }
             }
             _ if apid == Upload::DEF.apid => {
-                Upload::read(data).into_iter().for_each(|upload| self.tables.upload(upload, unix_ms));
+                Upload::read(data).into_iter().for_each(|upload| self.tables.upload(&upload, unix_ms));
             }
             _ if apid == Plan::DEF.apid => {
-                Plan::read(data).into_iter().for_each(|plan| self.tables.plan(plan, unix_ms));
+                Plan::read(data).into_iter().for_each(|plan| self.tables.plan(&plan, unix_ms));
             }
             _ if apid == Script::DEF.apid => {
-                Script::read(data).into_iter().for_each(|script| self.tables.script(script, unix_ms));
+                Script::read(data).into_iter().for_each(|script| self.tables.script(&script, unix_ms));
             }
             _ => {}
         }

@@ -124,7 +124,7 @@ pub struct Tables {
 
 impl Tables {
     /// Takes a parameter's packet, made at `unix_ms`.
-    pub fn parameter(&mut self, packet: Parameter, unix_ms: u64) {
+    pub fn parameter(&mut self, packet: &Parameter, unix_ms: u64) {
         let staged = packet.staged.0.as_str().to_owned();
         let row = ShownParameter {
             name: packet.id.name(),
@@ -137,7 +137,7 @@ impl Tables {
     }
 
     /// Takes an upload's packet.
-    pub fn upload(&mut self, packet: Upload, unix_ms: u64) {
+    pub fn upload(&mut self, packet: &Upload, unix_ms: u64) {
         let row = ShownUpload {
             id: crate::station::hex(&packet.id),
             kind: packet.kind,
@@ -150,7 +150,7 @@ impl Tables {
     }
 
     /// Takes a plan's packet.
-    pub fn plan(&mut self, packet: Plan, unix_ms: u64) {
+    pub fn plan(&mut self, packet: &Plan, unix_ms: u64) {
         let name = packet.name.0.as_str().to_owned();
         let row = ShownPlan {
             name: name.clone(),
@@ -166,7 +166,7 @@ impl Tables {
     }
 
     /// Takes a script's packet.
-    pub fn script(&mut self, packet: Script, unix_ms: u64) {
+    pub fn script(&mut self, packet: &Script, unix_ms: u64) {
         let row = ShownScript {
             name: packet.name.0.as_str().to_owned(),
             source: packet.source,
@@ -223,11 +223,11 @@ mod tests {
     #[test]
     fn an_older_packet_never_replaces_a_newer_one() {
         let mut tables = Tables::default();
-        tables.parameter(parameter("-,-,20,30", 5), 2000);
-        tables.parameter(parameter("-,-,1,2", 4), 1000);
+        tables.parameter(&parameter("-,-,20,30", 5), 2000);
+        tables.parameter(&parameter("-,-,1,2", 4), 1000);
         let shown: Vec<_> = tables.parameters().map(|p| p.value.as_str()).collect();
         assert_eq!(shown, ["-,-,20,30"]);
-        tables.parameter(parameter("-,-,25,30", 0), 3000);
+        tables.parameter(&parameter("-,-,25,30", 0), 3000);
         assert_eq!(tables.parameters().count(), 0, "as it was built, and confirmed");
     }
 

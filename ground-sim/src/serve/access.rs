@@ -65,7 +65,8 @@ impl Token {
             Err(e) => return Err(e).with_context(failed),
         };
         let mode = about.permissions().mode() & 0o777;
-        ensure!(mode & 0o077 == 0, "{}: mode {mode:03o}, others can read it: chmod 600", failed());
+        // Nothing in the digits of the group and of others.
+        ensure!(mode.is_multiple_of(0o100), "{}: mode {mode:03o}, others can read it: chmod 600", failed());
         ensure!(about.len() <= MAX_BYTES as u64 + 2, "{}: more than {MAX_BYTES} bytes", failed());
         let text = fs::read_to_string(path).with_context(failed)?.trim().to_owned();
         let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));

@@ -11,7 +11,7 @@ const OPENMCT_POLICY: &str = "default-src 'self'; script-src 'self' 'unsafe-eval
      img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const OPENMCT_PAGE: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Passband in Open MCT</title>\n\
+const OPENMCT_PAGE: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Passband in Open MCT</title>\n<link rel=\"icon\" href=\"data:,\">\n\
      <script src=\"/openmct/dist/openmct.js\"></script>\n<script src=\"/openmct/plugin.js\"></script>\n\
      <script src=\"/openmct/start.js\" defer></script>\n</html>\n";
 

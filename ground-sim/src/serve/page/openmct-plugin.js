@@ -13,7 +13,11 @@ function PassbandPlugin({ base = "/openmct" } = {}) {
     if (!answer.ok) throw new Error(`Passband: ${path}: ${answer.status}`);
     return answer.json();
   };
-  const dictionary = get("/dictionary");
+  const limits = new Map();
+  const dictionary = get("/dictionary").then((all) => {
+    for (const measurement of all.measurements) limits.set(measurement.key, measurement.limits ?? {});
+    return all;
+  });
   const find = async (key) => (await dictionary).measurements.find((measurement) => measurement.key === key);
   const ours = (object) => object.type === "passband.channel";
 
@@ -32,6 +36,19 @@ function PassbandPlugin({ base = "/openmct" } = {}) {
     });
   };
   const change = () => (pending ??= setTimeout(follow, 50));
+
+  // Which limit a value is beyond, the worst first; undefined for none. Channels of a kind that has no limits are asked, too.
+  const beyond = (of, datum, metadata) => {
+    const value = Number(datum[metadata?.source ?? metadata?.key ?? "value"]);
+    if (!of || Number.isNaN(value) || metadata?.hints?.range === undefined) return undefined;
+    for (const [name, color] of [["CRITICAL", "red"], ["WARNING", "yellow"]]) {
+      const { low, high } = of[name] ?? {};
+      const [min, max] = [low?.value ?? -Infinity, high?.value ?? Infinity];
+      if (value < min) return { cssClass: `is-limit--lwr is-limit--${color}`, name: `${color} low`, low: -Infinity, high: min };
+      if (value > max) return { cssClass: `is-limit--upr is-limit--${color}`, name: `${color} high`, low: max, high: Infinity };
+    }
+    return undefined;
+  };
 
   const objects = {
     get: async (identifier) => {
@@ -74,6 +91,7 @@ function PassbandPlugin({ base = "/openmct" } = {}) {
     },
     supportsLimits: ours,
     getLimits: ({ identifier }) => ({ limits: async () => (await find(identifier.key))?.limits ?? {} }),
+    getLimitEvaluator: ({ identifier }) => ({ evaluate: (datum, metadata) => beyond(limits.get(identifier.key), datum, metadata) }),
   };
   return (openmct) => {
     openmct.types.addType("passband.channel", { name: "Channel", description: "A channel of the satellite", cssClass: "icon-telemetry" });
