@@ -23,6 +23,7 @@
 //! | [`watch`] | captures that are still growing |
 //! | [`webhook`] | alerts told to a chat |
 //! | [`dictionary`] | orders, telemetry, events and parameters for other programs |
+//! | [`console`] | the operator's screen in a terminal |
 //! | [`demo`] | the launch story on one machine, with a report |
 //! | [`mod@bench`] | every target measured beside its peers |
 //! | [`commands`] | the subcommands of `passband-ground` |
@@ -41,6 +42,7 @@ pub mod bridge;
 pub mod capture;
 pub mod catalogue;
 pub mod commands;
+pub mod console;
 mod cores;
 pub mod demo;
 pub mod dictionary;

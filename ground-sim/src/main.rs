@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use passband_ground::commands::{
-    bench, bridge, dictionary, dissector, eval, keys, open, order, plan, products, receive, recover, report,
-    scene, send, serve, tlm, uplink, upload,
+    bench, bridge, console, dictionary, dissector, eval, keys, open, order, plan, products, receive, recover,
+    report, scene, send, serve, tlm, uplink, upload,
 };
 use passband_ground::{demo, emulator};
 
@@ -39,6 +39,7 @@ enum Command {
     Products(products::ProductsArgs),
     Send(send::SendArgs),
     Serve(Box<serve::ServeArgs>),
+    Console(Box<console::ConsoleArgs>),
     Link(emulator::LinkArgs),
     Scene(Box<scene::SceneArgs>),
     Eval(eval::EvalArgs),
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         Command::Products(args) => products::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Console(args) => console::run(&args),
         Command::Link(args) => emulator::run(args),
         Command::Scene(args) => scene::run(&args),
         Command::Eval(args) => eval::run(&args),

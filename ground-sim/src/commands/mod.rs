@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod bridge;
+pub mod console;
 pub mod dictionary;
 pub mod dissector;
 pub mod eval;

@@ -1,0 +1,116 @@
+//! How orders leave the console. The console knows nothing of keys, frames or repetition: all that is behind this trait.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use passband_proto::dict::Order;
+use passband_proto::packet::Mode;
+
+/// An order that was given here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Its number.
+    pub number: u32,
+    /// Whether it was to be run, armed or fired.
+    pub step: Mode,
+    /// The order's words.
+    pub words: String,
+    /// What became of it on the ground, such as "waits for the link" or "sent 3 times".
+    pub state: String,
+}
+
+/// Gives orders to the satellite.
+pub trait Commanding {
+    /// By which way they go: the security association that answers name.
+    fn source(&self) -> u16;
+
+    /// Takes an order over, as a whole, and gives its number; from then on it is sent until it is answered.
+    ///
+    /// # Errors
+    /// Why it isn't taken, in words for the operator. Nothing is sent then.
+    fn send(&mut self, step: Mode, order: &Order) -> Result<u32, String>;
+
+    /// The orders given, the newest first.
+    fn outgoing(&self) -> Vec<Outgoing>;
+}
+
+/// What a step is called.
+#[must_use]
+pub fn step_name(step: Mode) -> &'static str {
+    match step {
+        Mode::Run => "run",
+        Mode::Arm => "arm",
+        Mode::Fire => "fire",
+    }
+}
+
+/// No way up: orders are checked, and shown as lines to give them elsewhere.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoUplink;
+
+impl Commanding for NoUplink {
+    fn source(&self) -> u16 {
+        0
+    }
+
+    fn send(&mut self, step: Mode, order: &Order) -> Result<u32, String> {
+        let flag = match step {
+            Mode::Run => "",
+            Mode::Arm => "--arm ",
+            Mode::Fire => "--fire ",
+        };
+        Err(format!("no uplink here; elsewhere: passband-ground order {flag}-- {order}"))
+    }
+
+    fn outgoing(&self) -> Vec<Outgoing> {
+        Vec::new()
+    }
+}
+
+/// Orders for practice: each becomes a line of JSON in a file, and goes nowhere else.
+#[derive(Debug)]
+pub struct Rehearsal {
+    file: File,
+    given: Vec<Outgoing>,
+}
+
+/// Most orders of a rehearsal that are listed.
+const MOST: usize = 200;
+
+impl Rehearsal {
+    /// Appends to a file, which is made if there is none.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+        let file = file.with_context(|| format!("the rehearsal's file {}", path.display()))?;
+        Ok(Self { file, given: Vec::new() })
+    }
+}
+
+impl Commanding for Rehearsal {
+    /// As the operator's first key has.
+    fn source(&self) -> u16 {
+        2
+    }
+
+    fn send(&mut self, step: Mode, order: &Order) -> Result<u32, String> {
+        let number = self.given.first().map_or(1, |newest| newest.number + 1);
+        let words = order.to_string();
+        let line = serde_json::json!({ "number": number, "step": step_name(step), "order": words });
+        // In one piece, so that no part of a line is left by whatever happens.
+        let written = self.file.write_all(format!("{line}\n").as_bytes());
+        written.map_err(|e| format!("the rehearsal's file: {e}"))?;
+        self.given.insert(0, Outgoing { number, step, words, state: "rehearsed".to_owned() });
+        self.given.truncate(MOST);
+        Ok(number)
+    }
+
+    fn outgoing(&self) -> Vec<Outgoing> {
+        self.given.clone()
+    }
+}
