@@ -19,3 +19,17 @@ need_command() {
 need_rust() {
     command -v cargo >/dev/null || die "needs Rust 1.95 or newer: see https://rustup.rs"
 }
+
+# browser_modules TARGET: installs Open MCT and what drives a browser below TARGET, as ground-sim/dictionary/package.json has
+# them; says where.
+browser_modules() {
+    local here=ground-sim/dictionary modules=$1/dictionary-node
+    need_command npm npm >&2
+    if ! cmp -s $here/package.json "$modules/package.json" || [ ! -d "$modules/node_modules/openmct" ]; then
+        rm -rf "$modules"
+        mkdir -p "$modules"
+        cp $here/package.json $here/package-lock.json "$modules"
+        npm ci --silent --ignore-scripts --no-audit --no-fund --prefix "$modules" >/dev/null
+    fi
+    echo "$modules"
+}
