@@ -1,14 +1,14 @@
 //! A model of the board for tests of the ground: the very associations and ledger that fly, over a disk that is two maps.
 //!
 //! What it does with an order is to count it. Its fault model: it is started anew at any moment, and keeps what it had kept by
-//! then. It takes no uploads, opens no socket and reads no clock.
+//! then. It opens no socket and reads no clock.
 
 use std::collections::BTreeMap;
 
 use passband_flight::orders::{Giver, Keep, Ledger, Moment, OrderId, Record, Step};
 use passband_proto::dict::{
-    Association, Beacon, Disk, KeyState, Mode, Order, Packet, ParametersState, Reason, ResetCause, Severity,
-    Shed, Source, UpdateState,
+    Association, Beacon, Disk, FixedText, KeyState, Mode, Order, Packet, ParametersState, Reason, ResetCause,
+    Severity, Shed, Source, UpdateState, Upload, UploadKind,
 };
 use passband_proto::packet::{CommandPacket, Mode as Flags};
 use passband_proto::sdls::{
@@ -32,8 +32,20 @@ pub struct BoardModel {
     used: BTreeMap<u16, u32>,
     /// How often each order was done.
     pub done: BTreeMap<OrderId, u32>,
+    /// What came up of files, on its disk, by their ids.
+    pub uploads: BTreeMap<[u8; 4], Coming>,
     /// Whether its telemetry says how its keys stand.
     pub tells_keys: bool,
+}
+
+/// A file that comes up.
+#[derive(Debug, Clone)]
+pub struct Coming {
+    kind: UploadKind,
+    size: u32,
+    piece: u16,
+    /// Pieces that are there, with their bytes.
+    pub there: BTreeMap<u32, Vec<u8>>,
 }
 
 impl BoardModel {
@@ -52,6 +64,7 @@ impl BoardModel {
             kept: BTreeMap::new(),
             used: BTreeMap::new(),
             done: BTreeMap::new(),
+            uploads: BTreeMap::new(),
             tells_keys: true,
         };
         board.restart();
@@ -80,11 +93,18 @@ impl BoardModel {
         }
         let Content::Data(data) = opened.content else { return };
         let Ok(command) = CommandPacket::parse(&data) else { return };
-        if let Ok(Order::AnswersSeen { below, bits }) = Order::decode(command.order) {
-            let seen = self.ledger.seen(opened.spi, below, bits);
-            self.keep(&seen);
-        } else if !matches!(Order::decode(command.order), Ok(Order::TelemetrySend { .. })) {
-            self.order(now_ms, Giver { source: opened.spi, role: source_of(opened.role) }, &command);
+        match Order::decode(command.order) {
+            Ok(Order::AnswersSeen { below, bits }) => {
+                let seen = self.ledger.seen(opened.spi, below, bits);
+                self.keep(&seen);
+            }
+            Ok(Order::UploadPiece { id, index, bytes }) => {
+                if let Some(coming) = self.uploads.get_mut(&id) {
+                    coming.there.insert(index, bytes.to_vec());
+                }
+            }
+            Ok(Order::TelemetrySend { .. }) => {}
+            _ => self.order(now_ms, Giver { source: opened.spi, role: source_of(opened.role) }, &command),
         }
     }
 
@@ -99,6 +119,9 @@ impl BoardModel {
         self.keep(&taken.keep);
         if let Some(run) = taken.run {
             *self.done.entry(run.id).or_default() += 1;
+            if let Order::UploadBegin { id, kind, size, piece, .. } = run.order {
+                self.uploads.entry(id).or_insert(Coming { kind, size, piece, there: BTreeMap::new() });
+            }
             let done = self.ledger.finished(now, run.id, Reason::None, "as told");
             self.keep(done.as_slice());
         }
@@ -132,6 +155,7 @@ impl BoardModel {
         if self.tells_keys {
             out.extend(self.associations.status().map(|status| told(now_ms, &self.association(&status))));
         }
+        out.extend(self.uploads.iter().map(|(id, coming)| told(now_ms, &coming.report(*id))));
         let challenge = self.associations.challenge().unwrap_or_default();
         out.push(told(now_ms, &beacon(self.channel.spacecraft, challenge)));
         out
@@ -155,6 +179,36 @@ impl BoardModel {
             refused: 0,
             last_number: last.unwrap_or(0),
         }
+    }
+}
+
+impl Coming {
+    /// What it tells of itself: where the gaps are, the last of them up to the end of the last.
+    fn report(&self, id: [u8; 4]) -> Upload {
+        let pieces = self.size.div_ceil(self.piece.into());
+        let missing: Vec<u32> = (0..pieces).filter(|index| !self.there.contains_key(index)).collect();
+        let mut pairs: Vec<(u32, u32)> = Vec::new();
+        for index in &missing {
+            match pairs.last_mut() {
+                Some((first, count)) if *first + *count == *index => *count += 1,
+                _ => pairs.push((*index, 1)),
+            }
+        }
+        let mut gaps = [0; 160];
+        let room = gaps.len() / 4;
+        if let (true, Some((first, count))) = (pairs.len() > room, pairs.last().copied()) {
+            pairs.truncate(room);
+            if let Some(last) = pairs.last_mut() {
+                last.1 = first + count - last.0;
+            }
+        }
+        for (place, (first, count)) in gaps.chunks_exact_mut(4).zip(&pairs) {
+            let short = |n: u32| u16::try_from(n).unwrap_or(u16::MAX).to_be_bytes();
+            place.copy_from_slice([short(*first), short(*count)].as_flattened());
+        }
+        let missing = u32::try_from(missing.len()).unwrap_or(u32::MAX);
+        let (kind, name) = (self.kind, FixedText::cut("a file"));
+        Upload { id, kind, name, size: self.size, piece: self.piece, pieces, missing, gaps }
     }
 }
 

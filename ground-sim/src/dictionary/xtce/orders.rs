@@ -111,7 +111,12 @@ fn base(xml: &mut Xml) {
         "Argument",
         &[is("name", "order_flags"), is("argumentTypeRef", "order_flags_type"), is("initialValue", "run")],
     );
-    xml.empty("Argument", &[is("name", "order_number"), is("argumentTypeRef", "order_number_type")]).close();
+    // Whoever seals the order gives it a number.
+    xml.empty(
+        "Argument",
+        &[is("name", "order_number"), is("argumentTypeRef", "order_number_type"), is("initialValue", "0")],
+    )
+    .close();
     xml.open("CommandContainer", &[is("name", "Order")]).open("EntryList", &[]);
     fixed(xml, "ccsds_identification", 0x1000 | frame::ORDER_APID);
     fixed(xml, "ccsds_sequence", 0xC000);

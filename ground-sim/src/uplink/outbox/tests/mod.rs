@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
-use passband_proto::dict::Stage;
+use passband_proto::dict::{Stage, UploadKind};
 use passband_proto::sdls::{Channel, Frame, Role, RoleKeys};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -30,6 +30,7 @@ struct Paper {
     mark: u64,
     number: u32,
     orders: BTreeMap<u32, Entry>,
+    uploads: BTreeMap<[u8; 4], About>,
     writes: u64,
     /// The write at which it is killed, and whether that is done.
     killed_at: Option<(u64, bool)>,
@@ -62,8 +63,8 @@ impl Shelf for Paper {
         self.write(|paper| drop(paper.orders.insert(entry.number, entry.clone())))
     }
 
-    fn keep_upload(&mut self, _about: &About) -> Result<()> {
-        self.write(|_| ())
+    fn keep_upload(&mut self, about: &About) -> Result<()> {
+        self.write(|paper| drop(paper.uploads.insert(about.id, about.clone())))
     }
 
     fn new_number(&mut self) -> Result<u32> {
@@ -194,7 +195,56 @@ fn begin(paper: &Paper, now_ms: u64, start: u8) -> Outbox {
     for entry in paper.orders.values() {
         outbox.add(Moment { steady_ms: now_ms, unix_ms: 0 }, entry.clone());
     }
+    for about in paper.uploads.values().filter(|about| about.is_open()) {
+        outbox.add_upload(Upload::new(about.clone(), content()).unwrap());
+    }
     outbox
+}
+
+/// The file that goes up.
+fn content() -> Vec<u8> {
+    (0..20_000_u32).map(|i| (i * 7 + i / 255).to_be_bytes()[3]).collect()
+}
+
+#[test]
+fn a_file_goes_up_between_orders_over_losses_and_restarts_of_both_ends() {
+    for (seed, downlink) in [(11, true), (12, false)] {
+        let mut pair = Pair::new(0.3, seed);
+        pair.downlink = downlink;
+        let id =
+            super::super::pieces::PieceSender::new(UploadKind::Script, "s", content(), 200).unwrap().id();
+        let begin = pair.paper.new_number().unwrap();
+        let (kind, name) = (UploadKind::Script, "s".to_owned());
+        let about = About {
+            id,
+            kind,
+            name,
+            piece: 200,
+            queued_unix_ms: 0,
+            begin,
+            told: None,
+            report: None,
+            whole: false,
+            dropped: false,
+        };
+        pair.paper.keep_upload(&about).unwrap();
+        pair.restart();
+        for n in 0..6 {
+            pair.order(Mode::Run, &format!("pass start {}", n + 1));
+            pair.play(8_000);
+            if n == 2 {
+                pair.board.restart();
+                pair.restart();
+            }
+        }
+        pair.play(120_000);
+        let there = pair.board.uploads[&id].there.values().flatten().copied().collect::<Vec<_>>();
+        assert!(there == content(), "{} of {} bytes", there.len(), content().len());
+        pair.downlink = true;
+        pair.settle();
+        assert!(pair.paper.uploads[&id].whole && pair.sent_bytes < 200_000, "{} bytes", pair.sent_bytes);
+        pair.assert_once(7);
+    }
 }
 
 #[test]
