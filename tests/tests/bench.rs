@@ -27,6 +27,15 @@ fn every_row_of_the_queue_is_there_and_what_hangs_on_no_clock_is_met() {
     }
 }
 
+#[test]
+fn every_row_of_operations_is_there_and_what_hangs_on_no_clock_is_met() {
+    for row in rows_of("operations") {
+        let timed = ["idle"].contains(&row["group"].as_str().unwrap()) || row["unit"] == "ms";
+        assert!(row["met"] == true || timed, "missed: {row}");
+        assert!(row["value"].is_number(), "not measured: {row}");
+    }
+}
+
 /// Without the peers, which are Python packages, and on frames too small to judge a detector by.
 #[test]
 fn every_row_of_the_triage_is_there_and_says_that_no_peer_was() {

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`transfer`] | getting a file down with no acknowledgement, beside other file transfers |
 //! | [`queue`] | the right bytes first: a day's passes, alerts, the queue, ingest |
+//! | [`operations`] | five minutes at a slow line, orders done once, what an attacker gets |
 //! | [`triage`] | finding plumes, beside other detectors |
 //!
 //! Each area is a list of groups of rows; each group is a file. A row that misses its target says so and the run
@@ -11,6 +12,7 @@
 //! of the same run.
 
 mod child;
+pub mod operations;
 pub mod queue;
 mod row;
 pub mod transfer;
@@ -111,7 +113,7 @@ mod tests {
 
     #[test]
     fn groups_have_names_of_their_own() {
-        for area in [queue::AREA, transfer::AREA, triage::AREA] {
+        for area in [operations::AREA, queue::AREA, transfer::AREA, triage::AREA] {
             let names: std::collections::BTreeSet<_> = area.groups().collect();
             assert_eq!(names.len(), area.groups().count(), "{}", area.name);
             assert!(!names.is_empty(), "{}", area.name);

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
 
-use crate::bench::{Area, Bench, Row, Scale, queue, transfer, triage};
+use crate::bench::{Area, Bench, Row, Scale, operations, queue, transfer, triage};
 
 /// Measure what Passband promises, on this machine, beside what else there is.
 #[derive(Debug, Args)]
@@ -19,6 +19,7 @@ pub struct BenchArgs {
 
 #[derive(Debug, Subcommand)]
 enum AreaArgs {
+    Operations(OperationsArgs),
     Queue(QueueArgs),
     Transfer(TransferArgs),
     Triage(TriageArgs),
@@ -34,6 +35,19 @@ enum AreaArgs {
     after_help = "Example:\n  passband-ground bench queue --only day alerts\n\nExit status: 0 every target is met, 1 some are not, 2 something could not be measured."
 )]
 struct QueueArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+/// Measure operating: an operator's drill over a slow line, the digest, orders over power cuts, forgeries, an idle daemon.
+///
+/// A row is a figure, its target and, where there is one, a peer's figure of the same run. The daemon is `passband` beside
+/// this program; the shell is bash in a pseudo-terminal (`script`, of util-linux) behind a line that is emulated.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  passband-ground bench operations --only drill cuts\n\nExit status: 0 every target is met, 1 some are not, 2 something could not be measured."
+)]
+struct OperationsArgs {
     #[command(flatten)]
     common: CommonArgs,
 }
@@ -99,6 +113,7 @@ struct CommonArgs {
 pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     let program = std::env::current_exe().context("finding this program")?;
     match &args.area {
+        AreaArgs::Operations(args) => measure(operations::AREA, program, None, &args.common),
         AreaArgs::Queue(args) => measure(queue::AREA, program, None, &args.common),
         AreaArgs::Transfer(args) => {
             let peers = args.peers.clone().or_else(|| transfer::peers::find(&program));

@@ -73,6 +73,11 @@ fn prepare(folder: &Path, frames: usize, lines: usize) -> Result<u64> {
     // Nobody listens, and nothing is sent.
     let config = "[paths]\nstate = \"state\"\n[camera]\npoll_ms = 20\n[downlink]\ntransmit = \"manual\"\n";
     fs::write(folder.join("passband.toml"), config)?;
+    frames_into_spool(&spool, frames, lines)
+}
+
+/// Puts frames into a daemon's spool; how many bytes they have.
+pub(in crate::bench) fn frames_into_spool(spool: &Path, frames: usize, lines: usize) -> Result<u64> {
     let mut bytes = 0;
     for n in 0..frames {
         let mut header = Header::new(SAMPLES, lines, BANDS, DataType::U16);

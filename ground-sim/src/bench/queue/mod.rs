@@ -16,6 +16,8 @@ mod link;
 mod operations;
 mod store;
 
+pub(super) use ingest::frames_into_spool;
+
 use super::Area;
 
 /// The area.
