@@ -103,6 +103,8 @@ pub struct Schedule {
     credit: i64,
     refilled_ms: u64,
     answers: BTreeMap<(u16, u32), Kept>,
+    /// What the count of packets was when a giver's answer went last.
+    turns: BTreeMap<u16, u64>,
     events: Vec<Event>,
     /// When a code's minute began, and how many of it were taken since.
     codes: BTreeMap<EventCode, (u64, u32)>,
@@ -125,13 +127,16 @@ struct Kept {
 }
 
 impl Schedule {
-    /// Takes an answer; one of the same order that is kept gives way to it. Of too many the one that was sent most
-    /// often goes.
+    /// Takes an answer; one of the same order that is kept gives way to it. Of too many one of the giver with the most
+    /// goes, that which was sent most often.
     pub fn answer(&mut self, now_ms: u64, answer: Answer) {
         let key = (answer.source, answer.number);
         self.answers.insert(key, Kept { answer, next_ms: now_ms, sends: 0 });
         if self.answers.len() > MAX_ANSWERS {
-            let most = self.answers.iter().filter(|(k, _)| **k != key).max_by_key(|(_, kept)| kept.sends);
+            let mut of: BTreeMap<u16, u32> = BTreeMap::new();
+            self.answers.keys().for_each(|(source, _)| *of.entry(*source).or_default() += 1);
+            let others = self.answers.iter().filter(|(k, _)| **k != key);
+            let most = others.max_by_key(|((source, _), kept)| (of.get(source).copied(), kept.sends));
             if let Some(most) = most.map(|(key, _)| *key) {
                 self.answers.remove(&most);
             }
@@ -279,13 +284,18 @@ impl Schedule {
         }
     }
 
-    /// The answer that was sent least often of those that are due.
+    /// Of what is due the answer that was sent least often, to the giver who has waited longest: one who gives many orders
+    /// holds up nobody else's answers.
     fn take_answer(&mut self, now_ms: u64, settings: &Settings) -> Option<Due> {
-        let due = self.answers.values_mut().filter(|kept| kept.next_ms <= now_ms);
-        let kept = due.min_by_key(|kept| (kept.sends, kept.next_ms))?;
+        let due = self.answers.iter_mut().filter(|(_, kept)| kept.next_ms <= now_ms);
+        let turns = &self.turns;
+        let ((source, _), kept) = due.min_by_key(|((source, _), kept)| {
+            (turns.get(source).copied().unwrap_or(0), kept.sends, kept.next_ms)
+        })?;
         let gap_s = u64::from(settings.answer_s.max(1)) << kept.sends.min(MAX_DOUBLINGS);
         kept.sends = kept.sends.saturating_add(1);
         kept.next_ms = now_ms.saturating_add(gap_s.saturating_mul(1000));
+        self.turns.insert(*source, self.sent.saturating_add(1));
         Some(Due::of(&kept.answer))
     }
 }

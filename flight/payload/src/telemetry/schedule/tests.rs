@@ -86,6 +86,23 @@ fn an_answer_takes_the_place_of_an_earlier_one_and_of_too_many_the_most_sent_goe
 }
 
 #[test]
+fn who_gives_many_orders_holds_up_nobody_elses_answers() {
+    let (mut schedule, settings) = (Schedule::default(), quiet());
+    for number in 0..1_000 {
+        schedule.answer(0, answer(2, number));
+    }
+    schedule.answer(0, answer(9, 1));
+    assert_eq!(schedule.answers_open(), MAX_ANSWERS as u64);
+    let sources = all(&mut schedule, 1, &settings);
+    let place = sources.iter().position(|due| *due == Due::of(&answer(9, 1)));
+    assert!(place.is_some_and(|place| place < 4), "{place:?}");
+    for number in 1_000..2_000 {
+        schedule.answer(2, answer(2, number));
+    }
+    assert!(schedule.answers.contains_key(&(9, 1)), "nor pushes them out");
+}
+
+#[test]
 fn the_most_severe_and_newest_events_go_first_and_what_is_left_out_is_counted() {
     let (mut schedule, settings) = (Schedule::default(), quiet());
     schedule.event(0, event(1, Severity::Info, EventCode::Other), &settings);
