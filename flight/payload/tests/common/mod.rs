@@ -1,6 +1,8 @@
 //! A daemon of the real binary in a folder of its own, and the ground's end of its links.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
+pub mod station;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::UdpSocket;
