@@ -12,7 +12,7 @@ use passband_flight::sequence::dry_run::{Assumed, Assumption};
 use passband_proto::dict::{EventCode, Severity};
 use passband_proto::plan::Orders;
 
-use super::dictionary::Dictionary;
+use passband_proto::plan::Dictionary;
 
 /// Elements older than that are marked stale, ms: 14 days, as the satellite does unless it is configured otherwise.
 const MAX_AGE_MS: u64 = 14 * 86_400_000;

@@ -13,7 +13,7 @@ use passband_proto::dict::Order;
 use passband_proto::plan::{Orders, Plan, show_utc};
 use serde_json::{Value, json};
 
-use super::dictionary::Dictionary;
+use passband_proto::plan::Dictionary;
 use super::effects::{Model, Totals, takes_ms};
 
 /// Columns of a screen.
@@ -350,6 +350,6 @@ mod tests {
             "p",
             &Dictionary::default(),
         );
-        assert!(refused.unwrap_err()[0].to_string().contains("may not be given by a plan"));
+        assert!(refused.unwrap_err()[0].to_string().contains("may not give"));
     }
 }

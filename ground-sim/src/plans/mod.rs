@@ -2,7 +2,6 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`dictionary`] | the dictionary's words, events and channels for the compiler |
 //! | [`effects`] | what each order of a plan would do to transmitter, queue and parameters |
 //! | [`assume`] | what is assumed to happen, read from options |
 //! | [`forecast`] | a dry run by the satellite's own sequencer, and its timeline |
@@ -10,6 +9,5 @@
 //! Nothing here talks to a satellite.
 
 pub mod assume;
-pub mod dictionary;
-pub mod effects;
+pub pub mod effects;
 pub mod forecast;

@@ -34,7 +34,7 @@ pub(super) fn measure(bench: &Bench, sink: &mut Sink) -> Result<()> {
     sink(Row::new(GROUP, what, Some(sum.accepted as f64), "1", Op::AtMost, 0.0).note(note))
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 struct Sum {
     tries: u64,
     accepted: u64,
