@@ -4,6 +4,7 @@
 //! sent. The terminal is put back into its state on every way out.
 
 use std::io::{self, IsTerminal, Stdout};
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::{
     self, DisableBracketedPaste, EnableBracketedPaste, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers,
 };
@@ -73,9 +75,8 @@ fn keys(
     now_ms: impl Fn() -> u64,
     commanding: &mut dyn Commanding,
 ) -> io::Result<()> {
-    if !key_is_there()? {
-        return Ok(());
-    }
+    wait_for_key()?;
+    // Also without a key: a new size of the terminal that crossterm hasn't heard of keeps the next key from it.
     for _ in 0..MOST_KEYS {
         if app.is_ended() || stop.load(Ordering::Relaxed) || !event::poll(Duration::ZERO)? {
             break;
@@ -85,15 +86,14 @@ fn keys(
     Ok(())
 }
 
-/// Whether there is something to read, within [`PATIENCE`]. Asked before crossterm is (0.29), which reads a terminal that is
-/// gone for ever.
-fn key_is_there() -> io::Result<bool> {
+/// Waits for something to read, for [`PATIENCE`]. An error where the terminal is gone: crossterm (0.29) would read it for ever.
+fn wait_for_key() -> io::Result<()> {
     let stdin = io::stdin();
     let mut polled = [PollFd::new(&stdin, PollFlags::IN)];
     let wait = Timespec { tv_sec: 0, tv_nsec: i64::from(PATIENCE.subsec_nanos()) };
     match poll(&mut polled, Some(&wait)) {
         // A signal: of another size of the terminal, or to end.
-        Ok(0) | Err(Errno::INTR) => return Ok(false),
+        Ok(0) | Err(Errno::INTR) => return Ok(()),
         Ok(_) => {}
         Err(e) => return Err(e.into()),
     }
@@ -101,7 +101,7 @@ fn key_is_there() -> io::Result<bool> {
     if polled.revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
         return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the terminal is gone"));
     }
-    Ok(polled.revents().contains(PollFlags::IN))
+    Ok(())
 }
 
 /// Ends the program should the terminal have gone between two looks, and whoever reads it not come back.
@@ -153,7 +153,8 @@ fn key_of(key: KeyEvent) -> Option<Key> {
 
 /// The terminal as long as it is ours.
 struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Never dropped: its own end would say on a terminal that is gone that it is gone, and panic.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
 }
 
 impl Screen {
@@ -162,7 +163,8 @@ impl Screen {
         enable_raw_mode().context("the terminal")?;
         // Whatever fails from here on, `drop` puts the terminal back.
         let made = Terminal::new(CrosstermBackend::new(io::stdout()));
-        let mut screen = Self { terminal: made.inspect_err(|_| restore()).context("the terminal")? };
+        let terminal = ManuallyDrop::new(made.inspect_err(|_| restore()).context("the terminal")?);
+        let mut screen = Self { terminal };
         // Not `Terminal::clear`, which asks the terminal where its cursor is, and waits for it.
         let begin = (EnterAlternateScreen, Clear(ClearType::All), EnableBracketedPaste);
         execute!(screen.terminal.backend_mut(), begin.0, begin.1, begin.2).context("the terminal")?;
@@ -179,12 +181,11 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         restore();
-        let _ = self.terminal.show_cursor();
     }
 }
 
 /// What fails here fails as the terminal is gone.
 fn restore() {
-    let _ = execute!(io::stdout(), DisableBracketedPaste, LeaveAlternateScreen);
+    let _ = execute!(io::stdout(), DisableBracketedPaste, LeaveAlternateScreen, Show);
     let _ = disable_raw_mode();
 }
