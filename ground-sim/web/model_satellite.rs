@@ -180,7 +180,7 @@ fn answer(round: u32) -> Answer {
         _ if round / 8 % 3 == 2 => (Stage::Failed, Reason::NotPossible),
         _ => (Stage::Done, Reason::None),
     };
-    let opcode = if round / 8 % 2 == 0 { Opcode::PassStart } else { Opcode::Ping };
+    let opcode = if (round / 8).is_multiple_of(2) { Opcode::PassStart } else { Opcode::Ping };
     let text = FixedText::cut(if reason == Reason::None { "" } else { "the transmitter is off" });
     Answer { source: 2, number: 40 + round / 8, opcode: opcode.code(), stage, reason, unix: unix_ms(), text }
 }
