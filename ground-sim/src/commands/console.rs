@@ -9,8 +9,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 
+use super::role_keys::holder;
 use super::serve::SourceArgs;
-use crate::console::{App, Commanding, NoUplink, Rehearsal, app, entry, terminal};
+use crate::console::{App, Commanding, NoUplink, Outbox, Rehearsal, app, entry, terminal};
+use crate::uplink::Folder;
 
 /// Largest history that is read, bytes.
 const MAX_HISTORY_BYTES: u64 = 4 << 20;
@@ -27,6 +29,15 @@ const MAX_HISTORY_BYTES: u64 = 4 << 20;
 pub struct ConsoleArgs {
     #[command(flatten)]
     sources: SourceArgs,
+    /// Give orders under this key: they go into the outbox, which `passband-ground uplink run` works.
+    #[arg(long, value_name = "FILE", requires = "outbox", conflicts_with = "rehearse")]
+    command_keys: Option<PathBuf>,
+    /// Which key, if the file holds several.
+    #[arg(long, requires = "command_keys")]
+    spi: Option<u16>,
+    /// The outbox of the key's holder.
+    #[arg(long, value_name = "DIR", requires = "command_keys")]
+    outbox: Option<PathBuf>,
     /// For practice: write orders to this file, a line of JSON each, and send them nowhere.
     #[arg(long, value_name = "FILE")]
     rehearse: Option<PathBuf>,
@@ -58,6 +69,11 @@ pub fn run(args: &ConsoleArgs) -> Result<ExitCode> {
 
 /// How orders leave.
 fn commanding(args: &ConsoleArgs) -> Result<Box<dyn Commanding>> {
+    if let (Some(keys), Some(folder)) = (&args.command_keys, &args.outbox) {
+        let key = holder(keys, args.spi)?;
+        let folder = Folder::open(folder, &key)?;
+        return Ok(Box::new(Outbox::new(folder, key.spi(), key.role())));
+    }
     Ok(match &args.rehearse {
         Some(path) => Box::new(Rehearsal::open(path)?),
         None => Box::new(NoUplink),

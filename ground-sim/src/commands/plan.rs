@@ -14,10 +14,10 @@ use super::role_keys::holder;
 use super::upload::{DeliveryArgs, deliver};
 use super::{parse_rate, print_json, read_key_text};
 use crate::plans::assume::{PassFiles, parse_channel, parse_event, parse_span_ms, parse_utc_ms};
-use crate::plans::dictionary::Dictionary;
 use crate::plans::forecast::{Trial, forecast, show};
 use crate::station::hex;
 use crate::telemetry::feed::unix_ms;
+use passband_proto::plan::Dictionary;
 
 /// Check, compile, show, try and send up plans: sequences of orders that the satellite runs by itself.
 ///

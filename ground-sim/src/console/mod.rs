@@ -17,9 +17,11 @@ pub mod app;
 pub mod commanding;
 pub mod entry;
 pub mod guard;
+pub mod outbox;
 pub mod terminal;
 pub mod view;
 
 pub use app::App;
 pub use commanding::{Commanding, NoUplink, Outgoing, Rehearsal};
+pub use outbox::Outbox;
 pub use terminal::run;

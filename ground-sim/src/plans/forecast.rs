@@ -13,8 +13,8 @@ use passband_proto::dict::Order;
 use passband_proto::plan::{Orders, Plan, show_utc};
 use serde_json::{Value, json};
 
-use passband_proto::plan::Dictionary;
 use super::effects::{Model, Totals, takes_ms};
+use passband_proto::plan::Dictionary;
 
 /// Columns of a screen.
 const COLUMNS: usize = 80;

@@ -9,5 +9,5 @@
 //! Nothing here talks to a satellite.
 
 pub mod assume;
-pub pub mod effects;
+pub mod effects;
 pub mod forecast;
