@@ -65,7 +65,7 @@ impl Board {
     fn configure(&self) -> Result<()> {
         let port = || -> Result<u16> { Ok(UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port()) };
         let config = format!(
-            "spacecraft = 1\n[paths]\nstate = \"state\"\n[camera]\npoll_ms = 20\nsettle_ms = 0\n\
+            "spacecraft = 1\n[paths]\nstate = \"state\"\n\
              [health]\nsafe_after = 0\n[passes]\nwindows = \"windows.toml\"\n[downlink]\ntransmit = \"manual\"\n\
              [uplink]\nlisten = \"127.0.0.1:{}\"\n[telemetry]\ntarget = \"127.0.0.1:{}\"\n",
             port()?,

@@ -35,20 +35,20 @@ pub(super) fn measure(bench: &Bench, sink: &mut Sink) -> Result<()> {
     let idle = looks(&board, turns)?;
     // Frames that keep triage and sealing busy for all of the second half.
     let spool = board.dir().join("state/spool");
-    frames_into_spool(&spool, bench.pick(2, 8, 12), bench.pick(256, 512, 1024))?;
+    frames_into_spool(&spool, bench.pick(4, 8, 12), bench.pick(256, 512, 1024))?;
     let waiting = || Ok::<_, anyhow::Error>(std::fs::read_dir(&spool)?.count());
+    let frames = waiting()?;
+    board.wait_until("a frame was taken", |_| Ok(waiting()? < frames))?;
     let busy = looks(&board, turns)?;
-    let left = waiting()?;
+    let left = format!("; {} of {frames} files were left in the spool at the end", waiting()?);
     let most = idle.iter().chain(&busy).map(|look| look.bytes).max().unwrap_or_default();
     sink(Row::new(GROUP, "bytes of a digest, the largest", Some(most as f64), "B", Op::AtMost, MOST_BYTES))?;
-    for (how, looks) in [("idle", &idle), ("busy with frames", &busy)] {
+    for (how, looks, left) in [("idle", &idle, ""), ("busy with frames", &busy, left.as_str())] {
         let note = |times: &[f64]| {
             let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
             let (least, worst) = (times.first().copied(), times.last().copied());
             let (least, worst) = (least.unwrap_or(f64::NAN), worst.unwrap_or(f64::NAN));
-            format!(
-                "median of {turns}, {least:.1} to {worst:.1} ms, {cores} cores; {left} files in the spool at the end"
-            )
+            format!("median of {turns}, {least:.1} to {worst:.1} ms, {cores} cores{left}")
         };
         for (what, most, times) in [
             ("first byte of a digest", MOST_FIRST_MS, sorted(looks, |look| look.first_ms)),

@@ -44,8 +44,8 @@ pub(super) fn measure(bench: &Bench, sink: &mut Sink) -> Result<()> {
         "orders sent {TIMES} times over power cuts at every operation of the disk, done exactly once"
     );
     let note = format!(
-        "{orders} orders, {cuts} cuts, in each of which what was not synced was lost or torn; F Prime and cFS number no \
-         commands: one sent ten times runs ten times"
+        "{orders} orders, {cuts} cuts, in each of which what was not synced was lost or torn; F Prime and cFS \
+         check no number of a command: one sent ten times runs ten times"
     );
     sink(Row::new(GROUP, what, Some(share), "%", Op::AtLeast, 100.0).note(note))
 }
