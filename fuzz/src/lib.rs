@@ -3,15 +3,20 @@
 //! under the [`replay`](../replay/index.html) of this crate, which needs no nightly toolchain.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use passband_flight::adapters::disk::{Disk, write_file};
+use passband_flight::adapters::last;
 use passband_flight::config::Config;
+use passband_flight::faults::SimDisk;
+use passband_flight::orders::{Giver, Keep, Ledger, MAX_KEPT, MAX_OPEN, Moment, OrderId, Run, Step, Taken};
 use passband_proto::alert::{open_alert, seal_alert};
 use passband_proto::bundle::{FileHeader, Geometry, Head, Manifest, Opener};
 use passband_proto::bus::Transmit;
 use passband_proto::datagram::{Datagram, encode};
-use passband_proto::dict::{ParameterId, ParametersState};
+use passband_proto::dict::{self, Hazard, Mode, ParameterId, ParametersState, Source, Stage};
 use passband_proto::fountain::BlockDecoder;
 use passband_proto::keyring::KeyRing;
 use passband_proto::keys::EpochKey;
@@ -35,7 +40,7 @@ use passband_spectral::triage::{MAX_RECORD_BYTES, Maps, Params, Record, triage a
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 24] = [
+pub const TARGETS: [(&str, Target); 26] = [
     ("acknowledgement", acknowledgement),
     ("alert", alert),
     ("bundle", bundle),
@@ -47,6 +52,7 @@ pub const TARGETS: [(&str, Target); 24] = [
     ("envi", envi),
     ("fountain", fountain),
     ("keyring", keyring),
+    ("orders", orders),
     ("packet", packet),
     ("parameters", parameters),
     ("passes", passes),
@@ -55,6 +61,7 @@ pub const TARGETS: [(&str, Target); 24] = [
     ("report", report),
     ("report_body", report_body),
     ("role_keys", role_keys),
+    ("saved", saved),
     ("slot", slot),
     ("station", station),
     ("triage", triage),
@@ -424,6 +431,108 @@ pub fn command(data: &[u8]) {
     let line = request.clone().line().expect("it was read");
     let again = passband_flight::command::Request::parse(line.as_bytes());
     assert_eq!(again, Ok(request));
+}
+
+/// Any orders of any givers in any order, each taken by the ledger and done, with restarts in between: no order is done
+/// twice, no hazardous one unless its very bytes were armed before, by another where it takes two keys; what is kept stays
+/// within its bounds. The bytes are moves: giver, number, step, a length and an order.
+pub fn orders(data: &[u8]) {
+    let mut rest = data;
+    let mut board = Board::default();
+    while let Some((&[who, number, step, length], more)) = rest.split_first_chunk::<4>() {
+        let (bytes, more) = more.split_at(usize::from(length).min(more.len()));
+        board.take(who, number.into(), step, bytes);
+        rest = more;
+    }
+    assert!(board.ledger.iter().count() <= 4 * (MAX_KEPT + MAX_OPEN));
+}
+
+/// A ledger, and what was kept and done.
+#[derive(Default)]
+struct Board {
+    ledger: Ledger,
+    kept: Vec<Keep>,
+    done: BTreeSet<OrderId>,
+    armed: Option<(OrderId, Vec<u8>)>,
+    now_ms: u64,
+}
+
+impl Board {
+    fn take(&mut self, who: u8, number: u32, step: u8, bytes: &[u8]) {
+        let roles = [Source::Operator, Source::Recovery, Source::Science, Source::Planner];
+        let giver = Giver { source: u16::from(who % 4) + 1, role: roles[usize::from(who % 4)] };
+        let step = [Step::Run, Step::Arm, Step::Fire][usize::from(step % 3)];
+        self.now_ms += u64::from(who) * 100;
+        let now =
+            Moment { steady_ms: self.now_ms, unix_ms: self.now_ms, mode: Mode::Nominal, arm_ms: 60_000 };
+        let known = self.ledger.get(&OrderId { source: giver.source, number }).is_some();
+        let Taken { keep, run, answer, .. } = self.ledger.take(now, giver, number, step, bytes);
+        self.keep(&keep);
+        assert!(run.is_none() || answer.is_some(), "done, and not told");
+        if let Some(run) = &run {
+            assert!(self.done.insert(run.id), "done twice");
+            assert_eq!(run.order.encode(), bytes);
+            self.check_hazard(run, step, bytes);
+        }
+        if let Some((id, record)) = answer.filter(|(_, record)| !known && record.stage == Stage::Armed) {
+            self.armed = Some((id, record.bytes));
+        }
+        match (who >> 4, run) {
+            // The power goes: before it is done, and it is resumed; or behind.
+            (0, run) => {
+                self.ledger = Ledger::restore(self.kept.iter().cloned());
+                self.armed = None;
+                let resumed: Vec<_> = self.ledger.resume().into_iter().map(|run| run.id).collect();
+                assert!(run.is_none_or(|run| resumed.contains(&run.id)), "forgotten while under way");
+                resumed.into_iter().for_each(|id| self.finish(now, id));
+            }
+            (1, _) => {
+                let seen = self.ledger.seen(giver.source, number, u32::MAX);
+                self.keep(&seen);
+            }
+            // It goes on.
+            (2, _) | (_, None) => {}
+            (_, Some(run)) => self.finish(now, run.id),
+        }
+    }
+
+    fn check_hazard(&mut self, run: &Run, step: Step, bytes: &[u8]) {
+        let hazard = run.order.def().expect("it was taken").hazard;
+        if hazard == Hazard::None {
+            return;
+        }
+        assert_eq!(step, Step::Fire);
+        let (id, armed) = self.armed.take().expect("it was armed");
+        assert!(armed == bytes && (hazard != Hazard::TwoKeys || id.source != run.id.source));
+    }
+
+    fn finish(&mut self, now: Moment, id: OrderId) {
+        let keep = self.ledger.finished(now, id, dict::Reason::None, "done");
+        self.keep(keep.as_slice());
+    }
+
+    fn keep(&mut self, changes: &[Keep]) {
+        changes.iter().for_each(|change| self.ledger.apply(change));
+        self.kept.extend_from_slice(changes);
+    }
+}
+
+/// Any bytes as the last saved state, and as a file of the black box: what is understood can be written and read again, and
+/// the events of a board that is down come of them in order.
+pub fn saved(data: &[u8]) {
+    let (disk, state) = (SimDisk::default(), Path::new("/state"));
+    disk.make_folder(&state.join("blackbox")).expect("a new disk");
+    write_file(&disk, &state.join("last.json"), data).expect("there is room");
+    if let Ok(saved) = last::load(&disk, state) {
+        last::save(&disk, state, &saved).expect("it fitted before");
+        let again = last::load(&disk, state).expect("what was written");
+        assert_eq!((again.tally, again.answers.len()), (saved.tally, saved.answers.len()));
+    }
+    write_file(&disk, &state.join("blackbox/00000001.tlm"), data).expect("there is room");
+    let kept: usize = passband_flight::telemetry::packets(data).map(|packet| packet.bytes().len()).sum();
+    assert!(kept <= data.len());
+    let events = last::read_events(&disk, state, None, 10).expect("there is a black box");
+    assert!(events.len() <= 10 && events.is_sorted_by_key(|event| event.seq));
 }
 
 /// Any text as a configuration.

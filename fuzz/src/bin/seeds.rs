@@ -5,8 +5,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::SystemTime;
 
+use passband_flight::adapters::disk::{Disk, read_file};
+use passband_flight::adapters::last::{Saved, save};
 use passband_flight::command::Request;
 use passband_flight::config::Config;
+use passband_flight::digest::Tally;
+use passband_flight::faults::SimDisk;
+use passband_flight::orders::Step;
 use passband_flight::parameters::{Now, OrderId, Parameters};
 use passband_fuzz::{Words, command_keys, key, sample_geometry, uplink_frames};
 use passband_ground::capture::CaptureWriter;
@@ -15,7 +20,7 @@ use passband_proto::alert::{Alert, fit, seal_alert};
 use passband_proto::bundle::{FileEntry, Manifest, SealOptions, seal_bundle};
 use passband_proto::bus::Transmit;
 use passband_proto::datagram::{SymbolHeader, encode};
-use passband_proto::dict::{PARAMETERS, ParameterId};
+use passband_proto::dict::{Event, EventCode, FixedText, Order, PARAMETERS, Packet, ParameterId, Severity};
 use passband_proto::fountain::BlockEncoder;
 use passband_proto::ids::{BundleId, Class};
 use passband_proto::packet::{CommandPacket, Cuc, MAX_PACKET_BYTES, Mode, seal_telemetry};
@@ -58,12 +63,16 @@ fn main() {
         ("events", Request::Events { since: Some(3), limit: Some(5) }),
         ("alert", Request::AlertsAck { number: 7 }),
         ("pass", Request::PassStart { seconds: 60, rate_bps: Some(1_000_000) }),
+        ("order", Request::Order { order: "params set wind 3".into(), step: Some(Step::Arm) }),
+        ("load", Request::Load { kind: "plan".into(), name: "night".into(), path: "/tmp/night.plan".into() }),
+        ("tlm", Request::Tlm { channels: vec!["power".into(), "disk".into()] }),
     ] {
         put("command", name, request.line().unwrap_or_default().as_bytes());
     }
     let read = |path: &str| {
         fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap_or_default()
     };
+    orders();
     put("config", "example", &read("flight/payload/passband.example.toml"));
     parameters();
     put("passes", "windows", b"[[window]]\nstation = 'a'\naos = \"2026-12-01T10:00:00Z\"\nlos = 1796119680\nrate_bps = 5000\n[[window]]\nstation = 'b'\naos = 2026-12-01T10:05:00+01:00\nlos = 2026-12-01T10:15:00+01:00\n");
@@ -107,6 +116,48 @@ fn packets() {
     let command = CommandPacket { sequence_count: 3, mode: Mode::Arm, number: 9, order: &content()[..30] };
     let bytes = command.write(&mut out).expect("a command");
     put("packet", "command", &out[..bytes]);
+}
+
+/// Moves of three givers: an order, one that takes two steps, one that takes two keys, and a repeat.
+fn orders() {
+    let mut moves = Vec::new();
+    for (who, number, step, order) in [
+        (0x30, 1, 0, "ping"),
+        (0x30, 1, 0, "ping"),
+        (0x31, 1, 1, "board reboot"),
+        (0x31, 2, 2, "board reboot"),
+        (0x30, 3, 1, "keys retire 3"),
+        (0x01, 4, 2, "keys retire 3"),
+        (0x22, 9, 0, "queue hold 0123"),
+        (0x12, 10, 0, "answers seen 9 --bits 1"),
+    ] {
+        let order = Order::from_line(order).expect("an order").encode();
+        moves.extend([who, number, step, u8::try_from(order.len()).unwrap_or(u8::MAX)]);
+        moves.extend(order);
+    }
+    put("orders", "moves", &moves);
+    let (disk, state) = (SimDisk::default(), Path::new("/state"));
+    disk.make_folder(state).expect("a new disk");
+    let saved = Saved {
+        schema: 1,
+        saved_unix_ms: 1,
+        tally: Tally::default(),
+        answers: std::collections::BTreeMap::new(),
+    };
+    save(&disk, state, &saved).expect("there is room");
+    put("saved", "last", &read_file(&disk, &state.join("last.json"), 1 << 18).expect("it was written"));
+    let event = Event {
+        number: 7,
+        unix: 1_800_000_000_000,
+        severity: Severity::Error,
+        code: EventCode::SendError,
+        text: FixedText::default(),
+    };
+    let (mut data, mut out) = (vec![0; Event::DEF.data_bytes()], [0; MAX_PACKET_BYTES]);
+    event.write(&mut data).expect("of its own length");
+    let time = Cuc::saturating_from_unix_ms(1_800_000_000_000);
+    let bytes = seal_telemetry(&mut out, Event::DEF.apid, 1, time, &data, None).expect("a packet");
+    put("saved", "blackbox", &out[..bytes]);
 }
 
 /// All parameters with their defaults as text, and a record with a set on trial.
