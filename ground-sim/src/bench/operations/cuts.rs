@@ -14,7 +14,7 @@ const GROUP: &str = "cuts";
 pub(super) fn measure(bench: &Bench, sink: &mut Sink) -> Result<()> {
     let steps = drill::steps();
     let keys: usize = steps.iter().map(|step| step.line.len() + 1).sum();
-    let every = bench.pick(61, 5, 1);
+    let every = bench.pick(61, 1, 1);
     let what = "answers of the drill that don't hold when the line drops after a keystroke and the daemon is killed then, and \
                 effects of what was not typed to its end";
     let Some(mut first) = drill::board(bench)? else {
