@@ -9,14 +9,12 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use passband_proto::dict::Source;
 
-use super::order::source_of;
 use super::role_keys::holder;
 use super::stop_on_signals;
 use super::uplink::{Desk, UplinkArgs, believed, told};
 use crate::bridge::command::accept;
 use crate::bridge::line::Line;
 use crate::telemetry::{Feed, Heard};
-use crate::uplink::entry::step_name;
 
 /// How long a turn waits for a packet.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -75,7 +73,7 @@ pub fn run(args: &BridgeArgs) -> Result<ExitCode> {
             (uplink, line)
         }
     };
-    let role = source_of(holder(&uplink.holder.keys, uplink.holder.spi)?.role());
+    let role = holder(&uplink.holder.keys, uplink.holder.spi)?.role().into();
     let mut desk = Desk::open(uplink)?;
     // Who doesn't work the outbox hears what the one that does hands on.
     let mut feed = matches!(desk, Desk::Queues(_)).then(|| uplink.telemetry.open()).transpose()?;
@@ -109,7 +107,7 @@ fn take(desk: &Desk, packet: &[u8], role: Source) -> Result<()> {
     match accept(packet, role) {
         Ok((step, order)) => {
             let entry = desk.queue(step, &order)?;
-            say!("#{} {} {order}: queued", entry.number, step_name(step));
+            say!("#{} {} {order}: queued", entry.number, step.name());
         }
         Err(refused) => say!("not sent: {refused}"),
     }

@@ -82,12 +82,7 @@ pub fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// Now, ms since 1970-01-01 UTC.
-#[must_use]
-pub fn unix_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
+pub use crate::telemetry::feed::unix_ms;
 
 /// Prints a JSON document to standard output.
 ///

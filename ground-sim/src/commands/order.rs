@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
-use passband_proto::dict::{Hazard, Order, OrderDef, Source, words};
+use passband_proto::dict::{Hazard, Order, OrderDef, words};
 use passband_proto::packet::Mode;
 use passband_proto::plan::show_utc;
 use passband_proto::sdls::Role;
@@ -100,20 +100,8 @@ pub fn parse(given: &[String]) -> Result<(Order, &'static OrderDef)> {
 /// # Errors
 /// It may not.
 pub fn check_role(def: &OrderDef, role: Role) -> Result<()> {
-    ensure!(def.sources.has(source_of(role)), "{} may not be given by {role}", def.words);
+    ensure!(def.sources.has(role.into()), "{} may not be given by {role}", def.words);
     Ok(())
-}
-
-/// A role, as the dictionary names it.
-#[must_use]
-pub fn source_of(role: Role) -> Source {
-    match role {
-        Role::Operator => Source::Operator,
-        Role::Planner => Source::Planner,
-        Role::Updater => Source::Updater,
-        Role::Science => Source::Science,
-        Role::Recovery => Source::Recovery,
-    }
 }
 
 /// The steps that an order takes, as it is asked for.

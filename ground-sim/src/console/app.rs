@@ -3,7 +3,7 @@
 use passband_proto::dict::Order;
 use passband_proto::packet::Mode;
 
-use super::commanding::{Commanding, step_name};
+use super::commanding::Commanding;
 use super::entry::Entry;
 use super::guard::{FIRE, Guard};
 use crate::screen::draft::{self, Draft};
@@ -250,7 +250,7 @@ impl App {
     fn give(&mut self, step: Mode, order: &Order, commanding: &mut dyn Commanding) -> Option<u32> {
         match commanding.send(step, order) {
             Ok(number) => {
-                self.say(format!("given: {number} {} {order}", step_name(step)), Tone::Plain);
+                self.say(format!("given: {number} {} {order}", step.name()), Tone::Plain);
                 Some(number)
             }
             Err(why) => {

@@ -37,16 +37,6 @@ pub trait Commanding {
     fn outgoing(&self) -> Vec<Outgoing>;
 }
 
-/// What a step is called.
-#[must_use]
-pub fn step_name(step: Mode) -> &'static str {
-    match step {
-        Mode::Run => "run",
-        Mode::Arm => "arm",
-        Mode::Fire => "fire",
-    }
-}
-
 /// No way up: orders are checked, and shown as lines to give them elsewhere.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoUplink;
@@ -101,7 +91,7 @@ impl Commanding for Rehearsal {
     fn send(&mut self, step: Mode, order: &Order) -> Result<u32, String> {
         let number = self.given.first().map_or(1, |newest| newest.number + 1);
         let words = order.to_string();
-        let line = serde_json::json!({ "number": number, "step": step_name(step), "order": words });
+        let line = serde_json::json!({ "number": number, "step": step.name(), "order": words });
         // In one piece, so that no part of a line is left by whatever happens.
         let written = self.file.write_all(format!("{line}\n").as_bytes());
         written.map_err(|e| format!("the rehearsal's file: {e}"))?;

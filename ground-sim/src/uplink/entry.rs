@@ -133,7 +133,7 @@ impl Entry {
         serde_json::json!({
             "schema": 1,
             "number": self.number,
-            "step": step_name(self.step),
+            "step": self.step.name(),
             "order": self.words(),
             "bytes": hex(&self.bytes),
             "queued_unix_ms": self.queued_unix_ms,
@@ -176,16 +176,6 @@ struct Stored {
     sent_unix_ms: Option<u64>,
     answer: Option<Told>,
     dropped: bool,
-}
-
-/// The name of a step.
-#[must_use]
-pub fn step_name(step: Mode) -> &'static str {
-    match step {
-        Mode::Run => "run",
-        Mode::Arm => "arm",
-        Mode::Fire => "fire",
-    }
 }
 
 fn step_of(name: &str) -> Result<Mode> {

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use passband_flight::orders::{Giver, Keep, Ledger, Moment, OrderId, Record, Step};
 use passband_proto::dict::{
     Association, Beacon, Disk, FixedText, KeyState, Mode, Order, Packet, ParametersState, Reason, ResetCause,
-    Severity, Shed, Source, UpdateState, Upload, UploadKind,
+    Severity, Shed, UpdateState, Upload, UploadKind,
 };
 use passband_proto::packet::{CommandPacket, Mode as Flags};
 use passband_proto::sdls::{
-    AssociationStatus, Associations, Channel, Content, Limits, Mark, Role, RoleKey, RoleKeys, State,
+    AssociationStatus, Associations, Channel, Content, Limits, Mark, RoleKey, RoleKeys, State,
 };
 
 /// A packet of telemetry: APID, when it was made (ms since 1970-01-01 UTC), user data.
@@ -104,7 +104,7 @@ impl BoardModel {
                 }
             }
             Ok(Order::TelemetrySend { .. }) => {}
-            _ => self.order(now_ms, Giver { source: opened.spi, role: source_of(opened.role) }, &command),
+            _ => self.order(now_ms, Giver { source: opened.spi, role: opened.role.into() }, &command),
         }
     }
 
@@ -167,7 +167,7 @@ impl BoardModel {
         let key = self.keys.get(self.channel.spacecraft, status.spi);
         Association {
             spi: status.spi,
-            role: source_of(status.role),
+            role: status.role.into(),
             state: match status.state {
                 State::Operational => KeyState::Operational,
                 State::Unsynchronised => KeyState::CountersLost,
@@ -209,16 +209,6 @@ impl Coming {
         let missing = u32::try_from(missing.len()).unwrap_or(u32::MAX);
         let (kind, name) = (self.kind, FixedText::cut("a file"));
         Upload { id, kind, name, size: self.size, piece: self.piece, pieces, missing, gaps }
-    }
-}
-
-fn source_of(role: Role) -> Source {
-    match role {
-        Role::Operator => Source::Operator,
-        Role::Planner => Source::Planner,
-        Role::Updater => Source::Updater,
-        Role::Science => Source::Science,
-        Role::Recovery => Source::Recovery,
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -19,6 +19,7 @@ use super::post::{Outcome, Poster, Whose};
 use super::schedule::{Pause, Schedule};
 use super::{Limits, Shared};
 use crate::station::hex;
+use crate::telemetry::feed::unix_ms;
 
 /// Largest picture that is sent, bytes.
 const MAX_PICTURE_BYTES: u64 = 8 << 20;
@@ -207,9 +208,4 @@ fn read_picture(path: &Path) -> Result<Vec<u8>> {
     file.take(MAX_PICTURE_BYTES + 1).read_to_end(&mut bytes).with_context(|| path.display().to_string())?;
     ensure!(bytes.len() as u64 <= MAX_PICTURE_BYTES, "{} is too large to be sent", path.display());
     Ok(bytes)
-}
-
-fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

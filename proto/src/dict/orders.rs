@@ -110,6 +110,21 @@ names! {
     }
 }
 
+/// Who holds a key of the uplink, as the dictionary names it.
+#[cfg(feature = "std")]
+impl From<crate::sdls::Role> for Source {
+    fn from(role: crate::sdls::Role) -> Self {
+        use crate::sdls::Role;
+        match role {
+            Role::Operator => Self::Operator,
+            Role::Planner => Self::Planner,
+            Role::Updater => Self::Updater,
+            Role::Science => Self::Science,
+            Role::Recovery => Self::Recovery,
+        }
+    }
+}
+
 impl Sources {
     const fn bit(source: Source) -> u8 {
         1 << source as u8

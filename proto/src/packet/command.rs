@@ -9,8 +9,7 @@ use crate::wire::{Reader, Writer};
 
 /// The smallest order: an opcode.
 pub const MIN_ORDER_BYTES: usize = 2;
-/// The largest order.
-pub const MAX_ORDER_BYTES: usize = 800;
+pub use crate::dict::MAX_ORDER_BYTES;
 
 /// Bytes in front of the order: primary header, flags, order number.
 const HEADER_BYTES: usize = PRIMARY_BYTES + 1 + 4;
@@ -27,6 +26,16 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// The name used in every output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Arm => "arm",
+            Self::Fire => "fire",
+        }
+    }
+
     /// The mode of the flags of a packet; `None` if any other bit is set.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {

@@ -40,8 +40,7 @@ pub const MAX_ENTRIES: usize = 4096;
 pub const MAX_PLAN_BYTES: usize = 256 * 1024;
 /// Longest text that is compiled, bytes.
 pub const MAX_TEXT_BYTES: usize = 8 * 1024 * 1024;
-/// Longest order, bytes.
-pub const MAX_ORDER_BYTES: usize = 800;
+pub use crate::dict::MAX_ORDER_BYTES;
 /// Longest name of a plan and longest label, bytes.
 pub const MAX_NAME_BYTES: usize = 24;
 /// Longest name of a station, bytes.

@@ -4,7 +4,7 @@ use passband_proto::dict::{UpdateState, Upload};
 use serde::{Deserialize, Serialize};
 
 use super::text::LIST_LINES;
-use super::{date, size};
+use super::{date, hex, size};
 use crate::script::RunRecord;
 use crate::sequence;
 
@@ -150,7 +150,7 @@ pub struct UploadLine {
 impl From<Upload> for UploadLine {
     fn from(upload: Upload) -> Self {
         Self {
-            id: upload.id.iter().map(|b| format!("{b:02x}")).collect(),
+            id: hex(&upload.id),
             kind: upload.kind.name().to_owned(),
             name: upload.name.0.to_string(),
             bytes: upload.size,

@@ -41,6 +41,11 @@ use crate::passes::{MAX_PASSES, Pass, PlanStatus};
 use crate::store::MAX_EVENTS_READ;
 use crate::telemetry::{Event, SCHEMA, TransmitterStatus};
 
+/// Hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
 /// Longest request, bytes, its line end counted.
 pub const MAX_REQUEST_BYTES: usize = 4096;
 /// Longest answer that a client reads, bytes.

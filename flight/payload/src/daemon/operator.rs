@@ -187,7 +187,7 @@ fn answer(shared: &Shared, commander: &Mutex<Commander>, queue: &Sender<QueueCha
             let now = commander.moment(&Nominal { shared, queue });
             document(Ok(commander.agenda_answer(now, limit.unwrap_or(DEFAULT_AGENDA))))
         }
-        Request::Scripts => document(Ok(lock(commander).scripts_answer(&Nominal { shared, queue }))),
+        Request::Scripts => document(Ok(lock(commander).scripts_answer())),
         Request::Update => document(Ok(lock(commander).update_answer())),
         Request::Logs { limit } => {
             let lines = newest(limit.unwrap_or(DEFAULT_LINES));

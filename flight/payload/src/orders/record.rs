@@ -6,6 +6,7 @@ use passband_proto::dict::{Answer, OrderDef, Reason, Stage};
 use serde::{Deserialize, Serialize};
 
 use super::{Step, answer_text};
+use crate::sequence::SOURCE;
 
 /// The source of orders given in a shell on board.
 pub const SHELL: u16 = 0xFFFF;
@@ -15,7 +16,7 @@ const MAX_TEXT_BYTES: usize = 480;
 /// Names an order: by whom it was given, and that giver's number for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct OrderId {
-    /// A security association, [`SHELL`] or 0xFFFE: a plan.
+    /// A security association, [`SHELL`] or [`SOURCE`]: a plan.
     pub source: u16,
     /// The number.
     pub number: u32,
@@ -25,7 +26,7 @@ impl fmt::Display for OrderId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.source {
             SHELL => write!(f, "shell/{}", self.number),
-            0xFFFE => write!(f, "plan/{}", self.number),
+            SOURCE => write!(f, "plan/{}", self.number),
             source => write!(f, "{source}/{}", self.number),
         }
     }

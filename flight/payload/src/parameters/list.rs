@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::set::{Change, OrderId};
 use super::{Now, Parameters, apply};
+use crate::command::hex;
 use crate::command::text::{cut, date, wrap};
 use crate::telemetry::SCHEMA;
 
@@ -110,7 +111,7 @@ impl Parameters {
             schema: SCHEMA,
             state: self.state(),
             version: self.version(),
-            digest: self.digest().iter().fold(String::new(), |out, byte| out + &format!("{byte:02x}")),
+            digest: hex(&self.digest()),
             left_ms: self.time_left_ms(now),
             warnings: self.warnings(),
             parameters,

@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use super::Scene;
 use super::styles::{at, level_style, plain, size, soft, stage_style};
 use crate::catalogue::time::rfc3339;
-use crate::console::commanding::{Outgoing, step_name};
+use crate::console::commanding::Outgoing;
 use crate::screen::Snapshot;
 use crate::screen::passes::clock;
 
@@ -189,7 +189,7 @@ pub(super) fn order_lines(scene: &Scene<'_>) -> Vec<Line<'static>> {
             || (order.state.clone(), soft()),
             |answer| (answer_words(answer), stage_style(answer.stage)),
         );
-        let step = step_name(order.step);
+        let step = order.step.name();
         lines.push(Line::from(vec![
             Span::raw(format!("{} {step} {}: ", order.number, plain(&order.words))),
             Span::styled(state, style),

@@ -1,12 +1,11 @@
 //! What is answered to the operator's questions about commanding.
 
+use super::Commander;
 use super::plans::instants;
-use super::tell::hex;
 use super::uploads::Coming;
-use super::{Commander, Works};
 use crate::adapters::script::ScriptStore;
 use crate::command::{
-    AgendaAnswer, KeyRow, KeysAnswer, OrderRow, OrdersAnswer, ScriptsAnswer, UpdateAnswer, UploadLine,
+    AgendaAnswer, KeyRow, KeysAnswer, OrderRow, OrdersAnswer, ScriptsAnswer, UpdateAnswer, UploadLine, hex,
 };
 use crate::orders::Moment;
 use crate::parameters::Summary;
@@ -35,7 +34,7 @@ impl Commander {
     }
 
     /// The scripts on board, and their newest runs.
-    pub(crate) fn scripts_answer(&self, _works: &dyn Works) -> ScriptsAnswer {
+    pub(crate) fn scripts_answer(&self) -> ScriptsAnswer {
         let (mut scripts, mut runs) = (Vec::new(), Vec::new());
         if let Some(disk) = &self.parts.disk
             && let Ok(store) = ScriptStore::open(std::sync::Arc::clone(disk), &self.parts.state)

@@ -3,8 +3,8 @@
 use passband_proto::dict::{EventCode, Mode, Order, Reason};
 use passband_proto::sdls::{Associations, Mark, State};
 
-use super::tell::hex;
 use super::{Parts, Then, UPDATE, UPLOAD_RESERVE, Works, keys, record};
+use crate::command::hex;
 use crate::orders::desk::{Hands, Outcome};
 use crate::orders::{Moment, Run};
 use crate::store::orders::{Change, Kind};

@@ -25,7 +25,7 @@ use std::sync::mpsc::Sender;
 
 use passband_proto::dict::{EventCode, Mode, Order, Reason, Shed, Source, UploadKind, Wanted};
 use passband_proto::packet::{CommandPacket, Mode as PacketMode};
-use passband_proto::sdls::{Associations, Channel, Content, Limits as Limits_, Mark, Opened, Role, RoleKeys};
+use passband_proto::sdls::{Associations, Channel, Content, Limits as Limits_, Mark, Opened, RoleKeys};
 
 use self::hands::Worker;
 use self::parameters::put_in_force;
@@ -213,7 +213,7 @@ impl Commander {
             disk: &disk,
             state: &state,
             store: desk.store(),
-            keys: keys.iter().map(|key| (key.spi(), (role_of(key.role()), key.plan_key()))).collect(),
+            keys: keys.iter().map(|key| (key.spi(), (key.role().into(), key.plan_key()))).collect(),
             last_order: desk.ledger().next_number(crate::sequence::SOURCE).saturating_sub(1),
             unix_ms: clock.unix_ms(),
         };
@@ -229,7 +229,7 @@ impl Commander {
             uploads,
             plans: Some(plans),
             update: update.and_then(|(_, id)| postcard::from_bytes(&id).ok()),
-            roles: keys.iter().map(|key| (key.spi(), role_of(key.role()))).collect(),
+            roles: keys.iter().map(|key| (key.spi(), key.role().into())).collect(),
             fingerprints: keys.iter().map(|key| (key.spi(), key.fingerprint())).collect(),
             disk: Some(disk),
             ..Parts::default()
@@ -335,7 +335,7 @@ impl Commander {
         {
             return;
         }
-        let giver = Giver { source: opened.spi, role: role_of(opened.role) };
+        let giver = Giver { source: opened.spi, role: opened.role.into() };
         let data = match &opened.content {
             Content::Data(data) => data,
             Content::Resynchronised => {
@@ -436,16 +436,6 @@ impl Commander {
                 works.event(&Report { text, ..report.clone() });
             }
         }
-    }
-}
-
-fn role_of(role: Role) -> Source {
-    match role {
-        Role::Operator => Source::Operator,
-        Role::Planner => Source::Planner,
-        Role::Updater => Source::Updater,
-        Role::Science => Source::Science,
-        Role::Recovery => Source::Recovery,
     }
 }
 

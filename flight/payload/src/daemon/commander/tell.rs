@@ -15,8 +15,9 @@ use super::hands::Worker;
 use super::parameters::{follow, now_of, put_in_force};
 use super::plans::instants;
 use super::uploads::Coming;
-use super::{Commander, Then, Works, role_of, scripts};
+use super::{Commander, Then, Works, scripts};
 use crate::adapters::parameters::ParameterFile;
+use crate::command::hex;
 use crate::daemon::desk::Latest;
 use crate::digest::{Pending, Uploading};
 use crate::orders::desk::Outcome;
@@ -242,7 +243,7 @@ impl Commander {
     fn association_packets(&self) -> Vec<Association> {
         let packet = |status: passband_proto::sdls::AssociationStatus| Association {
             spi: status.spi,
-            role: role_of(status.role),
+            role: status.role.into(),
             state: match status.state {
                 State::Operational => KeyState::Operational,
                 State::Retired => KeyState::Retired,
@@ -373,7 +374,7 @@ impl Commander {
         }
         keep("agenda", serde_json::to_value(self.agenda_answer(now, 100)));
         keep("update", serde_json::to_value(self.update_answer()));
-        keep("script", serde_json::to_value(self.scripts_answer(works)));
+        keep("script", serde_json::to_value(self.scripts_answer()));
         keep("orders", serde_json::to_value(self.orders_answer(crate::command::DEFAULT_ORDERS)));
         keep("keys", serde_json::to_value(self.keys_answer()));
         keep(
@@ -443,9 +444,4 @@ impl super::Parts {
         let report = uploads.report(id).filter(|upload| upload.kind == UploadKind::Image);
         report.map(|upload| upload.missing == 0)
     }
-}
-
-/// Hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use passband_proto::dict::Stage;
 use passband_proto::packet::CommandPacket;
 use passband_proto::plan::{Dictionary, compile, sign};
-use passband_proto::sdls::{Channel, RoleKey, RoleKeys, Sender as FrameSender};
+use passband_proto::sdls::{Channel, Role, RoleKey, RoleKeys, Sender as FrameSender};
 use sha2::{Digest, Sha256};
 
 use super::*;

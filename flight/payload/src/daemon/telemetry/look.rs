@@ -4,6 +4,7 @@ use passband_proto::dict::{self, Disk, Housekeeping, Packet, Value};
 
 use super::ahead::Ahead;
 use crate::adapters::os::{available_memory, own_use};
+use crate::command::hex;
 use crate::daemon::desk::Program;
 use crate::daemon::operator::transmitter;
 use crate::daemon::shared::Shared;
@@ -217,10 +218,6 @@ fn first<T>(mut all: Vec<T>) -> Vec<T> {
 
 fn head(digest: &[u8; 32]) -> [u8; 4] {
     digest.first_chunk().copied().unwrap_or_default()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 impl QueueStatus {

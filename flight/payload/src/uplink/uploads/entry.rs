@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::about::{About, UploadId};
 use super::pieces::{MAX_GAPS, Pieces};
+use crate::command::hex;
 
 /// A file that came up whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +79,7 @@ impl Entry {
             Stage::Whole(_) | Stage::Taken => 100,
         };
         Progress {
-            id: self.about.id.iter().fold(String::new(), |out, byte| out + &format!("{byte:02x}")),
+            id: hex(&self.about.id),
             kind: self.about.kind,
             name: self.about.name.clone(),
             bytes: self.about.size,
