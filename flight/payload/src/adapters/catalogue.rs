@@ -56,6 +56,22 @@ pub fn open_orders(disk: &dyn Disk, state: &Path) -> Result<Opened<OrderStore>, 
     COMMAND.open(disk, state)
 }
 
+/// The records of commanding as they are on disk, changes kept in memory.
+///
+/// # Errors
+/// Those of [`Shelf::read`].
+pub fn overlay_orders(disk: &dyn Disk, state: &Path) -> Result<OrderStore, StoreError> {
+    COMMAND.read(disk, state)
+}
+
+/// Records of commanding of nothing, in memory.
+///
+/// # Errors
+/// None that a disk could be the reason of.
+pub fn memory_orders() -> Result<OrderStore, StoreError> {
+    COMMAND.in_memory()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

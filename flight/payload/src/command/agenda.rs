@@ -43,6 +43,12 @@ pub struct PlanLine {
     pub state: String,
     /// Entries that are pending.
     pub pending: usize,
+    /// Entries that are done.
+    pub done: u16,
+    /// Entries that failed.
+    pub failed: u16,
+    /// Entries that were left out.
+    pub skipped: u16,
     /// When it was last started, ms since 1970-01-01 UTC.
     pub started_unix_ms: Option<u64>,
 }
@@ -83,6 +89,9 @@ impl From<sequence::PlanRow> for PlanLine {
             entries: row.entries,
             state: state.to_owned(),
             pending: row.pending,
+            done: row.tally.done,
+            failed: row.tally.failed,
+            skipped: row.tally.skipped,
             started_unix_ms: row.started_unix_ms,
         }
     }
@@ -184,14 +193,13 @@ pub fn agenda_text(answer: &AgendaAnswer) -> String {
     for plan in answer.plans.iter().filter(|plan| plan.state != "loaded").chain(loaded(&answer.plans)).take(6)
     {
         let version = plan.version.map_or_else(|| "?".to_owned(), |version| version.to_string());
-        put!(
-            out,
-            "plan {:<24} v{version} {:<9} {} of {} pending\n",
-            plan.name,
-            plan.state,
-            plan.pending,
-            plan.entries
+        let failed = if plan.failed > 0 { format!(", {} failed", plan.failed) } else { String::new() };
+        let line = format!(
+            "plan {:<24} v{version} {:<9} {} of {} pending{failed}",
+            plan.name, plan.state, plan.pending, plan.entries
         );
+        out += &cut(&line);
+        out.push('\n');
     }
     if answer.pending.is_empty() {
         out += "nothing is pending\n";
@@ -306,6 +314,9 @@ mod tests {
             entries: 4_096,
             state: "cancelled".into(),
             pending: 4_096,
+            done: 4_096,
+            failed: 4_096,
+            skipped: 4_096,
             started_unix_ms: None,
         };
         let answer =

@@ -4,7 +4,12 @@
 //! kept in one transaction with its being done. A crash in between leaves an order that is under way: it is done again at
 //! the next start, by hands that know it may have begun ([`Run::resumed`]).
 //!
+//! What an order did and that can't be kept, because the disk fails, is owed: it is kept before anything else is, in the
+//! order of its happening, and until then no further order is taken.
+//!
 //! Never opens a frame or a socket, and knows no order in particular but [`Order::AnswersSeen`].
+
+use std::collections::VecDeque;
 
 use passband_proto::dict::{EventCode, Order, Reason, Source};
 
@@ -76,6 +81,19 @@ pub trait Hands {
 pub struct Desk {
     ledger: Ledger,
     store: OrderStore,
+    /// What happened and is to be kept, oldest first.
+    owed: VecDeque<Owed>,
+    /// Orders whose ends were kept since they were last asked for.
+    settled: Vec<OrderId>,
+}
+
+/// What happened and is to be kept.
+#[derive(Debug)]
+enum Owed {
+    /// An order came so far; with the order if it was done just now.
+    Outcome { now: Moment, id: OrderId, outcome: Outcome, run: Option<Run> },
+    /// Records changed.
+    Changes(Vec<Change>),
 }
 
 impl Desk {
@@ -84,7 +102,8 @@ impl Desk {
     /// # Errors
     /// It can't be read.
     pub fn new(store: OrderStore) -> Result<Self, StoreError> {
-        Ok(Self { ledger: Ledger::restore(store.ledger()?), store })
+        let ledger = Ledger::restore(store.ledger()?);
+        Ok(Self { ledger, store, owed: VecDeque::new(), settled: Vec::new() })
     }
 
     /// What was told to do, and what became of it.
@@ -95,6 +114,42 @@ impl Desk {
     /// Where it is kept.
     pub fn store(&self) -> &OrderStore {
         &self.store
+    }
+
+    /// Puts another store in the place of the one, which is given: one that holds the same.
+    pub fn replace_store(&mut self, store: OrderStore) -> OrderStore {
+        std::mem::replace(&mut self.store, store)
+    }
+
+    /// Whether something that happened isn't kept yet.
+    pub fn owes(&self) -> bool {
+        !self.owed.is_empty()
+    }
+
+    /// The orders whose outcome was kept since the last call.
+    pub fn take_settled(&mut self) -> Vec<OrderId> {
+        std::mem::take(&mut self.settled)
+    }
+
+    /// Has records changed that are already as they will say: before all else, as soon as the store can be written.
+    pub fn owe(&mut self, changes: Vec<Change>) {
+        if !changes.is_empty() {
+            self.owed.push_back(Owed::Changes(changes));
+        }
+    }
+
+    /// Keeps what is owed.
+    ///
+    /// # Errors
+    /// The store can't be written: the rest is owed still.
+    pub fn settle(&mut self, hands: &mut dyn Hands) -> Result<(), StoreError> {
+        while let Some(owed) = self.owed.pop_front() {
+            if let Err(e) = self.settle_one(&owed, hands) {
+                self.owed.push_front(owed);
+                return Err(e);
+            }
+        }
+        Ok(())
     }
 
     /// Goes on with what was under way when the run before ended.
@@ -113,7 +168,8 @@ impl Desk {
     /// Takes an order, and does it if it is to be done: where it stands then.
     ///
     /// # Errors
-    /// The store can't be written: it is as if the order never came, or it goes on at the next start.
+    /// The store can't be written: it is as if the order never came, it goes on at the next start, or it is done and its
+    /// end is owed.
     pub fn take(
         &mut self,
         now: Moment,
@@ -128,6 +184,7 @@ impl Desk {
             self.run_unnumbered(now, id, order, hands)?;
             return Ok(None);
         }
+        self.settle(hands)?;
         let Taken { keep, run, answer, report } = self.ledger.take(now, giver, number, step, bytes);
         self.commit(&keep, &[])?;
         if let Some(report) = report {
@@ -147,25 +204,16 @@ impl Desk {
     /// Ends an order that went on.
     ///
     /// # Errors
-    /// The store can't be written.
+    /// The store can't be written: the end is owed.
     pub fn finish(
         &mut self,
         now: Moment,
         id: OrderId,
-        outcome: &Outcome,
+        outcome: Outcome,
         hands: &mut dyn Hands,
     ) -> Result<(), StoreError> {
-        let keep = match outcome.state {
-            Doing::Done => self.ledger.finished(now, id, Reason::None, &outcome.text),
-            Doing::GoesOn => self.ledger.started(now, id, &outcome.text),
-            Doing::Failed(reason) => self.ledger.finished(now, id, reason, &outcome.text),
-        };
-        let words = self.ledger.get(&id).map(Record::words).unwrap_or_default();
-        self.commit(keep.as_slice(), &outcome.changes)?;
-        if let Some(report) = told(id, &words, outcome) {
-            hands.tell(report);
-        }
-        Ok(())
+        self.owed.push_back(Owed::Outcome { now, id, outcome, run: None });
+        self.settle(hands)
     }
 
     /// Changes records that no order asks to change.
@@ -178,8 +226,29 @@ impl Desk {
 
     fn run(&mut self, now: Moment, run: &Run, hands: &mut dyn Hands) -> Result<(), StoreError> {
         let outcome = hands.run(now, run);
-        self.finish(now, run.id, &outcome, hands)?;
-        hands.kept(now, run);
+        self.owed.push_back(Owed::Outcome { now, id: run.id, outcome, run: Some(run.clone()) });
+        self.settle(hands)
+    }
+
+    fn settle_one(&mut self, owed: &Owed, hands: &mut dyn Hands) -> Result<(), StoreError> {
+        let (now, id, outcome, run) = match owed {
+            Owed::Changes(changes) => return self.commit(&[], changes),
+            Owed::Outcome { now, id, outcome, run } => (*now, *id, outcome, run),
+        };
+        let keep = match outcome.state {
+            Doing::Done => self.ledger.finished(now, id, Reason::None, &outcome.text),
+            Doing::GoesOn => self.ledger.started(now, id, &outcome.text),
+            Doing::Failed(reason) => self.ledger.finished(now, id, reason, &outcome.text),
+        };
+        let words = self.ledger.get(&id).map(Record::words).unwrap_or_default();
+        self.commit(keep.as_slice(), &outcome.changes)?;
+        self.settled.push(id);
+        if let Some(report) = told(id, &words, outcome) {
+            hands.tell(report);
+        }
+        if let Some(run) = run {
+            hands.kept(now, run);
+        }
         Ok(())
     }
 

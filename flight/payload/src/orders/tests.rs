@@ -245,7 +245,7 @@ fn what_was_under_way_goes_on_and_says_that_it_may_have_begun() {
     desk.resume(now(50), &mut hands).unwrap();
     assert_eq!(hands.0, [(4, false), (3, false), (4, true), (3, true)], "in the order of their taking");
     let id = OrderId { source: 2, number: 4 };
-    desk.finish(now(60), id, &Outcome::failed(Reason::TimedOut, "300 s"), &mut hands).unwrap();
+    desk.finish(now(60), id, Outcome::failed(Reason::TimedOut, "300 s"), &mut hands).unwrap();
     let record = desk.ledger().get(&id).unwrap();
     assert_eq!(
         (record.stage, record.reason, record.text.as_str()),

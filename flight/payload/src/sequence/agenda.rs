@@ -4,8 +4,8 @@ use passband_proto::plan::{Orders, Plan, Trigger, show_condition};
 
 use super::Sequencer;
 use super::clock::Instants;
-use super::instance::{Cell, Place, Rule};
-use super::record::{State, Status};
+use super::instance::{Cell, Instance, Place, Rule};
+use super::record::{State, Status, Tally};
 
 /// An entry that is pending.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +80,8 @@ pub struct PlanRow {
     pub started_unix_ms: Option<u64>,
     /// Entries that are pending.
     pub pending: usize,
+    /// How the others ended.
+    pub tally: Tally,
 }
 
 impl Sequencer {
@@ -122,6 +124,7 @@ impl Sequencer {
             held: run.is_some_and(|run| run.record.held),
             started_unix_ms: record.map(|record| record.started_unix_ms),
             pending: run.map_or(0, |run| run.cells().filter(|(_, cell)| is_pending(cell)).count()),
+            tally: run.map(Instance::tally).or(record.map(|record| record.tally)).unwrap_or_default(),
         }
     }
 

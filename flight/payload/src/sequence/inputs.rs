@@ -87,6 +87,11 @@ impl Sequencer {
         self.settle(now);
     }
 
+    /// Whether a plan waits for what comes of an order.
+    pub fn awaits(&self, number: u32) -> bool {
+        self.in_flight.contains_key(&number)
+    }
+
     /// Carries on with what came of plans that entries had started.
     pub(super) fn settle(&mut self, now: Instants) {
         while let Some((place, number, done)) = self.answers.pop_front() {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use passband_proto::plan::{Action, Entry, NotAfter, OnFailure, Plan, Repeat, Trigger, Wait};
 
 use super::clock::Instants;
-use super::record::{EntryRecord, InstanceRecord, State};
+use super::record::{EntryRecord, InstanceRecord, State, Tally};
 use super::timers::Set;
 
 /// More entries than this that wait for the budget are told to the operator.
@@ -118,6 +118,11 @@ impl Instance {
 
     pub(super) fn cells(&self) -> impl Iterator<Item = (u16, &Cell)> {
         (0_u16..).zip(&self.cells)
+    }
+
+    /// How its entries have ended.
+    pub(super) fn tally(&self) -> Tally {
+        Tally::of(self.cells.iter().map(|cell| cell.kept.state))
     }
 
     pub(super) fn rule(&self, entry: u16) -> Option<Rule> {

@@ -7,7 +7,7 @@ use passband_proto::plan::Plan;
 
 use super::clock::{Anchor, Instants};
 use super::instance::{Instance, Place};
-use super::record::{Change, End, InstanceRecord, Key, State, Status, seal};
+use super::record::{Change, End, InstanceRecord, Key, State, Status, Tally, seal};
 use super::{MAX_DEPTH, MAX_PLANS, MAX_RUNNING, SequenceError, Sequencer};
 use crate::telemetry::Report;
 
@@ -169,6 +169,7 @@ impl Sequencer {
             parent: starter.parent,
             depth: starter.depth,
             restarts: starter.restarts,
+            tally: Tally::default(),
         };
         let text = format!("plan {name} version {} with {} entries", plan.version, plan.entries.len());
         self.outbox.report(Report::info(EventCode::PlanStarted, text));
@@ -180,15 +181,19 @@ impl Sequencer {
 
     /// Ends a plan by the fault of an entry.
     pub(super) fn abort(&mut self, place: Place, why: &str) {
-        let Some(run) = self.running.get(&place.run) else { return };
+        let Some(run) = self.running.get_mut(&place.run) else { return };
         let why = format!("by {}: {why}", run.name_of(place.entry));
+        if let Some(cell) = run.cell_mut(place.entry) {
+            cell.kept.state = State::Ended { end: End::Failed, at_ms: cell.kept.due_ms };
+        }
         self.finish(place.run, Status::Aborted, &why);
     }
 
     /// Ends a run, and those that it has started; the entry that had started it is told.
     pub(super) fn finish(&mut self, number: u32, status: Status, why: &str) {
         self.disarm_all(number);
-        let Some(run) = self.running.remove(&number) else { return };
+        let Some(mut run) = self.running.remove(&number) else { return };
+        run.record.tally = run.tally();
         self.in_flight.retain(|_, place| place.run != number);
         self.close_record(number, run.record, status, why);
         let is_child = |run: &Instance| run.record.parent.is_some_and(|(parent, _)| parent == number);

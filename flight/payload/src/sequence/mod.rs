@@ -52,7 +52,7 @@ use passband_proto::plan::{Orders, Plan};
 pub use agenda::{PlanRow, Row, RowState};
 pub use clock::Instants;
 pub use output::{Output, PassTimes, Run, SequenceError};
-pub use record::{Change, Key, Status};
+pub use record::{Change, Key, Status, Tally};
 pub use recover::{Stored, StoredPlan};
 
 use budget::Budget;

@@ -78,6 +78,19 @@ pub(super) struct InstanceRecord {
     pub(super) depth: u8,
     /// How often reboots had it begin anew.
     pub(super) restarts: u8,
+    /// How its entries stood when it ended.
+    pub(super) tally: Tally,
+}
+
+/// How entries of a plan ended, each as it ended last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Those that are done.
+    pub done: u16,
+    /// Those that failed.
+    pub failed: u16,
+    /// Those that were left out: by the operator, or because they were late or waited in vain.
+    pub skipped: u16,
 }
 
 /// An entry.
@@ -122,6 +135,23 @@ pub(super) enum End {
     Skipped,
     /// By its own rules: late, or waited in vain; nothing follows from it.
     Missed,
+}
+
+impl Tally {
+    /// Of these states.
+    pub(super) fn of(states: impl Iterator<Item = State>) -> Self {
+        let mut tally = Self::default();
+        for state in states {
+            let State::Ended { end, .. } = state else { continue };
+            let count = match end {
+                End::Done => &mut tally.done,
+                End::Failed => &mut tally.failed,
+                End::Skipped | End::Missed => &mut tally.skipped,
+            };
+            *count = count.saturating_add(1);
+        }
+        tally
+    }
 }
 
 impl Key {

@@ -290,6 +290,7 @@ fn failures_are_tried_again_then_end_the_plan_if_it_says_so() {
     assert_eq!(numbers, [1, 2, 3], "a number each");
     board.poll();
     assert_eq!(board.status("p"), Some(Status::Aborted));
+    assert_eq!(board.sequencer.plans()[0].tally, Tally { done: 0, failed: 1, skipped: 0 });
     assert_eq!(
         board.told.last().unwrap(),
         "plan-aborted: plan p aborted: by plan p, entry 1 (a): it is cold"
@@ -415,6 +416,8 @@ fn the_operator_holds_resumes_skips_and_cancels() {
     let now = board.now;
     board.sequencer.resume(now, "p").unwrap();
     assert_eq!(board.go(1_000), ["90 D"], "50 s late");
+    let tally = Tally { done: 3, failed: 0, skipped: 1 };
+    assert_eq!(board.sequencer.plans()[0].tally, tally);
     let error = |result: Result<(), SequenceError>| result.unwrap_err().to_string();
     assert_eq!(
         error(board.sequencer.skip(now, "p", "a")),
@@ -424,6 +427,8 @@ fn the_operator_holds_resumes_skips_and_cancels() {
     assert_eq!(error(board.sequencer.unload("p")), "plan 'p' runs; cancel it first");
     board.sequencer.cancel(now, "p").unwrap();
     assert_eq!((board.go(3_600_000), board.status("p")), (vec![], Some(Status::Cancelled)));
+    board.recover();
+    assert_eq!(board.sequencer.plans()[0].tally, tally, "also of one that has ended, over a reboot");
     assert_eq!(error(board.sequencer.cancel(now, "p")), "plan 'p' doesn't run");
     board.sequencer.unload("p").unwrap();
     board.poll();

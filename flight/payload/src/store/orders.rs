@@ -3,6 +3,8 @@
 //!
 //! A record is bytes under a kind and a key; whoever owns a kind knows what they mean.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::{StoreError, decode, encode};
@@ -51,6 +53,7 @@ pub type Row = (Vec<u8>, Vec<u8>);
 #[derive(Debug)]
 pub struct OrderStore {
     db: Database,
+    broken: AtomicBool,
 }
 
 impl OrderStore {
@@ -74,7 +77,7 @@ impl OrderStore {
             Ok(found)
         };
         match make().map_err(StoreError::catalogue)? {
-            FORMAT => Ok(Self { db }),
+            FORMAT => Ok(Self { db, broken: AtomicBool::new(false) }),
             found => Err(StoreError::Format { found: found.into() }),
         }
     }
@@ -111,7 +114,35 @@ impl OrderStore {
             txn.commit()?;
             Ok(())
         };
-        write().map_err(StoreError::catalogue)
+        self.noted(write())
+    }
+
+    /// Whether a change could not be written: it has to be opened anew before one can.
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    /// Makes all records of this store those of another, all or nothing.
+    ///
+    /// # Errors
+    /// This one can't be written, or the other not be read.
+    pub fn become_like(&self, other: &Self) -> Result<(), StoreError> {
+        let copy = || -> Result<(), redb::Error> {
+            let theirs = other.db.begin_read()?;
+            let theirs = theirs.open_table(RECORDS)?;
+            let txn = self.db.begin_write()?;
+            {
+                let mut table = txn.open_table(RECORDS)?;
+                table.retain(|_, _| false)?;
+                for row in theirs.iter()? {
+                    let (key, value) = row?;
+                    table.insert(key.value(), value.value())?;
+                }
+            }
+            txn.commit()?;
+            Ok(())
+        };
+        self.noted(copy())
     }
 
     /// The orders that are remembered. One that can't be read counts as used.
@@ -143,6 +174,13 @@ impl OrderStore {
     /// The database can't be read.
     pub fn records(&self, kind: Kind) -> Result<Vec<Row>, StoreError> {
         self.rows(kind as u8)
+    }
+
+    fn noted<T>(&self, result: Result<T, redb::Error>) -> Result<T, StoreError> {
+        result.map_err(|e| {
+            self.broken.store(true, Ordering::Relaxed);
+            StoreError::catalogue(e)
+        })
     }
 
     fn rows(&self, first: u8) -> Result<Vec<Row>, StoreError> {

@@ -77,7 +77,7 @@ impl Commander {
         KeysAnswer {
             schema: SCHEMA,
             challenge: associations.challenge().map(|bytes| hex(&bytes)),
-            in_memory: self.in_memory.is_some(),
+            in_memory: self.records.in_memory.is_some(),
             refused: KeysAnswer::refusals(associations.counts()),
             keys: associations.status().map(|status| KeyRow::new(&status)).collect(),
         }

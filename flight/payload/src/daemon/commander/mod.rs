@@ -9,6 +9,7 @@ mod hands;
 mod keys;
 mod parameters;
 mod plans;
+mod records;
 mod scripts;
 mod tell;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use passband_proto::sdls::{Associations, Channel, Content, Limits as Limits_, Ma
 use self::hands::Worker;
 use self::parameters::put_in_force;
 use self::plans::{Found, Plans};
+use self::records::Records;
 use self::tell::Rounds;
 use self::uploads::Coming;
 use crate::adapters::catalogue::open_orders;
@@ -112,8 +114,7 @@ pub(crate) struct Commander {
     parts: Parts,
     throttle: Throttle,
     rounds: Rounds,
-    /// Why the records are kept in memory, if they are.
-    in_memory: Option<String>,
+    records: Records,
 }
 
 /// What orders change, the works aside.
@@ -132,8 +133,6 @@ pub(crate) struct Parts {
     /// Uploads that are whole and wait to be put where they belong.
     whole: Vec<Complete>,
     plans: Option<Plans>,
-    /// Changes of plans' records that could not be kept yet.
-    kept_back: Vec<Change>,
     /// The update that is under way, by the beginning of its image's SHA-256.
     update: Option<[u8; 4]>,
     /// Who holds the key of each security association.
@@ -235,10 +234,8 @@ impl Commander {
             ..Parts::default()
         };
         let (throttle, rounds) = (Throttle::new(THROTTLE_MS), Rounds::default());
-        Ok((
-            Self { desk, associations, clock, parts, throttle, rounds, in_memory: opened.in_memory },
-            reports,
-        ))
+        let records = Records::opened(opened.in_memory);
+        Ok((Self { desk, associations, clock, parts, throttle, rounds, records }, reports))
     }
 
     /// Goes on with what was under way when the run before ended.
@@ -251,6 +248,8 @@ impl Commander {
         let mut worker = Worker { parts: &mut self.parts, associations: &mut self.associations, works };
         worker.take_whole();
         self.desk.resume(now, &mut worker)?;
+        // All that is unseen is told below.
+        drop(self.desk.take_settled());
         self.run_pending(works, now);
         let unseen: Vec<_> = self.desk.ledger().unseen().map(|(id, record)| (*id, record.clone())).collect();
         for (id, record) in unseen {
@@ -325,7 +324,7 @@ impl Commander {
         let open: Vec<_> = self.desk.ledger().resume();
         for run in open.iter().filter(|run| run.order == Order::BoardReboot {}) {
             let outcome = Outcome::failed(Reason::NotPossible, format!("restarting the board: {why}"));
-            self.finish(works, now, run.id, &outcome);
+            self.finish(works, now, run.id, outcome);
         }
     }
 
@@ -374,13 +373,14 @@ impl Commander {
         bytes: &[u8],
     ) -> Result<Option<(OrderId, Record)>, StoreError> {
         let now = self.moment(works);
-        let mut worker = Worker { parts: &mut self.parts, associations: &mut self.associations, works };
-        let taken = self.desk.take(now, giver, number, step, bytes, &mut worker)?;
-        if let Some((id, record)) = &taken {
-            self.told(works, *id, record);
-        }
+        let taken = {
+            let mut worker =
+                Worker { parts: &mut self.parts, associations: &mut self.associations, works: &mut *works };
+            self.desk.take(now, giver, number, step, bytes, &mut worker)
+        };
+        self.tell_taken(works, &taken);
         self.run_pending(works, now);
-        Ok(taken)
+        taken
     }
 
     /// Takes a file on board as what it is said to be, for someone in a shell.
@@ -400,6 +400,10 @@ impl Commander {
 
     /// Makes a mark durable; whether it is.
     fn keep_mark(&mut self, works: &mut dyn Works, mark: &Mark) -> bool {
+        // What was decided of a key before goes first.
+        if self.desk.owes() && !self.keep_owed(works) {
+            return false;
+        }
         match self.desk.change(&[keys::mark_change(mark)]) {
             Ok(()) => {
                 self.associations.persisted(mark);

@@ -152,14 +152,26 @@ impl Plans {
         changes
     }
 
-    /// What is to be told and run, once what [`Self::poll`] gave is durable.
-    pub(super) fn take_pending(&mut self) -> VecDeque<Output> {
-        std::mem::take(&mut self.pending)
+    /// The next that is to be told or run, once what [`Self::poll`] gave is durable. An order that its plan no longer
+    /// waits for is passed over.
+    pub(super) fn next_pending(&mut self) -> Option<Output> {
+        while let Some(output) = self.pending.pop_front() {
+            match &output {
+                Output::Run(run) if !self.sequencer.awaits(run.number) => {}
+                _ => return Some(output),
+            }
+        }
+        None
     }
 
-    /// Whether something is to be told or run.
-    pub(super) fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
+    /// Has an order that could not be taken be the next again.
+    pub(super) fn again(&mut self, run: sequence::Run) {
+        self.pending.push_front(Output::Run(run));
+    }
+
+    /// How much is to be told or run.
+    pub(super) fn pending(&self) -> usize {
+        self.pending.len()
     }
 
     /// Whether the sequencer has something to do.

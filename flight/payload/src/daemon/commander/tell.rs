@@ -23,7 +23,6 @@ use crate::digest::{Pending, Uploading};
 use crate::orders::desk::Outcome;
 use crate::orders::{Giver, Moment, OrderId, Record, Step};
 use crate::sequence::{self, Output, RowState, Status};
-use crate::store::StoreError;
 use crate::telemetry::{Due, OrderCounts, Report, UplinkCounts};
 
 /// How often telemetry is told, ms.
@@ -49,6 +48,7 @@ impl Commander {
     /// Does what is due by itself. To be called a few times a second.
     pub(crate) fn poll(&mut self, works: &mut dyn Works) {
         let now = self.moment(works);
+        self.see_to_records(works);
         self.take_news(works, now);
         self.poll_parameters(works, now);
         self.poll_plans(works, now);
@@ -87,7 +87,7 @@ impl Commander {
                 works.desk().outside(|outside| outside.scripts.push(run));
             }
             if self.desk.ledger().get(&id).is_some_and(Record::is_open) {
-                self.finish(works, now, id, &outcome);
+                self.finish(works, now, id, outcome);
             }
         }
         let at = instants(now.unix_ms);
@@ -128,77 +128,74 @@ impl Commander {
             plans.see_channels(at, &latest.channels);
             self.rounds.latest = Some(Arc::clone(latest));
         }
-        if !plans.is_due(at) && self.parts.kept_back.is_empty() && !plans.has_pending() {
+        // Orders of plans wait for their records.
+        if self.desk.owes() || !(plans.is_due(at) || plans.pending() > 0) {
             return;
         }
-        // What could not be kept before goes first: orders wait for their records.
-        let mut changes = std::mem::take(&mut self.parts.kept_back);
-        changes.extend(plans.poll(at));
+        let mut changes = plans.poll(at);
         changes.extend(plans.clear_alone());
-        if !changes.is_empty()
-            && let Err(e) = self.desk.change(&changes)
-        {
-            self.parts.kept_back = changes;
-            let text = format!("keeping how far plans are: {e}");
-            let report = Report::error(EventCode::StoreError, text);
-            return self.tell(works, "plans", &report);
+        self.desk.owe(changes);
+        if self.keep_owed(works) {
+            self.run_pending(works, now);
         }
-        self.run_pending(works, now);
     }
 
-    /// Tells and runs what plans want, their records being durable.
+    /// Tells and runs what plans want, as long as all their records are durable.
     pub(super) fn run_pending(&mut self, works: &mut dyn Works, now: Moment) {
-        let pending = self.parts.plans.as_mut().map(super::plans::Plans::take_pending).unwrap_or_default();
-        for output in pending {
+        let count = self.parts.plans.as_ref().map_or(0, super::plans::Plans::pending);
+        for _ in 0..count {
+            if self.desk.owes() {
+                return;
+            }
+            let next = self.parts.plans.as_mut().and_then(super::plans::Plans::next_pending);
+            let Some(output) = next else { return };
             match output {
                 Output::Report(report) => works.event(&report),
-                Output::Run(run) => self.run_of_plan(works, now, &run),
+                Output::Run(run) => self.run_of_plan(works, now, run),
                 Output::Persist(_) => {}
             }
         }
     }
 
-    fn run_of_plan(&mut self, works: &mut dyn Works, now: Moment, run: &sequence::Run) {
+    fn run_of_plan(&mut self, works: &mut dyn Works, now: Moment, run: sequence::Run) {
         let giver = Giver { source: sequence::SOURCE, role: Source::Plan };
         let id = OrderId { source: sequence::SOURCE, number: run.number };
         let taken = {
-            let mut worker = Worker { parts: &mut self.parts, associations: &mut self.associations, works };
+            let mut worker =
+                Worker { parts: &mut self.parts, associations: &mut self.associations, works: &mut *works };
             self.desk.take(now, giver, run.number, Step::Run, &run.order, &mut worker)
         };
+        self.tell_taken(works, &taken);
         match taken {
-            Ok(Some((id, record))) => self.told(works, id, &record),
+            Ok(Some(_)) => {}
             Ok(None) => {
                 if let Some(plans) = self.parts.plans.as_mut() {
                     plans.answered(instants(now.unix_ms), id, Ok(()));
                 }
             }
-            // It is handed over again when nobody has answered for long.
             Err(e) => {
-                let text = format!("keeping an order of plan {}: {e}", run.plan);
-                let report = Report::error(EventCode::StoreError, text);
-                self.tell(works, "records", &report);
+                self.records_failed(works, &e);
+                // One that began has an end that is owed.
+                if self.desk.ledger().get(&id).is_none()
+                    && let Some(plans) = self.parts.plans.as_mut()
+                {
+                    plans.again(run);
+                }
             }
         }
     }
 
     /// Ends an order that went on.
-    pub(super) fn finish(&mut self, works: &mut dyn Works, now: Moment, id: OrderId, outcome: &Outcome) {
-        let finished: Result<(), StoreError> = {
-            let mut worker = Worker { parts: &mut self.parts, associations: &mut self.associations, works };
+    pub(super) fn finish(&mut self, works: &mut dyn Works, now: Moment, id: OrderId, outcome: Outcome) {
+        let finished = {
+            let mut worker =
+                Worker { parts: &mut self.parts, associations: &mut self.associations, works: &mut *works };
             self.desk.finish(now, id, outcome, &mut worker)
         };
-        match finished {
-            Ok(()) => {
-                if let Some(record) = self.desk.ledger().get(&id).cloned() {
-                    self.told(works, id, &record);
-                }
-            }
-            Err(e) => {
-                let text = format!("keeping an order: {e}");
-                let report = Report::error(EventCode::StoreError, text);
-                self.tell(works, "records", &report);
-            }
+        if let Err(e) = finished {
+            self.records_failed(works, &e);
         }
+        self.tell_settled(works);
     }
 
     /// Sends the packets that were asked for.
@@ -265,7 +262,6 @@ impl Commander {
         let packet = |plan: sequence::PlanRow| {
             let next = rows.iter().find(|row| row.plan == plan.name);
             let entries = u16::try_from(plan.entries).unwrap_or(u16::MAX);
-            let pending = u16::try_from(plan.pending).unwrap_or(u16::MAX);
             PlanPacket {
                 name: FixedText::cut(&plan.name),
                 version: plan.version.and_then(|v| u16::try_from(v).ok()).unwrap_or(u16::MAX),
@@ -277,9 +273,9 @@ impl Commander {
                     (Some(Status::Aborted | Status::Cancelled), _) => PlanState::Aborted,
                 },
                 entries,
-                done: if plan.status.is_some() { entries.saturating_sub(pending) } else { 0 },
-                failed: 0,
-                skipped: 0,
+                done: plan.tally.done,
+                failed: plan.tally.failed,
+                skipped: plan.tally.skipped,
                 next: next.map_or(0, |row| row.entry),
                 next_unix: next.and_then(|row| row.expected_unix_ms).unwrap_or_default(),
                 next_order: FixedText::cut(next.map_or("", |row| row.what.as_str())),
