@@ -91,7 +91,7 @@ pub struct Desk {
 #[derive(Debug)]
 enum Owed {
     /// An order came so far; with the order if it was done just now.
-    Outcome { now: Moment, id: OrderId, outcome: Outcome, run: Option<Run> },
+    Outcome { now: Moment, id: OrderId, outcome: Outcome, run: Option<Box<Run>> },
     /// Records changed.
     Changes(Vec<Change>),
 }
@@ -226,7 +226,7 @@ impl Desk {
 
     fn run(&mut self, now: Moment, run: &Run, hands: &mut dyn Hands) -> Result<(), StoreError> {
         let outcome = hands.run(now, run);
-        self.owed.push_back(Owed::Outcome { now, id: run.id, outcome, run: Some(run.clone()) });
+        self.owed.push_back(Owed::Outcome { now, id: run.id, outcome, run: Some(Box::new(run.clone())) });
         self.settle(hands)
     }
 
