@@ -134,7 +134,7 @@ fn an_update_takes_two_steps_and_is_remembered() {
     assert_eq!(alone.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&alone.stderr).contains("not-armed"), "{alone:?}");
     assert_eq!(payload.json(&["arm", "update", "start", "0a0b0c0d"])["stage"], "armed");
-    assert_eq!(payload.json(&["orders"])["armed"].as_str().map(|id| id.starts_with("shell/")), Some(true));
+    assert_eq!(payload.json(&["orders"])["armed"][0].as_str().map(|id| id.starts_with("shell/")), Some(true));
     assert_eq!(payload.json(&["fire", "update", "start", "0a0b0c0d"])["stage"], "done");
     payload.kill();
     payload.start();

@@ -27,7 +27,7 @@ pub use orders::{
 pub use packets::{
     Answer, Apid, Association, Beacon, Disk, Event, FieldDef, Housekeeping, KeyState, MAX_DATA_BYTES, Mode,
     PACKETS, Packet, PacketDef, Parameter, ParametersState, Plan, PlanState, Reason, ResetCause, Script,
-    ScriptEnd, Stage, Time, UpdateState, Upload,
+    ScriptEnd, Stage, Time, UpdateState, Upload, UploadFate,
 };
 pub use parameters::{BadValue, PARAMETER_NAMES, PARAMETERS, ParameterDef, ParameterId, Transmit};
 

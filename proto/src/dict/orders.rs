@@ -43,13 +43,13 @@ names! {
     pub enum Hazard: Name8, "hazard" {
         /// It is given.
         None = 0 "none",
-        /// It is armed, then fired within a time limit; anything else in between disarms it.
+        /// It is armed, then fired within a time limit; any other order of who armed it disarms it.
         TwoSteps = 1 "two-steps",
         /// And who fires it holds another key than who armed it.
         TwoKeys = 2 "two-keys",
     }
 
-    /// What is uplinked.
+    /// What is uplinked, and by whom: [`UploadKind::sources`].
     pub enum UploadKind: Name8, "upload" {
         /// A signed plan.
         Plan = 0 "plan",
@@ -446,6 +446,18 @@ const PLANS: Sources = Sources(OPERATOR | PLANNER | RECOVERY | SHELL | PLAN);
 const CHIEF: Sources = Sources(OPERATOR | RECOVERY | SHELL);
 /// Who may change the software.
 const SOFTWARE: Sources = Sources(UPDATER | RECOVERY | SHELL | PLAN);
+
+impl UploadKind {
+    /// Who may bring up something of this kind. What a plan may order is another matter.
+    #[must_use]
+    pub const fn sources(self) -> Sources {
+        match self {
+            Self::Plan => UPLOADS,
+            Self::Script | Self::File => CHIEF,
+            Self::Image => Sources(SOFTWARE.0 & !PLAN),
+        }
+    }
+}
 
 orders! {
     /// Does nothing but answer.

@@ -165,6 +165,18 @@ names! {
         NotStarted = 9 "not-started",
     }
 
+    /// What becomes of something that comes up.
+    pub enum UploadFate: Name8, "fate" {
+        /// Pieces are missing.
+        Coming = 0 "coming",
+        /// It is whole, and not where it belongs yet: an image waits for its update, another for what holds it up.
+        Waits = 1 "waits",
+        /// It is where it belongs.
+        Taken = 2 "taken",
+        /// It was refused.
+        Refused = 3 "refused",
+    }
+
     /// Where an update stands.
     pub enum UpdateState: Name8, "update" {
         /// None goes on.
@@ -550,6 +562,8 @@ packets! {
         number: u32 = {},
         /// Which order.
         opcode: u16 = {},
+        /// CRC-32C of the order as it came: whether it is the one that was meant.
+        check: u32 = {},
         /// Where it stands.
         stage: Stage = {},
         /// Why it was refused or failed.
@@ -638,6 +652,10 @@ packets! {
         pieces: u32 = {},
         /// Those that are missing.
         missing: u32 = {},
+        /// What becomes of it.
+        fate: UploadFate = {},
+        /// Why it was refused, or can't be taken now.
+        reason: Reason = {},
         /// Where the gaps are: pairs of a first piece and a count, 4 bytes each; 0, 0: no more. When they are more than
         /// there is room for, the last pair reaches to the end of the last one: the counts add up to more than is missing.
         gaps: [u8; 160] = {},
@@ -701,6 +719,7 @@ mod tests {
             source: 2,
             number: 77,
             opcode: Opcode::PassStart.code(),
+            check: 0x1234_5678,
             stage: Stage::Refused,
             reason: Reason::NotAllowed,
             unix: 1_800_000_000_123,

@@ -296,7 +296,6 @@ passband keys - who may give orders by the uplink
 
 Usage: passband keys [--json] [--socket PATH | --config FILE]
        passband keys accept SPI                     put a new key to use
-       passband arm keys retire SPI, fired by the holder of another key
 
 Shows each security association with its holder's role, the highest counter that was taken, and frames
 taken and refused since the start; never a secret. unsynchronised: no counter is known; a new key is put to

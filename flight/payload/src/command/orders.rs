@@ -69,8 +69,8 @@ impl OrderRow {
 pub struct OrdersAnswer {
     /// [`SCHEMA`](crate::telemetry::SCHEMA).
     pub schema: u32,
-    /// The order that is armed, if one is.
-    pub armed: Option<String>,
+    /// The orders that are armed.
+    pub armed: Vec<String>,
     /// The newest, oldest first.
     pub orders: Vec<OrderRow>,
 }
@@ -145,8 +145,10 @@ pub fn order_text(row: &OrderRow) -> String {
 /// `passband orders`.
 pub fn orders_text(answer: &OrdersAnswer) -> String {
     let mut out = String::new();
-    if let Some(armed) = &answer.armed {
-        put!(out, "ARMED: {armed}\n");
+    if !answer.armed.is_empty() {
+        let line = format!("ARMED: {}", answer.armed.join(", "));
+        out.extend(line.chars().take(80));
+        out.push('\n');
     }
     if answer.orders.is_empty() {
         out += "no orders\n";
@@ -212,7 +214,7 @@ mod tests {
             changed_unix_ms: 1_800_000_000_000,
             seen: false,
         };
-        let answer = OrdersAnswer { schema: 1, armed: Some("2/18".into()), orders: vec![row.clone(); 20] };
+        let answer = OrdersAnswer { schema: 1, armed: vec!["2/18".into()], orders: vec![row.clone(); 20] };
         let text = orders_text(&answer);
         assert!(text.lines().count() <= 24 && text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert!(order_text(&row).ends_with(": failed (timed-out): 300 s\n") && row.is_bad());

@@ -6,7 +6,7 @@
 //! | orders and uplink | [`Desk::answer`], [`Desk::seen`], [`Desk::others`], [`Desk::outside`] | |
 //! | parameters | [`Desk::settings`], [`Desk::others`], [`Desk::outside`] | |
 //! | plans | [`Desk::outside`], [`Desk::keep`] | [`Desk::take_plans`], [`Desk::take_events`], [`Desk::latest`] |
-//! | `blackbox send` | [`Desk::send_blackbox`] | |
+//! | `blackbox send` | [`Desk::send_blackbox`] | [`Desk::take_blackbox_made`] |
 //! | `tlm send` | [`Desk::ask`], [`Desk::repeat_answers`] | |
 //!
 //! Every call holds one lock for a moment and never waits for a disk or a link.
@@ -20,12 +20,15 @@ use serde_json::Value;
 
 use super::shared::lock;
 use crate::digest::{Facts, Outside};
+use crate::orders::OrderId;
 use crate::telemetry::{Due, Level, Others, Refused, Sample, Schedule, Settings, Severity};
 
 /// Most events that wait for plans.
 const MAX_EVENTS: usize = 256;
 /// Most plans that wait to be started.
 const MAX_PLANS: usize = 16;
+/// Most orders that wait for the black box.
+const MAX_WANTED: usize = 64;
 
 /// What telemetry and the other duties share.
 #[derive(Debug, Default)]
@@ -46,7 +49,9 @@ struct State {
     /// Events that plans may listen to, with their severities.
     events: VecDeque<(Option<u16>, Severity)>,
     latest: Option<Arc<Latest>>,
-    blackbox_wanted: bool,
+    /// The orders that want the black box sent, and what came of them.
+    blackbox_wanted: Vec<OrderId>,
+    blackbox_made: Vec<(OrderId, Result<String, String>)>,
     woken: bool,
 }
 
@@ -161,15 +166,33 @@ impl Desk {
         lock(&self.state).plans.drain(..).collect()
     }
 
-    /// Has the black box made into a bundle and put into the queue: the order `blackbox send`. An event tells when it is,
-    /// `notes-made`, or why not, `notes-failed`.
-    pub fn send_blackbox(&self) {
-        lock(&self.state).blackbox_wanted = true;
+    /// Has the black box made into a bundle and put into the queue: the order `blackbox send`. Whether it will be: of too
+    /// many at once some won't.
+    pub fn send_blackbox(&self, order: OrderId) -> bool {
+        let wanted = &mut lock(&self.state).blackbox_wanted;
+        if !wanted.contains(&order) {
+            if wanted.len() >= MAX_WANTED {
+                return false;
+            }
+            wanted.push(order);
+        }
+        true
     }
 
-    /// Whether that was asked for since the last call.
-    pub fn take_blackbox_wanted(&self) -> bool {
+    /// The orders that asked for that since the last call.
+    pub fn take_blackbox_wanted(&self) -> Vec<OrderId> {
         std::mem::take(&mut lock(&self.state).blackbox_wanted)
+    }
+
+    /// What came of the black box that orders asked for.
+    pub fn blackbox_made(&self, orders: &[OrderId], result: &Result<String, String>) {
+        let made = orders.iter().map(|order| (*order, result.clone()));
+        lock(&self.state).blackbox_made.extend(made);
+    }
+
+    /// What came of it since the last call.
+    pub fn take_blackbox_made(&self) -> Vec<(OrderId, Result<String, String>)> {
+        std::mem::take(&mut lock(&self.state).blackbox_made)
     }
 
     /// How everything is; none before the first look.

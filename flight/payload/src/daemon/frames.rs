@@ -101,12 +101,21 @@ impl Frames {
                 let again_ms = self.shared.config.products.notes_s.saturating_mul(1_000);
                 notes_ms = self.shared.clock.now_ms().saturating_add(again_ms);
                 beat.working("notes", NOTES_MS);
-                self.seal_notes(make_notes);
+                // Of what fails events tell.
+                drop(self.seal_notes(make_notes));
                 beat.check_in();
             }
-            if self.shared.desk.take_blackbox_wanted() {
+            let wanted = self.shared.desk.take_blackbox_wanted();
+            if !wanted.is_empty() {
                 beat.working("black box", NOTES_MS);
-                self.seal_notes(|shared, key, made| make_blackbox(shared, key).map(made));
+                let mut bundle = String::new();
+                let made = self.seal_notes(|shared, key, made| {
+                    let record = make_blackbox(shared, key)?;
+                    bundle = format!("bundle {}", record.id);
+                    made(record);
+                    Ok(())
+                });
+                self.shared.desk.blackbox_made(&wanted, &made.map(|()| bundle));
                 beat.check_in();
             }
             let begun_ms = self.shared.clock.now_ms();
@@ -327,19 +336,21 @@ impl Frames {
     fn seal_notes(
         &self,
         make: impl FnOnce(&Shared, &EpochKey, &mut dyn FnMut(BundleRecord)) -> Result<(), String>,
-    ) {
+    ) -> Result<(), String> {
         let shared = &self.shared;
         let keys = shared.keys();
-        let Some(key) = keys.newest(shared.config.spacecraft) else { return };
+        let key = keys.newest(shared.config.spacecraft).ok_or("there is no key to seal bundles with")?;
         let need = Need { bytes: NOTES_ROOM_BYTES, class: Class::Routine };
         let mut line_up = |note| {
             self.line_up(&note);
             drop(self.queue.send(QueueChange::News));
         };
-        if let Err(e) = self.make_room(need).and_then(|()| make(shared, key, &mut line_up)) {
+        let made = self.make_room(need).and_then(|()| make(shared, key, &mut line_up));
+        if let Err(e) = &made {
             let text = format!("housekeeping, log or black box was not made: {e}");
             shared.throttled("notes", &Report::error(EventCode::NotesFailed, text));
         }
+        made
     }
 
     /// Puts a new bundle into the queue.

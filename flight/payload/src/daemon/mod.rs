@@ -71,7 +71,7 @@ pub(crate) use self::recover::{line_up, recover};
 use self::shared::{Shared, lock};
 use crate::adapters::calibration::{CalibrationError, check_calibration};
 use crate::adapters::crash;
-use crate::adapters::os::{board_up_ms, own_uid, random_8, read_keys, read_text, spare_socket};
+use crate::adapters::os::{own_uid, random_8, read_keys, read_text, spare_socket};
 use crate::adapters::parameters::ParameterFile;
 use crate::adapters::spool::Spool;
 use crate::config::Config;
@@ -269,7 +269,6 @@ fn open_commander(
         channel: Channel { spacecraft: config.spacecraft, vcid: config.uplink.vcid },
         keys,
         challenge,
-        board_up_ms: board_up_ms(),
         uploads_bytes: config.command.uploads_bytes,
         parameters: Some(parameters),
     };

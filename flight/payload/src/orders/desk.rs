@@ -116,6 +116,15 @@ impl Desk {
         &self.store
     }
 
+    /// Numbers that are known to be used though the store may not know it, of each giver up to the highest.
+    pub fn numbers_used(&mut self, highest: impl IntoIterator<Item = (u16, u32)>) {
+        for (source, number) in highest {
+            if number >= self.ledger.next_number(source) {
+                self.ledger.apply(&Keep::Used(source, number));
+            }
+        }
+    }
+
     /// Puts another store in the place of the one, which is given: one that holds the same.
     pub fn replace_store(&mut self, store: OrderStore) -> OrderStore {
         std::mem::replace(&mut self.store, store)
@@ -152,7 +161,8 @@ impl Desk {
         Ok(())
     }
 
-    /// Goes on with what was under way when the run before ended.
+    /// Goes on with what was under way when the run before ended. What several runs ended in the middle of is given up:
+    /// doing it may be what ended them.
     ///
     /// # Errors
     /// The store can't be written.
@@ -162,7 +172,14 @@ impl Desk {
             let keep = self.ledger.finished(now, id, Reason::Malformed, text);
             self.commit(keep.as_slice(), &[])?;
         }
-        self.ledger.resume().iter().try_for_each(|run| self.run(now, run, hands))
+        for run in self.ledger.resume() {
+            let keep = self.ledger.resumed(now, run.id);
+            self.commit(keep.as_slice(), &[])?;
+            if self.ledger.get(&run.id).is_some_and(Record::is_open) {
+                self.run(now, &run, hands)?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes an order, and does it if it is to be done: where it stands then.
@@ -261,7 +278,7 @@ impl Desk {
     ) -> Result<(), StoreError> {
         if let Order::AnswersSeen { below, bits } = order {
             let seen = self.ledger.seen(id.source, below, bits);
-            return self.commit(&seen, &[]);
+            self.commit(&seen, &[])?;
         }
         let run = Run { id, order, taken_unix_ms: now.unix_ms, resumed: false };
         let outcome = hands.run(now, &run);

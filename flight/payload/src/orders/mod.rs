@@ -26,6 +26,8 @@ pub const MAX_KEPT: usize = 128;
 pub const MAX_GIVERS: usize = 72;
 /// Orders of each giver that may be under way.
 pub const MAX_OPEN: usize = 16;
+/// How often an order is begun again at a start of the daemon.
+pub const MAX_RESUMED: u8 = 3;
 
 /// Who gives an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,9 +100,10 @@ pub struct Run {
     pub resumed: bool,
 }
 
+/// An order that may be fired.
 #[derive(Debug)]
 struct Armed {
-    id: OrderId,
+    number: u32,
     bytes: Vec<u8>,
     steady_ms: u64,
 }
@@ -124,7 +127,8 @@ pub struct Ledger {
     orders: BTreeMap<OrderId, Record>,
     /// Of each giver, the highest number that is forgotten.
     used: BTreeMap<u16, u32>,
-    armed: Option<Armed>,
+    /// What each giver has armed. Only what that giver says next disarms it, so that nobody keeps another from firing.
+    armed: BTreeMap<u16, Armed>,
     counts: Counts,
 }
 
@@ -179,6 +183,17 @@ impl Ledger {
     #[must_use]
     pub fn started(&self, now: Moment, id: OrderId, text: &str) -> Option<Keep> {
         self.changed(now, id, Stage::Started, Reason::None, text)
+    }
+
+    /// An order that was under way when the run before ended is begun again, or given up if that happened too often.
+    #[must_use]
+    pub fn resumed(&self, now: Moment, id: OrderId) -> Option<Keep> {
+        let record = self.orders.get(&id).filter(|record| record.is_open())?;
+        if record.resumed >= MAX_RESUMED {
+            let text = format!("the daemon ended {} times while it was done", MAX_RESUMED + 1);
+            return self.finished(now, id, Reason::Interrupted, &text);
+        }
+        Some(Keep::Order(id, Record { resumed: record.resumed.saturating_add(1), ..record.clone() }))
     }
 
     /// An order is done, or could not be done.
@@ -244,10 +259,10 @@ impl Ledger {
         last.max(self.used.get(&source).copied().unwrap_or_default()).saturating_add(1)
     }
 
-    /// The order that is armed, if one is.
+    /// The orders that are armed: one of each giver at most.
     #[must_use]
-    pub fn armed(&self) -> Option<OrderId> {
-        self.armed.as_ref().map(|armed| armed.id)
+    pub fn armed(&self) -> Vec<OrderId> {
+        self.armed.iter().map(|(source, armed)| OrderId { source: *source, number: armed.number }).collect()
     }
 
     /// What an order is refused for; else what it says.
@@ -297,28 +312,49 @@ impl Ledger {
             }
             (Step::Fire, _) => {}
         }
-        let armed = self.armed.as_ref().ok_or_else(|| Refusal::new(Reason::NotArmed, "nothing is armed"))?;
-        if armed.bytes != bytes {
-            return Err(Refusal::new(Reason::OtherArmed, &format!("order {} is armed", armed.id)));
-        }
+        let Some((source, armed)) = self.to_fire(id.source, bytes, def) else {
+            return Err(match self.armed.get(&id.source) {
+                Some(armed) if armed.bytes == bytes => {
+                    Refusal::new(Reason::SameKey, "who holds another key has to fire it")
+                }
+                Some(armed) => {
+                    let id = OrderId { source: id.source, number: armed.number };
+                    Refusal::new(Reason::OtherArmed, &format!("order {id} is armed"))
+                }
+                None => Refusal::new(Reason::NotArmed, "nothing is armed"),
+            });
+        };
         let waited_ms = now.steady_ms.saturating_sub(armed.steady_ms);
         if waited_ms > now.arm_ms {
-            return Err(Refusal::new(Reason::ArmedTooLongAgo, &format!("{} s ago", waited_ms / 1000)));
-        }
-        if def.hazard == Hazard::TwoKeys && armed.id.source == id.source {
-            return Err(Refusal::new(Reason::SameKey, "who holds another key has to fire it"));
+            let id = OrderId { source, number: armed.number };
+            return Err(Refusal::new(Reason::ArmedTooLongAgo, &format!("{id}, {} s ago", waited_ms / 1000)));
         }
         Ok(())
     }
 
+    /// Who armed what a giver fires: of several the last, but the giver's own first; another's where two keys are wanted.
+    fn to_fire(&self, source: u16, bytes: &[u8], def: &OrderDef) -> Option<(u16, &Armed)> {
+        let own = self.armed.get(&source).filter(|armed| armed.bytes == bytes).map(|armed| (source, armed));
+        let others = self.armed.iter().filter(|(other, armed)| **other != source && armed.bytes == bytes);
+        let last = others.max_by_key(|(_, armed)| armed.steady_ms).map(|(other, armed)| (*other, armed));
+        if def.hazard == Hazard::TwoKeys { last } else { own.or(last) }
+    }
+
     fn accept(&mut self, now: Moment, id: OrderId, step: Step, bytes: &[u8], order: Order) -> Taken {
-        let disarmed = self.armed.take();
+        if step == Step::Fire
+            && let Some(armer) =
+                order.def().and_then(|def| self.to_fire(id.source, bytes, def)).map(|(source, _)| source)
+        {
+            self.armed.remove(&armer);
+        }
+        let disarmed = self.armed.remove(&id.source);
         let mut record = Record::new(now.unix_ms, step, bytes);
         let mut report = None;
         let mut run = None;
         if step == Step::Arm {
             (record.stage, record.text) = (Stage::Armed, format!("for {} s", now.arm_ms / 1000));
-            self.armed = Some(Armed { id, bytes: bytes.to_vec(), steady_ms: now.steady_ms });
+            let armed = Armed { number: id.number, bytes: bytes.to_vec(), steady_ms: now.steady_ms };
+            self.armed.insert(id.source, armed);
             let text = format!("{id} {order}: armed for {} s", now.arm_ms / 1000);
             report = Some(Report::warning(EventCode::OrderArmed, text));
         } else {
@@ -326,7 +362,8 @@ impl Ledger {
             if step == Step::Run
                 && let Some(armed) = disarmed
             {
-                let text = format!("{} is armed no more: order {id} came", armed.id);
+                let before = OrderId { source: id.source, number: armed.number };
+                let text = format!("{before} is armed no more: order {id} came");
                 report = Some(Report::info(EventCode::OrderDisarmed, text));
             }
         }
@@ -337,7 +374,7 @@ impl Ledger {
         // What is too much, or too old, must not push out what is remembered.
         let keeps = !matches!(refusal.reason, Reason::TooOld | Reason::Busy);
         if keeps {
-            self.armed = None;
+            self.armed.remove(&id.source);
         }
         let mut record = Record::new(now.unix_ms, step, bytes);
         record.settle(now.unix_ms, Stage::Refused, refusal.reason, &refusal.text);
@@ -376,15 +413,14 @@ impl Ledger {
     fn changed(&self, now: Moment, id: OrderId, stage: Stage, reason: Reason, text: &str) -> Option<Keep> {
         let mut record = self.orders.get(&id).filter(|record| record.is_open())?.clone();
         record.settle(now.unix_ms, stage, reason, text);
-        // Whoever sits at the shell has read the answer.
-        record.seen = id.source == SHELL && record.is_settled();
+        record.seen = needs_no_word(id, &record);
         Some(Keep::Order(id, record))
     }
 
     /// The changes that keep a new order, and forget what is too much by it.
     fn keep(&self, id: OrderId, record: &Record) -> Vec<Keep> {
         let mut record = record.clone();
-        record.seen = id.source == SHELL && record.is_settled();
+        record.seen = needs_no_word(id, &record);
         let mut out = vec![Keep::Order(id, record)];
         let surplus = (self.of(id.source).count() + 1).saturating_sub(MAX_KEPT);
         let settled: Vec<_> =
@@ -416,14 +452,17 @@ impl Ledger {
     }
 
     fn disarm_late(&mut self, now: Moment) -> Option<Report> {
-        let armed = self.armed.as_ref()?;
         // Firing it is refused with the reason, for a while.
-        if now.steady_ms.saturating_sub(armed.steady_ms) <= now.arm_ms.saturating_mul(10) {
-            return None;
-        }
-        let text = format!("{} is armed no more: it wasn't fired", armed.id);
-        self.armed = None;
-        Some(Report::info(EventCode::OrderDisarmed, text))
+        let late =
+            |armed: &Armed| now.steady_ms.saturating_sub(armed.steady_ms) > now.arm_ms.saturating_mul(10);
+        let (source, number) = self
+            .armed
+            .iter()
+            .find(|(_, armed)| late(armed))
+            .map(|(source, armed)| (*source, armed.number))?;
+        self.armed.remove(&source);
+        let id = OrderId { source, number };
+        Some(Report::info(EventCode::OrderDisarmed, format!("{id} is armed no more: it wasn't fired")))
     }
 
     fn count(&mut self, before: Option<Stage>, now: Stage) {
@@ -451,6 +490,12 @@ impl Refusal {
     fn new(reason: Reason, text: &str) -> Self {
         Self { reason, text: text.to_owned() }
     }
+}
+
+/// Whoever sits at the shell has read the answer; of a plan's orders events tell, and nobody could say for a plan that the
+/// ground has them.
+fn needs_no_word(id: OrderId, record: &Record) -> bool {
+    matches!(id.source, SHELL | crate::sequence::SOURCE) && record.is_settled()
 }
 
 fn opcode_words(bytes: &[u8]) -> &'static str {

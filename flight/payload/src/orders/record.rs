@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use passband_proto::crc32c::checksum;
 use passband_proto::dict::{Answer, OrderDef, Reason, Stage};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,8 @@ pub struct Record {
     pub text: String,
     /// Whether the ground has the answer.
     pub seen: bool,
+    /// How often it was begun again at a start of the daemon.
+    pub resumed: u8,
 }
 
 impl Record {
@@ -67,6 +70,7 @@ impl Record {
             reason: Reason::None,
             text: String::new(),
             seen: false,
+            resumed: 0,
         }
     }
 
@@ -99,6 +103,7 @@ impl Record {
             source: id.source,
             number: id.number,
             opcode,
+            check: checksum(&self.bytes),
             stage: self.stage,
             reason: self.reason,
             unix: self.changed_unix_ms,

@@ -91,19 +91,50 @@ fn a_hazardous_order_takes_arming_then_firing_in_time() {
 }
 
 #[test]
-fn arming_ends_by_time_by_any_other_order_and_by_another_fired() {
+fn arming_ends_by_time_and_by_any_other_order_of_its_giver() {
     let (reboot, restart) = (Order::BoardReboot {}, Order::DaemonRestart {});
     let mut ledger = Ledger::default();
     take(&mut ledger, 0, OPERATOR, 1, Step::Arm, &reboot);
     assert_eq!(reason(&take(&mut ledger, 60_001, OPERATOR, 2, Step::Fire, &reboot)), Reason::ArmedTooLongAgo);
     assert_eq!(reason(&take(&mut ledger, 60_002, OPERATOR, 3, Step::Fire, &reboot)), Reason::NotArmed);
     take(&mut ledger, 0, OPERATOR, 4, Step::Arm, &reboot);
-    let ping = take(&mut ledger, 1, OTHER, 1, Step::Run, &Order::Ping {});
+    let ping = take(&mut ledger, 1, OPERATOR, 14, Step::Run, &Order::Ping {});
     assert_eq!(ping.report.unwrap().code, EventCode::OrderDisarmed);
     assert_eq!(reason(&take(&mut ledger, 2, OPERATOR, 5, Step::Fire, &reboot)), Reason::NotArmed);
     take(&mut ledger, 0, OPERATOR, 6, Step::Arm, &reboot);
     assert_eq!(reason(&take(&mut ledger, 1, OPERATOR, 7, Step::Fire, &restart)), Reason::OtherArmed);
-    assert!(ledger.armed().is_none(), "a slip disarms");
+    assert!(ledger.armed().is_empty(), "a slip disarms");
+}
+
+#[test]
+fn nobody_keeps_another_from_arming_and_firing() {
+    let (reboot, retire) = (Order::BoardReboot {}, Order::KeysRetire { spi: 9 });
+    let (science, plan) = (
+        Giver { source: 9, role: Source::Science },
+        Giver { source: crate::sequence::SOURCE, role: Source::Plan },
+    );
+    for (order, firer) in [(&reboot, OPERATOR), (&retire, OTHER), (&reboot, OTHER)] {
+        let mut ledger = Ledger::default();
+        take(&mut ledger, 0, OPERATOR, 1, Step::Arm, order);
+        for number in 1..=5 {
+            take(&mut ledger, 1, science, number, Step::Run, &Order::Ping {});
+            take(&mut ledger, 1, plan, number, Step::Run, &Order::Ping {});
+            take(&mut ledger, 1, science, 10 + number, Step::Fire, order);
+            take(&mut ledger, 1, science, 20 + number, Step::Arm, &Order::Ping {});
+        }
+        assert!(ledger.armed().contains(&OrderId { source: 2, number: 1 }), "{:?}", ledger.armed());
+        assert!(take(&mut ledger, 2, firer, 100, Step::Fire, order).run.is_some(), "{order}");
+        assert!(take(&mut ledger, 3, firer, 101, Step::Fire, order).run.is_none(), "once");
+    }
+}
+
+#[test]
+fn the_answers_to_orders_of_plans_wait_for_nobody() {
+    let plan = Giver { source: crate::sequence::SOURCE, role: Source::Plan };
+    let mut ledger = Ledger::default();
+    let run = take(&mut ledger, 1, plan, 1, Step::Run, &Order::Ping {}).run.unwrap();
+    done(&mut ledger, 2, run.id);
+    assert_eq!(ledger.unseen().count(), 0);
 }
 
 #[test]

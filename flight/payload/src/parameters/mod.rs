@@ -60,6 +60,11 @@ pub struct Parameters {
 }
 
 impl Parameters {
+    /// The orders that changed something and are remembered.
+    pub fn remembered(&self) -> impl Iterator<Item = OrderId> + '_ {
+        self.state.remembered()
+    }
+
     /// Those of a configuration file, with nothing changed.
     pub fn new(configured: Config) -> Self {
         Self::of(configured, State::default())

@@ -75,6 +75,11 @@ impl State {
         self.orders.iter().rev().find(|order| order.id == id).map(|order| order.done)
     }
 
+    /// The orders that are remembered.
+    pub(super) fn remembered(&self) -> impl Iterator<Item = OrderId> + '_ {
+        self.orders.iter().map(|order| order.id)
+    }
+
     /// Keeps in mind what came of an order.
     pub(super) fn remember(&mut self, id: OrderId, done: Done) -> Done {
         while self.orders.len() >= MAX_REMEMBERED {

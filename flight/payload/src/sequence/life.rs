@@ -8,7 +8,7 @@ use passband_proto::plan::Plan;
 use super::clock::{Anchor, Instants};
 use super::instance::{Instance, Place};
 use super::record::{Change, End, InstanceRecord, Key, State, Status, Tally, seal};
-use super::{MAX_DEPTH, MAX_PLANS, MAX_RUNNING, SequenceError, Sequencer};
+use super::{MAX_DEPTH, MAX_PLANS, MAX_RUNNING, MAX_SINGLE, SequenceError, Sequencer};
 use crate::telemetry::Report;
 
 /// Who starts a plan, and how deep that is.
@@ -25,17 +25,28 @@ impl Sequencer {
     /// # Errors
     /// It was compiled for another dictionary, can't be, or runs; there is no room.
     pub fn load(&mut self, plan: Plan) -> Result<(), SequenceError> {
+        self.may_load(&plan)?;
+        self.shelf.insert(plan.name.clone(), Arc::new(plan));
+        Ok(())
+    }
+
+    /// Whether a plan could be taken on board now.
+    ///
+    /// # Errors
+    /// Those of [`Self::load`].
+    pub fn may_load(&self, plan: &Plan) -> Result<(), SequenceError> {
         plan.check().map_err(SequenceError::Plan)?;
         if plan.dictionary != self.dictionary {
             return Err(SequenceError::Dictionary { plan: plan.dictionary, own: self.dictionary });
         }
         if self.run_of(&plan.name).is_some() {
-            return Err(SequenceError::Running(plan.name));
+            return Err(SequenceError::Running(plan.name.clone()));
         }
-        if !self.shelf.contains_key(&plan.name) && self.shelf.len() >= MAX_PLANS {
+        let others = self.shelf.values().filter(|other| other.name != plan.name);
+        let like = others.filter(|other| is_single(other) == is_single(plan)).count();
+        if like >= if is_single(plan) { MAX_SINGLE } else { MAX_PLANS } {
             return Err(SequenceError::TooManyPlans);
         }
-        self.shelf.insert(plan.name.clone(), Arc::new(plan));
         Ok(())
     }
 
@@ -153,7 +164,8 @@ impl Sequencer {
         if starter.depth > MAX_DEPTH {
             return Err(SequenceError::TooDeep);
         }
-        if self.running.len() >= MAX_RUNNING {
+        let like = self.running.values().filter(|run| is_single(&run.plan) == is_single(&plan)).count();
+        if like >= if is_single(&plan) { MAX_SINGLE } else { MAX_RUNNING } {
             return Err(SequenceError::TooManyRunning);
         }
         let (number, kept) = self.numbers.next_run().ok_or(SequenceError::NoNumber)?;
@@ -230,7 +242,7 @@ impl Sequencer {
         if let Some((older, _)) = self.ended.insert(record.plan.clone(), (number, record)) {
             self.outbox.change(Change::forget_run(older));
         }
-        if self.ended.len() > 2 * MAX_PLANS {
+        if self.ended.len() > MAX_PLANS + MAX_SINGLE {
             let oldest =
                 self.ended.iter().min_by_key(|(_, (number, _))| *number).map(|(name, _)| name.clone());
             oldest.into_iter().for_each(|name| self.forget_ended(&name));
@@ -258,4 +270,9 @@ impl Sequencer {
     pub(super) fn run_of(&self, name: &str) -> Option<u32> {
         self.running.iter().find(|(_, run)| run.plan.name == name).map(|(number, _)| *number)
     }
+}
+
+/// Whether a plan takes hardly any room.
+fn is_single(plan: &Plan) -> bool {
+    plan.entries.len() <= 1
 }

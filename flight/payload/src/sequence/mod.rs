@@ -64,10 +64,12 @@ use timers::Timers;
 
 /// The source of orders that a plan gives, in their ids.
 pub const SOURCE: u16 = 0xFFFE;
-/// Most plans on board.
+/// Most plans on board of more than one entry.
 pub const MAX_PLANS: usize = 16;
-/// Most plans that run at a time.
+/// Most plans of more than one entry that run at a time.
 pub const MAX_RUNNING: usize = 8;
+/// Most plans of one entry on board and running.
+pub const MAX_SINGLE: usize = 64;
 /// How deep plans may start plans, counting the first.
 pub const MAX_DEPTH: u8 = 4;
 /// Most orders handed over in any second, of all plans together.
@@ -77,8 +79,10 @@ pub const MAX_KNOWN_PASSES: usize = 512;
 /// How far back the passes have to reach that are handed in, ms: as far as entries may stand behind AOS or LOS, and be
 /// late.
 pub const PASSES_BACK_MS: u64 = 2 * 3_600_000;
-/// An order that isn't answered for so long counts as failed, ms.
-pub const ANSWER_MS: u64 = 3_600_000;
+/// An order that isn't answered for so long counts as failed, ms: longer than a script may run.
+pub const ANSWER_MS: u64 = 25 * 3_600_000;
+/// A step of the wall clock against the steady one that running plans are noted anew for, ms.
+const STEP_MS: u64 = 2_000;
 /// Most entries that fall due in one poll, and most that are looked at to be handed over; the next poll, for what is
 /// left, is due at once.
 const MAX_STEPS: usize = 256;
@@ -104,6 +108,8 @@ pub struct Sequencer {
     budget: Budget,
     /// The run that was served last.
     turn: u32,
+    /// By how much the wall clock was ahead of the steady one when plans were noted last, ms, modulo 2^64.
+    ahead_ms: Option<u64>,
     outbox: Outbox,
 }
 
@@ -132,6 +138,7 @@ impl Sequencer {
             answers: VecDeque::new(),
             budget: Budget::default(),
             turn: 0,
+            ahead_ms: None,
             outbox: Outbox::default(),
         }
     }
@@ -142,6 +149,7 @@ impl Sequencer {
     /// Carry the outputs out in their order, all [`Output::Persist`] in one transaction. If that fails, keep all of
     /// them and try again before the next poll: none may be lost, and no order may be run whose number isn't durable.
     pub fn poll(&mut self, now: Instants) -> Vec<Output> {
+        self.follow_clock(now);
         self.settle(now);
         for _ in 0..MAX_STEPS {
             let Some(place) = self.timers.pop_due(now) else { break };
@@ -154,12 +162,31 @@ impl Sequencer {
 
     /// When to poll next, on the steady clock; none: only after an input.
     pub fn next_wake(&self, now: Instants) -> Option<u64> {
-        if !self.outbox.is_empty() || !self.answers.is_empty() {
+        if !self.outbox.is_empty() || !self.answers.is_empty() || self.has_stepped(now) {
             return Some(now.steady_ms);
         }
         let ready = self.running.values().any(Instance::has_ready);
         let free = ready.then(|| self.budget.free_ms(now.steady_ms));
         [free, self.timers.next_ms(now)].into_iter().flatten().min()
+    }
+
+    /// Whether the wall clock was set since running plans were noted.
+    fn has_stepped(&self, now: Instants) -> bool {
+        let ahead_ms = now.unix_ms.wrapping_sub(now.steady_ms);
+        let step = |old: u64| ahead_ms.wrapping_sub(old).min(old.wrapping_sub(ahead_ms));
+        !self.running.is_empty() && self.ahead_ms.is_none_or(|old| step(old) > STEP_MS)
+    }
+
+    /// Notes running plans anew when the wall clock was set: by what it says then the next boot counts their time.
+    fn follow_clock(&mut self, now: Instants) {
+        if !self.has_stepped(now) {
+            return;
+        }
+        self.ahead_ms = Some(now.unix_ms.wrapping_sub(now.steady_ms));
+        for (number, run) in &mut self.running {
+            run.record.anchor = clock::Anchor::new(now, run.record.anchor.elapsed_ms(now));
+            self.outbox.put(record::Key::run(*number), record::seal(&run.record));
+        }
     }
 
     /// Hands over what is ready, plans in turns, as far as the budget goes.

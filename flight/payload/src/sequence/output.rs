@@ -101,10 +101,20 @@ impl fmt::Display for SequenceError {
             Self::NotRunning(name) => write!(f, "plan '{name}' doesn't run"),
             Self::Running(name) => write!(f, "plan '{name}' runs; cancel it first"),
             Self::TooManyPlans => {
-                write!(f, "{} plans are on board; remove one first", super::MAX_PLANS)
+                write!(
+                    f,
+                    "{} plans, or {} of one entry, are on board; remove one first",
+                    super::MAX_PLANS,
+                    super::MAX_SINGLE
+                )
             }
             Self::TooManyRunning => {
-                write!(f, "{} plans run; cancel one or wait for its end", super::MAX_RUNNING)
+                write!(
+                    f,
+                    "{} plans, or {} of one entry, run; cancel one or wait for its end",
+                    super::MAX_RUNNING,
+                    super::MAX_SINGLE
+                )
             }
             Self::TooDeep => write!(f, "plans may start plans {} deep at most", super::MAX_DEPTH),
             Self::Dictionary { plan, own } => write!(

@@ -29,7 +29,7 @@ pub use error::UploadError;
 pub use parts::{Content, Parts};
 pub use pieces::{MAX_GAPS, MAX_PIECES, Pieces};
 
-use passband_proto::dict::{EventCode, Upload};
+use passband_proto::dict::{EventCode, Reason, Upload};
 use serde::Serialize;
 
 use self::entry::{Entry, Stage};
@@ -68,7 +68,7 @@ pub struct Counts {
 pub enum Begun {
     /// It waits for its pieces.
     New,
-    /// It was begun before, just so.
+    /// It was begun before, just so, and comes up or is whole.
     Again,
     /// It waits for its pieces, and others are forgotten: it was cut otherwise before, or one of its name was coming up.
     Replaced,
@@ -88,14 +88,16 @@ pub enum Piece {
 }
 
 impl<P: Parts> Uploads<P> {
-    /// Begins an upload. The same again changes nothing; one cut otherwise, or another of the kind and name that is still
+    /// Begins an upload. The same again changes nothing while it comes up or waits to be taken; one that was taken comes up
+    /// anew; one cut otherwise, or another of the kind and name that is still
     /// coming up, is forgotten for it.
     ///
     /// # Errors
     /// It can't be one, there are too many, or those of the disk.
     pub fn begin(&mut self, about: About) -> Result<Begun, UploadError> {
         about.check()?;
-        if self.entries.iter().any(|entry| entry.about.says_the_same(&about)) {
+        let same = |entry: &Entry| entry.about.says_the_same(&about) && !entry.is_over();
+        if self.entries.iter().any(same) {
             return Ok(Begun::Again);
         }
         let replaces = |entry: &Entry| {
@@ -155,8 +157,8 @@ impl<P: Parts> Uploads<P> {
     /// Files that are whole and that nobody has taken: those of before the start among them.
     pub fn complete(&self) -> Vec<Complete> {
         let whole = self.entries.iter().filter_map(|entry| match &entry.stage {
-            Stage::Whole(path) => Some(entry.about.complete(path.clone())),
-            Stage::Receiving(_) | Stage::Taken => None,
+            Stage::Whole(path, _) => Some(entry.about.complete(path.clone())),
+            Stage::Receiving(_) | Stage::Taken | Stage::Refused(_) => None,
         });
         whole.collect()
     }
@@ -167,12 +169,42 @@ impl<P: Parts> Uploads<P> {
     /// Those of the disk.
     pub fn taken(&mut self, id: UploadId) -> Result<(), UploadError> {
         let entry = self.entries.iter_mut().find(|entry| entry.about.id == id);
-        let Some(entry) = entry.filter(|entry| matches!(entry.stage, Stage::Whole(_))) else { return Ok(()) };
+        let Some(entry) = entry.filter(|entry| matches!(entry.stage, Stage::Whole(..))) else {
+            return Ok(());
+        };
         self.parts.take(id).map_err(UploadError::Disk)?;
         entry.stage = Stage::Taken;
-        let taken = |entry: &&Entry| matches!(entry.stage, Stage::Taken);
-        let oldest = self.entries.iter().find(taken).map(|entry| entry.about.id);
-        match oldest.filter(|_| self.entries.iter().filter(taken).count() > MAX_UPLOADS) {
+        self.forget_surplus()
+    }
+
+    /// Says that a file is whole and can't be used now: it is kept.
+    pub fn waits(&mut self, id: UploadId, why: Reason) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.about.id == id)
+            && let Stage::Whole(_, reason) = &mut entry.stage
+        {
+            *reason = why;
+        }
+    }
+
+    /// Says that a file can't be used: it is removed, and why is told until the next start.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn refused(&mut self, id: UploadId, why: Reason) -> Result<(), UploadError> {
+        let entry = self.entries.iter_mut().find(|entry| entry.about.id == id);
+        let Some(entry) = entry.filter(|entry| matches!(entry.stage, Stage::Whole(..))) else {
+            return Ok(());
+        };
+        self.parts.remove(id).map_err(UploadError::Disk)?;
+        entry.stage = Stage::Refused(why);
+        self.forget_surplus()
+    }
+
+    /// Who is over is remembered for a while.
+    fn forget_surplus(&mut self) -> Result<(), UploadError> {
+        let over = self.entries.iter().filter(|entry| entry.is_over());
+        let oldest = over.clone().next().map(|entry| entry.about.id);
+        match oldest.filter(|_| over.count() > MAX_UPLOADS) {
             Some(oldest) => self.forget(oldest),
             None => Ok(()),
         }
@@ -204,8 +236,7 @@ impl<P: Parts> Uploads<P> {
     }
 
     fn check_room(&self, about: &About, replaced: &[UploadId]) -> Result<(), UploadError> {
-        let stays =
-            |entry: &&Entry| !replaced.contains(&entry.about.id) && !matches!(entry.stage, Stage::Taken);
+        let stays = |entry: &&Entry| !replaced.contains(&entry.about.id) && !entry.is_over();
         if self.entries.iter().filter(stays).count() >= MAX_UPLOADS {
             return Err(UploadError::TooMany);
         }
@@ -230,7 +261,7 @@ impl<P: Parts> Uploads<P> {
         let found = scan(&mut self.parts, about);
         if found.sha256 == about.sha256 {
             let path = self.parts.finish(id, about.size.into()).map_err(UploadError::Disk)?;
-            entry.stage = Stage::Whole(path.clone());
+            entry.stage = Stage::Whole(path.clone(), Reason::None);
             return Ok(Piece::Complete(entry.about.complete(path)));
         }
         let damaged = found.pieces.missing();

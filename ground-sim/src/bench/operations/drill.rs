@@ -69,7 +69,7 @@ impl Effect {
                 let agenda = board.json(&["agenda"])?;
                 agenda["pending"][0]["what"].as_str().is_some_and(|what| what.contains("script run check"))
             }
-            Self::Armed => board.json(&["orders"])?["armed"].is_string() || Self::Begun.is_on(board)?,
+            Self::Armed => board.json(&["orders"])?["armed"][0].is_string() || Self::Begun.is_on(board)?,
             Self::Begun => board.json(&["update"])?["id"] == IMAGE,
         })
     }

@@ -68,7 +68,11 @@ impl Commander {
         all.sort_by_key(|(id, record)| (record.changed_unix_ms, **id));
         let newest = all.len().saturating_sub(limit);
         let orders = all.into_iter().skip(newest).map(|(id, record)| OrderRow::new(*id, record)).collect();
-        OrdersAnswer { schema: SCHEMA, armed: ledger.armed().map(|id| id.to_string()), orders }
+        OrdersAnswer {
+            schema: SCHEMA,
+            armed: ledger.armed().iter().map(ToString::to_string).collect(),
+            orders,
+        }
     }
 
     /// The keys of the uplink.

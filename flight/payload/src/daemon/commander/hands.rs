@@ -3,7 +3,8 @@
 use passband_proto::dict::{EventCode, Mode, Order, Reason};
 use passband_proto::sdls::{Associations, Mark, State};
 
-use super::{Parts, Then, UPDATE, UPLOAD_RESERVE, Works, keys, record};
+use super::{Parts, REBOOT, Then, UPDATE, UPLOAD_RESERVE, Works, keys, record};
+use crate::adapters::os::board_number;
 use crate::command::hex;
 use crate::orders::desk::{Hands, Outcome};
 use crate::orders::{Moment, Run};
@@ -42,11 +43,8 @@ impl Hands for Worker<'_> {
             Order::SafeEnter {} => self.mode(run, true),
             Order::SafeLeave {} => self.mode(run, false),
             Order::DaemonRestart {} if run.resumed => Outcome::done("the daemon was started anew"),
-            Order::DaemonRestart {} => self.end(Then::Restart),
-            Order::BoardReboot {} if run.resumed && self.booted_since(now, run) => {
-                Outcome::done("the board was restarted")
-            }
-            Order::BoardReboot {} => self.end(Then::Reboot),
+            Order::DaemonRestart {} => self.end(run, Then::Restart),
+            Order::BoardReboot {} => self.reboot(run),
             Order::KeysRetire { spi } => self.retire(run, *spi),
             Order::KeysAccept { spi } => self.accept(*spi),
             Order::ParamsSet { .. }
@@ -72,16 +70,20 @@ impl Hands for Worker<'_> {
                 self.works.shed(*level);
                 Outcome::done(format!("what is left undone: {level}"))
             }
-            Order::BlackboxSend {} => {
-                self.works.desk().send_blackbox();
-                Outcome::done("an event tells when it is a bundle")
-            }
+            Order::BlackboxSend {} => match self.works.mode() {
+                Mode::Safe => Outcome::failed(Reason::WrongMode, "bundles are made in normal operation"),
+                _ if self.works.desk().send_blackbox(run.id) => Outcome::goes_on(""),
+                _ => Outcome::failed(Reason::Busy, "it was asked for many times already"),
+            },
             Order::UpdateStart { id } => self.update_start(*id),
             Order::UpdateAbort {} => self.update_abort(),
         }
     }
 
     fn kept(&mut self, _now: Moment, run: &Run) {
+        if let Some((_, then)) = self.parts.once_kept.take_if(|(id, _)| *id == run.id) {
+            self.parts.then = Some(then);
+        }
         match run.order {
             Order::KeysAccept { spi } => {
                 let mark = Mark::fresh(spi);
@@ -89,6 +91,7 @@ impl Hands for Worker<'_> {
                     self.associations.restore(&mark);
                 }
             }
+            Order::UploadBegin { .. } => self.take_whole(),
             Order::UploadPiece { .. } => {
                 self.associations.set_reserve(run.id.source, UPLOAD_RESERVE);
                 self.take_whole();
@@ -129,27 +132,42 @@ impl Worker<'_> {
         Outcome::done("ended").with([Change { kind: Kind::Note, key: UPDATE.to_vec(), value: None }])
     }
 
-    /// Ends the run once the answer is kept; that it ended is seen at the next start.
-    fn end(&mut self, then: Then) -> Outcome {
-        self.parts.then = Some(then);
+    /// Ends the run once it is durable that the order is under way; that it ended is seen at the next start.
+    fn end(&mut self, run: &Run, then: Then) -> Outcome {
+        self.parts.once_kept = Some((run.id, then));
         Outcome::goes_on("")
     }
 
     /// Starts anew in safe mode, or out of it.
     fn mode(&mut self, run: &Run, safe: bool) -> Outcome {
-        let done = format!("safe mode {}", if safe { "on" } else { "off" });
-        if run.resumed && (self.works.mode() == Mode::Safe) == safe {
-            return Outcome::done(done);
+        let is_safe = self.works.mode() == Mode::Safe;
+        if run.resumed && is_safe == safe {
+            return Outcome::done(format!("safe mode {}", if safe { "on" } else { "off" }));
+        }
+        if run.resumed && is_safe {
+            // Once: nobody could give an order if every start tried again.
+            return Outcome::failed(Reason::Interrupted, "the start in normal operation failed");
         }
         match self.works.next_start(safe) {
-            Ok(()) => self.end(Then::Restart),
+            Ok(()) => self.end(run, Then::Restart),
             Err(why) => Outcome::failed(Reason::NotPossible, why),
         }
     }
 
-    /// Whether the board was started after an order was taken.
-    fn booted_since(&self, now: Moment, run: &Run) -> bool {
-        self.parts.board_up_ms.is_none_or(|up_ms| now.unix_ms.saturating_sub(up_ms) > run.taken_unix_ms)
+    /// Restarts the board. Whether that was done is told by the system's own number of the boot, since the clock may
+    /// stand behind after it.
+    fn reboot(&mut self, run: &Run) -> Outcome {
+        let boot = board_number();
+        if run.resumed {
+            match self.parts.reboot {
+                Some((id, before)) if id == run.id && (before != boot || boot == 0) => {
+                    return Outcome::done("the board was restarted");
+                }
+                Some((id, _)) if id == run.id => {}
+                _ => return Outcome::failed(Reason::Interrupted, "the daemon ended before it was done"),
+            }
+        }
+        self.end(run, Then::Reboot).with([record(Kind::Note, REBOOT, &(run.id, boot))])
     }
 
     fn retire(&mut self, run: &Run, spi: u16) -> Outcome {

@@ -26,7 +26,9 @@ use std::sync::mpsc::Sender;
 
 use passband_proto::dict::{EventCode, Mode, Order, Reason, Shed, Source, UploadKind, Wanted};
 use passband_proto::packet::{CommandPacket, Mode as PacketMode};
-use passband_proto::sdls::{Associations, Channel, Content, Limits as Limits_, Mark, Opened, RoleKeys};
+use passband_proto::sdls::{
+    Associations, Channel, Content, Limits as Limits_, Mark, Opened, Reject, RoleKeys,
+};
 
 use self::hands::Worker;
 use self::parameters::put_in_force;
@@ -38,6 +40,7 @@ use crate::adapters::catalogue::open_orders;
 use crate::adapters::clock::Clock;
 use crate::adapters::disk::Disk;
 use crate::adapters::parameters::ParameterFile;
+use crate::adapters::script::ScriptStore;
 use crate::adapters::uploads::UploadFolder;
 use crate::daemon::desk::Desk as Notices;
 use crate::daemon::scripts::{ScriptNews, ScriptOrder};
@@ -54,6 +57,8 @@ use crate::uplink::uploads::Complete;
 const THROTTLE_MS: u64 = 60_000;
 /// The key of the record of an update that is under way.
 const UPDATE: &[u8] = b"update";
+/// The key of the record of the order that restarts the board: which, and the number of the boot then.
+const REBOOT: &[u8] = b"reboot";
 /// Counters of a key that brings pieces which one mark covers ahead: so many are skipped at most after a power cut.
 const UPLOAD_RESERVE: u64 = 32;
 
@@ -122,10 +127,14 @@ pub(crate) struct Commander {
 pub(crate) struct Parts {
     /// Packets that were asked for.
     pub(crate) wanted: BTreeSet<Wanted>,
+    /// Keys whose state is to be told.
+    keys_wanted: BTreeSet<u16>,
     /// What the daemon is to do once the answer is kept.
     pub(crate) then: Option<Then>,
-    /// For how long the board had been up when the daemon started, ms.
-    board_up_ms: Option<u64>,
+    /// What the daemon is to do once that order is kept.
+    once_kept: Option<(OrderId, Then)>,
+    /// The order that restarted the board last, and the number of the boot then.
+    reboot: Option<(OrderId, u32)>,
     disk: Option<Arc<dyn Disk>>,
     state: PathBuf,
     parameters: Option<ParameterFile>,
@@ -174,8 +183,6 @@ pub(crate) struct Begin {
     pub(crate) keys: RoleKeys,
     /// Random bytes for a re-synchronisation.
     pub(crate) challenge: [u8; 8],
-    /// For how long the board has been up, ms, if that is known.
-    pub(crate) board_up_ms: Option<u64>,
     /// The parameters.
     pub(crate) parameters: Option<ParameterFile>,
     /// What uploads may take on the disk, bytes.
@@ -188,8 +195,7 @@ impl Commander {
     /// # Errors
     /// The records can't be opened, not even in memory.
     pub(crate) fn open(begin: Begin) -> Result<(Self, Vec<Report>), StoreError> {
-        let Begin { disk, state, clock, channel, keys, challenge, board_up_ms, parameters, uploads_bytes } =
-            begin;
+        let Begin { disk, state, clock, channel, keys, challenge, parameters, uploads_bytes } = begin;
         let opened = open_orders(disk.as_ref(), &state)?;
         let mut reports = Vec::new();
         if let Some(text) = opened.set_aside {
@@ -199,7 +205,8 @@ impl Commander {
             let text = format!("orders are kept in memory ({why}): a restart forgets what was done");
             reports.push(Report::error(EventCode::StoreError, text));
         }
-        let desk = Desk::new(opened.store)?;
+        let mut desk = Desk::new(opened.store)?;
+        desk.numbers_used(numbers_known(&disk, &state, parameters.as_ref()));
         let mut associations = Associations::new(channel, &keys, Limits_::default());
         for (_, mark) in desk.store().records(Kind::Mark)? {
             if let Ok(mark) = postcard::from_bytes::<Mark>(&mark) {
@@ -219,15 +226,16 @@ impl Commander {
         let (plans, told) = Plans::recover(found)?;
         reports.extend(told);
         let uploads = open_uploads(&disk, &state, uploads_bytes, &mut reports);
-        let update = desk.store().records(Kind::Note)?.into_iter().find(|(key, _)| key == UPDATE);
+        let notes = desk.store().records(Kind::Note)?;
+        let note = |name: &[u8]| notes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_slice());
         let parts = Parts {
-            board_up_ms,
+            reboot: note(REBOOT).and_then(|value| postcard::from_bytes(value).ok()),
             state,
             parameters,
             whole: uploads.as_ref().map(Coming::complete).unwrap_or_default(),
             uploads,
             plans: Some(plans),
-            update: update.and_then(|(_, id)| postcard::from_bytes(&id).ok()),
+            update: note(UPDATE).and_then(|id| postcard::from_bytes(id).ok()),
             roles: keys.iter().map(|key| (key.spi(), key.role().into())).collect(),
             fingerprints: keys.iter().map(|key| (key.spi(), key.fingerprint())).collect(),
             disk: Some(disk),
@@ -255,6 +263,7 @@ impl Commander {
         for (id, record) in unseen {
             self.told(works, id, &record);
         }
+        self.parts.wanted.insert(Wanted::Associations);
         self.tell_all(works, now);
         Ok(())
     }
@@ -263,6 +272,7 @@ impl Commander {
     pub(crate) fn frame(&mut self, works: &mut dyn Works, frame: &[u8]) {
         match self.associations.open(self.clock.now_ms(), frame) {
             Err(reject) => {
+                self.note_refused(&reject);
                 let kind = reject.reason().name();
                 self.tell(
                     works,
@@ -271,6 +281,17 @@ impl Commander {
                 );
             }
             Ok(opened) => self.opened(works, &opened),
+        }
+    }
+
+    /// Has the ground told where a key's counter stands when a frame under it is refused for that: whoever holds the key
+    /// can't know otherwise.
+    fn note_refused(&mut self, reject: &Reject) {
+        use passband_proto::sdls::Reason::{Backward, Challenge, Replayed, Retired, TooOld, Unsynchronised};
+        let known =
+            matches!(reject.reason(), Backward | Challenge | Replayed | Retired | TooOld | Unsynchronised);
+        if let Some(spi) = reject.spi().filter(|_| known) {
+            self.parts.keys_wanted.insert(spi);
         }
     }
 
@@ -395,7 +416,7 @@ impl Commander {
         path: &Path,
     ) -> Result<String, String> {
         let mut worker = Worker { parts: &mut self.parts, associations: &mut self.associations, works };
-        worker.load(kind, name, path)
+        worker.load(kind, name, path).map_err(|refused| refused.text)
     }
 
     /// Makes a mark durable; whether it is.
@@ -441,6 +462,25 @@ impl Commander {
             }
         }
     }
+}
+
+/// The highest numbers of orders of shells and plans that others remember: their records outlive those of commanding.
+fn numbers_known(
+    disk: &Arc<dyn Disk>,
+    state: &Path,
+    parameters: Option<&ParameterFile>,
+) -> BTreeMap<u16, u32> {
+    let runs = ScriptStore::open(Arc::clone(disk), state).and_then(|store| store.runs()).unwrap_or_default();
+    let runs = runs.into_iter().map(|run| (run.id.source, run.id.number));
+    let changes = parameters.into_iter().flat_map(|file| file.parameters().remembered());
+    let mut out = BTreeMap::new();
+    for (source, number) in runs.chain(changes.map(|id| (id.source, id.number))) {
+        if matches!(source, SHELL | crate::sequence::SOURCE) {
+            let highest: &mut u32 = out.entry(source).or_default();
+            *highest = number.max(*highest);
+        }
+    }
+    out
 }
 
 /// What comes up, and what is to be told of it; none if its folder can't be used.

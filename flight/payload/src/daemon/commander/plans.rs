@@ -32,7 +32,7 @@ const PASSES: usize = 100;
 /// What the names of plans of one order begin with.
 const ALONE: &str = "one-";
 /// Most files that are looked at.
-const MAX_FILES: usize = 64;
+const MAX_FILES: usize = 128;
 /// The file ending of a signed plan.
 const ENDING: &str = "plan";
 
@@ -43,7 +43,7 @@ pub(super) struct Refusal {
     pub(super) text: String,
 }
 
-fn refusal(reason: Reason, text: impl Into<String>) -> Refusal {
+pub(super) fn refusal(reason: Reason, text: impl Into<String>) -> Refusal {
     Refusal { reason, text: text.into() }
 }
 
@@ -290,14 +290,18 @@ fn first(faults: &[passband_proto::plan::Fault]) -> String {
 fn as_outcome(result: Result<String, SequenceError>) -> Outcome {
     match result {
         Ok(text) => Outcome::done(text),
-        Err(e) => {
-            let reason = match e {
-                SequenceError::NoPlan(_) | SequenceError::NoEntry { .. } => Reason::NotFound,
-                SequenceError::TooManyPlans | SequenceError::TooManyRunning => Reason::Busy,
-                _ => Reason::NotPossible,
-            };
-            Outcome::failed(reason, e.to_string())
+        Err(e) => Outcome::failed(reason_of(&e), e.to_string()),
+    }
+}
+
+/// Busy: another time it may be taken.
+fn reason_of(error: &SequenceError) -> Reason {
+    match error {
+        SequenceError::NoPlan(_) | SequenceError::NoEntry { .. } => Reason::NotFound,
+        SequenceError::Running(_) | SequenceError::TooManyPlans | SequenceError::TooManyRunning => {
+            Reason::Busy
         }
+        _ => Reason::NotPossible,
     }
 }
 
@@ -329,7 +333,7 @@ impl Worker<'_> {
             Order::PlanSkip { name, entry } => {
                 as_outcome(sequencer.skip(at, name, &entry.to_string()).map(|()| "left out".to_owned()))
             }
-            Order::PlanRemove { name } => return self.remove_plan(name),
+            Order::PlanRemove { name } => return self.remove_plan(at, name),
             Order::AgendaAdd { when, order } => return self.add_alone(now, run, when, &order.0),
             Order::AgendaRemove { name } => match sequencer.cancel(at, name) {
                 _ if !name.starts_with(ALONE) => {
@@ -363,26 +367,26 @@ impl Worker<'_> {
         if plan.name != name || name.starts_with(ALONE) {
             return Err(refusal(Reason::NotPossible, format!("the plan's own name is {:?}", plan.name)));
         }
-        let (version, entries) = (plan.version, plan.entries.len());
-        disk.make_folder(&plans.folder).map_err(|e| refusal(Reason::Fault, e.to_string()))?;
-        // What runs is not replaced under it: the sequencer says so before anything is written.
-        let running = plans
-            .sequencer
-            .plans()
-            .into_iter()
-            .any(|row| row.name == name && row.status == Some(Status::Running));
-        if running {
-            return Err(refusal(Reason::NotPossible, SequenceError::Running(name.to_owned()).to_string()));
-        }
         let path = plans.folder.join(format!("{name}.{ENDING}"));
+        if let Ok((before, _)) = read_plan(disk.as_ref(), &path, &plans.keys)
+            && role == Source::Science
+            && plans.keys.get(&before).is_some_and(|(role, _)| *role != Source::Science)
+        {
+            let text = format!("plan {name} of key {before} is not for science to replace");
+            return Err(refusal(Reason::NotAllowed, text));
+        }
+        let (version, entries) = (plan.version, plan.entries.len());
+        // Judged before anything is written: what is on board stays as it is if this one can't be taken.
+        plans.sequencer.may_load(&plan).map_err(|e| refusal(reason_of(&e), e.to_string()))?;
+        disk.make_folder(&plans.folder).map_err(|e| refusal(Reason::Fault, e.to_string()))?;
         write_file(disk.as_ref(), &path, bytes).map_err(|e| refusal(Reason::Fault, e.to_string()))?;
-        plans.sequencer.load(plan).map_err(|e| refusal(Reason::NotPossible, e.to_string()))?;
+        plans.sequencer.load(plan).map_err(|e| refusal(reason_of(&e), e.to_string()))?;
         let text = format!("plan {name} version {version}, {entries} entries, signed under key {spi}");
         self.works.event(&Report::info(EventCode::PlanLoaded, text.clone()));
         Ok(text)
     }
 
-    fn remove_plan(&mut self, name: &str) -> Outcome {
+    fn remove_plan(&mut self, at: Instants, name: &str) -> Outcome {
         let (Some(disk), Some(plans)) = (self.parts.disk.clone(), self.parts.plans.as_mut()) else {
             return Outcome::failed(Reason::Fault, "the plans can't be used");
         };
@@ -391,7 +395,7 @@ impl Worker<'_> {
         }
         let path = plans.folder.join(format!("{name}.{ENDING}"));
         let removed = disk.remove(&path).and_then(|()| disk.sync_folder(&plans.folder));
-        let changes = plans.poll(instants(0));
+        let changes = plans.poll(at);
         match removed {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                 Outcome::failed(Reason::Fault, format!("removing {}: {e}", path.display())).with(changes)
@@ -423,12 +427,16 @@ impl Worker<'_> {
         if let Err(refused) = Plans::check(&plan, role) {
             return Outcome::failed(refused.reason, refused.text);
         }
-        let started = plans.sequencer.load(plan).and_then(|()| plans.sequencer.start(at, &name, None));
-        match started {
+        let loaded = plans.sequencer.load(plan);
+        match loaded.and_then(|()| plans.sequencer.start(at, &name, None)) {
             Ok(_) => {}
             // The records are kept in one with the order's being done: what runs was begun just now.
             Err(SequenceError::Running(_)) if run.resumed => {}
-            Err(e) => return as_outcome(Err(e)),
+            Err(e) => {
+                // It keeps no other's place, if it had one.
+                drop(plans.sequencer.unload(&name));
+                return as_outcome(Err(e));
+            }
         }
         let changes = plans.poll(at);
         let note =

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use passband_proto::dict::{
-    Association, EventCode, FixedText, KeyState, Plan as PlanPacket, PlanState, Source, Stage, UpdateState,
-    UploadKind, Wanted,
+    Association, EventCode, FixedText, KeyState, Mode, Plan as PlanPacket, PlanState, Reason, Source, Stage,
+    UpdateState, UploadKind, Wanted,
 };
 use passband_proto::sdls::{Reason as RejectReason, State};
 use serde_json::{Value, json};
@@ -27,6 +27,8 @@ use crate::telemetry::{Due, OrderCounts, Report, UplinkCounts};
 
 /// How often telemetry is told, ms.
 const TELL_MS: u64 = 1_000;
+/// How often the state of keys is told while some can't be used, or frames under them are refused, ms.
+const KEYS_MS: u64 = 10_000;
 /// How often answers are kept for when the daemon is down, ms.
 const KEEP_MS: u64 = 30_000;
 /// Rows of the agenda that the digest is told.
@@ -39,6 +41,7 @@ const MINUTE_MS: u64 = 60_000;
 pub(super) struct Rounds {
     told_ms: u64,
     kept_ms: u64,
+    keys_ms: u64,
     latest: Option<Arc<Latest>>,
     /// Refused frames so far, by when they were counted, ms: a minute's worth.
     refused: BTreeMap<u64, u64>,
@@ -57,6 +60,27 @@ impl Commander {
             self.tell_all(works, now);
         }
         self.send_wanted(works, now);
+        self.tell_keys(works, now);
+    }
+
+    /// Tells where keys stand whose frames were refused, or whose counters are lost: now and then.
+    fn tell_keys(&mut self, works: &dyn Works, now: Moment) {
+        if now.steady_ms < self.rounds.keys_ms {
+            return;
+        }
+        let wanted = std::mem::take(&mut self.parts.keys_wanted);
+        let mut told = self.association_packets();
+        told.retain(|key| wanted.contains(&key.spi) || key.state == KeyState::CountersLost);
+        if told.is_empty() {
+            return;
+        }
+        self.rounds.keys_ms = now.steady_ms.saturating_add(KEYS_MS);
+        for key in &told {
+            // Of too much that waits the rest is told next time.
+            if works.desk().ask(Due::of(key)).is_err() {
+                return;
+            }
+        }
     }
 
     /// Tells telemetry of an order that stands anew.
@@ -90,6 +114,15 @@ impl Commander {
                 self.finish(works, now, id, outcome);
             }
         }
+        for (id, made) in works.desk().take_blackbox_made() {
+            let outcome = match made {
+                Ok(bundle) => Outcome::done(bundle),
+                Err(why) => Outcome::failed(Reason::Fault, why),
+            };
+            if self.desk.ledger().get(&id).is_some_and(Record::is_open) {
+                self.finish(works, now, id, outcome);
+            }
+        }
         let at = instants(now.unix_ms);
         if let Some(plans) = self.parts.plans.as_mut() {
             for (event, severity) in works.desk().take_events() {
@@ -116,6 +149,10 @@ impl Commander {
     }
 
     fn poll_plans(&mut self, works: &mut dyn Works, now: Moment) {
+        // What falls due meanwhile is late when the payload works as it should again.
+        if works.mode() == Mode::Safe {
+            return;
+        }
         let at = instants(now.unix_ms);
         let Some(plans) = self.parts.plans.as_mut() else { return };
         plans.see_passes(at, works);
@@ -258,7 +295,7 @@ impl Commander {
     fn plan_packets(&self, now: Moment) -> Vec<PlanPacket> {
         let Some(plans) = &self.parts.plans else { return Vec::new() };
         let at = instants(now.unix_ms);
-        let rows = plans.sequencer.agenda(at, sequence::MAX_PLANS * 8, plans.dictionary());
+        let rows = plans.sequencer.agenda(at, sequence::MAX_SINGLE * 8, plans.dictionary());
         let packet = |plan: sequence::PlanRow| {
             let next = rows.iter().find(|row| row.plan == plan.name);
             let entries = u16::try_from(plan.entries).unwrap_or(u16::MAX);

@@ -137,7 +137,6 @@ fn open(disk: &SimDisk) -> (Commander, Vec<Report>) {
         channel: CHANNEL,
         keys: keys(),
         challenge: [7; 8],
-        board_up_ms: Some(0),
         parameters: Some(parameters),
         uploads_bytes: 1 << 20,
     };

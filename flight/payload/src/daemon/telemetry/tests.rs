@@ -61,6 +61,7 @@ fn packets_go_down_one_a_datagram_counted_and_tagged() {
         source: 2,
         number: 7,
         opcode: 1,
+        check: 0,
         stage: Stage::Done,
         reason: Reason::None,
         unix: 1,

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 fn answer(source: u16, number: u32) -> Answer {
     let (stage, reason) = (Stage::Done, Reason::None);
-    Answer { source, number, opcode: 1, stage, reason, unix: 0, text: FixedText::default() }
+    Answer { source, number, opcode: 1, check: 0, stage, reason, unix: 0, text: FixedText::default() }
 }
 
 fn event(number: u32, severity: Severity, code: EventCode) -> Event {

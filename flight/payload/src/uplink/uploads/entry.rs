@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use passband_proto::dict::{FixedText, Upload, UploadKind};
+use passband_proto::dict::{FixedText, Reason, Upload, UploadFate, UploadKind};
 use serde::Serialize;
 
 use super::about::{About, UploadId};
@@ -35,7 +35,7 @@ pub struct Progress {
     pub bytes: u32,
     /// The share of its pieces that is there, %; 100 only if all are.
     pub percent: u8,
-    /// Whether somebody has taken it.
+    /// Whether somebody has taken it, or refused it.
     pub taken: bool,
 }
 
@@ -48,17 +48,31 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) enum Stage {
     Receiving(Pieces),
-    Whole(PathBuf),
+    /// Where it is, and why it could not be taken yet.
+    Whole(PathBuf, Reason),
     Taken,
+    /// Nothing of it is kept any more.
+    Refused(Reason),
 }
 
 impl Entry {
+    /// Whether somebody has taken or refused it.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Taken | Stage::Refused(_))
+    }
+
     /// What is missing of it.
     pub(super) fn packet(&self) -> Upload {
         let about = &self.about;
         let (missing, gaps) = match &self.stage {
             Stage::Receiving(pieces) => (pieces.missing(), pieces.gaps()),
-            Stage::Whole(_) | Stage::Taken => (0, [0; 4 * MAX_GAPS]),
+            Stage::Whole(..) | Stage::Taken | Stage::Refused(_) => (0, [0; 4 * MAX_GAPS]),
+        };
+        let (fate, reason) = match &self.stage {
+            Stage::Receiving(_) => (UploadFate::Coming, Reason::None),
+            Stage::Whole(_, why) => (UploadFate::Waits, *why),
+            Stage::Taken => (UploadFate::Taken, Reason::None),
+            Stage::Refused(why) => (UploadFate::Refused, *why),
         };
         Upload {
             id: about.id,
@@ -68,6 +82,8 @@ impl Entry {
             piece: about.piece,
             pieces: about.pieces(),
             missing,
+            fate,
+            reason,
             gaps,
         }
     }
@@ -76,7 +92,7 @@ impl Entry {
     pub(super) fn progress(&self) -> Progress {
         let percent = match &self.stage {
             Stage::Receiving(pieces) => pieces.percent(),
-            Stage::Whole(_) | Stage::Taken => 100,
+            Stage::Whole(..) | Stage::Taken | Stage::Refused(_) => 100,
         };
         Progress {
             id: hex(&self.about.id),
@@ -84,7 +100,7 @@ impl Entry {
             name: self.about.name.clone(),
             bytes: self.about.size,
             percent,
-            taken: matches!(self.stage, Stage::Taken),
+            taken: matches!(self.stage, Stage::Taken | Stage::Refused(_)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use passband_proto::dict::EventCode;
+use passband_proto::dict::{EventCode, Reason};
 use sha2::{Digest, Sha256};
 
 use super::about::{About, UploadId};
@@ -44,7 +44,7 @@ impl<P: Parts> Uploads<P> {
             (Some(_), Content::Gone) => Some(Stage::Taken),
             (Some(about), Content::Part) => Some(Stage::Receiving(scan(&mut self.parts, about).pieces)),
             (Some(about), Content::Whole) if self.is_whole(about).map_err(told)? => {
-                Some(Stage::Whole(self.parts.finish(id, about.size.into()).map_err(told)?))
+                Some(Stage::Whole(self.parts.finish(id, about.size.into()).map_err(told)?, Reason::None))
             }
             (None, _) | (Some(_), Content::Whole) => None,
         };
