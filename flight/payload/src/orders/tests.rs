@@ -284,3 +284,44 @@ fn what_was_under_way_goes_on_and_says_that_it_may_have_begun() {
     );
     assert_eq!(desk.ledger().resume().len(), 1);
 }
+
+/// Says what it is asked to do, and never gets to an end.
+#[derive(Default)]
+struct Asked(Vec<String>);
+
+impl Hands for Asked {
+    fn run(&mut self, _now: Moment, run: &Run) -> Outcome {
+        self.0.push(run.order.to_string());
+        Outcome::goes_on("")
+    }
+    fn kept(&mut self, _now: Moment, _run: &Run) {}
+    fn tell(&mut self, _report: Report) {}
+}
+
+#[test]
+fn what_several_runs_ended_in_the_middle_of_is_given_up() {
+    let disk = SimDisk::default();
+    disk.make_folder(Path::new(STATE)).unwrap();
+    let open = || Desk::new(open_orders(&disk, Path::new(STATE)).unwrap().store).unwrap();
+    let mut hands = Asked::default();
+    let script = Order::from_line("script run check").unwrap().encode();
+    open().take(now(1), OPERATOR, 4, Step::Run, &script, &mut hands).unwrap();
+    for start in 1..=6 {
+        let mut desk = open();
+        desk.resume(now(start), &mut hands).unwrap();
+        let stage = desk.ledger().get(&OrderId { source: 2, number: 4 }).unwrap().stage;
+        let given_up = start > u64::from(MAX_RESUMED);
+        assert_eq!(stage, if given_up { Stage::Failed } else { Stage::Started }, "start {start}");
+    }
+    assert_eq!(hands.0.len(), 1 + usize::from(MAX_RESUMED));
+}
+
+#[test]
+fn that_the_ground_has_answers_is_told_to_who_sends_them() {
+    let disk = SimDisk::default();
+    disk.make_folder(Path::new(STATE)).unwrap();
+    let (mut desk, mut hands) = (open(&disk).0, Asked::default());
+    let seen = Order::AnswersSeen { below: 9, bits: 0 };
+    desk.take(now(1), OPERATOR, 0, Step::Run, &seen.encode(), &mut hands).unwrap();
+    assert_eq!(hands.0, [seen.to_string()]);
+}

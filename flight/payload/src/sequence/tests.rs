@@ -183,6 +183,43 @@ fn the_wall_clock_may_jump() {
 }
 
 #[test]
+fn a_clock_that_was_set_counts_no_time_over_a_reboot() {
+    let mut board = Board::start(&plan("after 1h do A\nafter 3h do B\n"));
+    board.pass_time(60_000);
+    board.now.unix_ms += 56 * 365 * 86_400_000;
+    assert_eq!(board.go(60_000), [""; 0]);
+    board.reboot(60_000);
+    assert_eq!(board.go(55 * 60_000), [""; 0], "58 minutes have gone");
+    assert_eq!(board.go(5 * 60_000).len(), 1);
+    board.now.unix_ms -= 20 * 365 * 86_400_000;
+    assert_eq!(board.go(60_000), [""; 0]);
+    board.reboot(60_000);
+    assert_eq!(board.go(110 * 60_000), [""; 0]);
+    assert_eq!(board.go(6 * 60_000).len(), 1);
+}
+
+#[test]
+fn many_plans_of_one_entry_have_room_of_their_own() {
+    let mut board = Board::new(&[]);
+    let named =
+        |name: &str, body: &str| compile(&format!("plan {name}\nversion 1\n{body}"), "p", &Fake).unwrap();
+    let (one, two) = ("after 1h do A\n", "after 1h do A\nafter 2h do B\n");
+    for (body, kind, most, running) in
+        [(one, "one", MAX_SINGLE, MAX_SINGLE), (two, "two", MAX_PLANS, MAX_RUNNING)]
+    {
+        for n in 0..most {
+            board.sequencer.load(named(&format!("{kind}-{n}"), body)).unwrap();
+        }
+        let refused = board.sequencer.load(named("more", body)).unwrap_err();
+        assert_eq!(refused, SequenceError::TooManyPlans);
+        board.sequencer.may_load(&named(&format!("{kind}-0"), body)).unwrap();
+        let started =
+            (0..most).filter(|n| board.sequencer.start(board.now, &format!("{kind}-{n}"), None).is_ok());
+        assert_eq!(started.count(), running);
+    }
+}
+
+#[test]
 fn a_plan_may_end_when_one_of_its_entries_is_late_and_when_it_waits_in_vain() {
     let mut board = Board::start(&plan(
         "on late run within 1min else abort\nat 2026-12-01T10:30:00Z do A\nafter 2h do B\n",

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use passband_proto::dict::{EventCode, UploadKind};
+use passband_proto::dict::{EventCode, Reason, UploadFate, UploadKind};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -86,9 +86,33 @@ fn pieces_in_any_order_make_the_file_and_what_was_taken_is_remembered() {
     assert_eq!(send(&mut uploads, &about, &content, 3), Piece::Repeated);
     let mut uploads = open(&disk.after_cut(2));
     assert_eq!((uploads.complete(), missing(&uploads, &about)), (vec![], 0));
-    assert_eq!(uploads.begin(about.clone()).unwrap(), Begun::Again, "it came up");
+    assert_eq!(uploads.begin(about.clone()).unwrap(), Begun::Replaced, "it may be wanted again");
+    assert_eq!(missing(&uploads, &about), 16);
     assert!(uploads.drop_upload(about.id).unwrap() && !uploads.drop_upload(about.id).unwrap());
     assert_eq!(uploads.begin(about.clone()).unwrap(), Begun::New);
+}
+
+#[test]
+fn what_can_t_be_used_is_told_and_what_can_t_be_used_yet_is_kept() {
+    let disk = disk();
+    let mut uploads = open(&disk);
+    let content = content(2, 100);
+    let about = about("noon.plan", &content, 64);
+    let fate = |uploads: &Open| uploads.report(about.id).map(|upload| (upload.fate, upload.reason));
+    uploads.begin(about.clone()).unwrap();
+    assert_eq!(fate(&uploads), Some((UploadFate::Coming, Reason::None)));
+    (0..2).for_each(|index| drop(send(&mut uploads, &about, &content, index)));
+    uploads.waits(about.id, Reason::Busy);
+    assert_eq!(fate(&uploads), Some((UploadFate::Waits, Reason::Busy)));
+    assert_eq!(uploads.begin(about.clone()).unwrap(), Begun::Again);
+    let disk = disk.after_cut(1);
+    let mut uploads = open(&disk);
+    assert_eq!((fate(&uploads), uploads.complete().len()), (Some((UploadFate::Waits, Reason::None)), 1));
+    uploads.refused(about.id, Reason::NotAllowed).unwrap();
+    assert_eq!(fate(&uploads), Some((UploadFate::Refused, Reason::NotAllowed)));
+    assert!(uploads.complete().is_empty() && fate(&open(&disk)).is_none(), "nothing of it is kept");
+    assert_eq!(uploads.begin(about.clone()).unwrap(), Begun::Replaced);
+    assert_eq!(fate(&uploads), Some((UploadFate::Coming, Reason::None)));
 }
 
 #[test]

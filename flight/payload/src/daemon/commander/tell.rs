@@ -177,8 +177,11 @@ impl Commander {
         }
     }
 
-    /// Tells and runs what plans want, as long as all their records are durable.
+    /// Tells and runs what plans want, as long as all their records are durable; not in safe mode.
     pub(super) fn run_pending(&mut self, works: &mut dyn Works, now: Moment) {
+        if works.mode() == Mode::Safe {
+            return;
+        }
         let count = self.parts.plans.as_ref().map_or(0, super::plans::Plans::pending);
         for _ in 0..count {
             if self.desk.owes() {

@@ -22,6 +22,7 @@ struct Noting {
     desk: Notices,
     scripts: Option<Sender<ScriptOrder>>,
     news: Mutex<VecDeque<ScriptNews>>,
+    safe: bool,
 }
 
 impl Works for Noting {
@@ -73,7 +74,7 @@ impl Works for Noting {
     }
 
     fn mode(&self) -> Mode {
-        Mode::Nominal
+        if self.safe { Mode::Safe } else { Mode::Nominal }
     }
 }
 
@@ -312,13 +313,13 @@ fn an_order_on_the_agenda_runs_by_itself_also_after_a_restart() {
     assert_eq!(row.stage, Stage::Failed, "{}", row.text);
 }
 
-/// The orders that bring a file up, sealed.
-fn upload(holder: &mut Holder, kind: &str, name: &str, bytes: &[u8]) -> Vec<Vec<u8>> {
+/// The orders that bring a file up, sealed; the first has this number.
+fn upload(holder: &mut Holder, number: u32, kind: &str, name: &str, bytes: &[u8]) -> Vec<Vec<u8>> {
     let sha256 = Sha256::digest(bytes);
     let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
     let id = hex(&sha256[..4]);
     let begin = format!("upload begin {id} {kind} {name} {} 64 {}", bytes.len(), hex(&sha256));
-    let mut frames = vec![holder.frame(1_000, PacketMode::Run, &begin)];
+    let mut frames = vec![holder.frame(number, PacketMode::Run, &begin)];
     for (index, piece) in bytes.chunks(64).enumerate() {
         let order = format!("upload piece {id} {index} {}", hex(piece));
         frames.push(holder.frame(0, PacketMode::Run, &order));
@@ -335,7 +336,7 @@ fn a_signed_plan_comes_up_in_pieces_and_runs_one_signed_by_who_may_not_is_refuse
         let (mut commander, mut works) = (opened(&disk), Noting::default());
         let signed = sign(&plan, spi, &role_key(spi, role).plan_key()).unwrap();
         let mut planner = Holder::new(spi, role, 0);
-        for frame in upload(&mut planner, "plan", "night", &signed) {
+        for frame in upload(&mut planner, 1_000, "plan", "night", &signed) {
             commander.frame(&mut works, &frame);
         }
         let codes = works.codes();
@@ -480,4 +481,173 @@ fn records_that_can_t_be_written_are_kept_in_memory_and_put_back() {
         commander.frame(&mut works, &operator.frame(number, PacketMode::Run, "pass stop"));
     }
     assert_eq!(works.done.len(), 3, "what was done meanwhile is known");
+}
+
+/// Starts the daemon anew: what is open goes on.
+fn again(disk: &SimDisk, works: &mut Noting) -> Commander {
+    let mut commander = open(disk).0;
+    commander.resume(works).unwrap();
+    commander
+}
+
+#[test]
+fn leaving_safe_mode_is_tried_once() {
+    let disk = new_disk();
+    let mut works = Noting { safe: true, ..Noting::default() };
+    let mut commander = opened(&disk);
+    let leave = Order::SafeLeave {}.encode();
+    let (id, record) = commander.order(&mut works, Step::Run, &leave).unwrap().unwrap();
+    assert_eq!((record.stage, commander.parts().then.take()), (Stage::Started, Some(Then::Restart)));
+    drop(commander);
+    // The start in normal operation fails, and safe mode comes up.
+    let mut commander = again(&disk, &mut works);
+    assert_eq!(stage(&commander, id.source, id.number), Some((Stage::Failed, Reason::Interrupted)));
+    assert_eq!(commander.parts().then, None);
+}
+
+#[test]
+fn the_board_is_restarted_once_whatever_its_clock_says() {
+    let disk = new_disk();
+    let (mut commander, mut works) = (opened(&disk), Noting::default());
+    assert_eq!(shell(&mut commander, Step::Arm, "board reboot").stage, Stage::Armed);
+    let reboot = Order::BoardReboot {}.encode();
+    let (id, record) = commander.order(&mut works, Step::Fire, &reboot).unwrap().unwrap();
+    assert_eq!((record.stage, commander.parts().then.take()), (Stage::Started, Some(Then::Reboot)));
+    drop(commander);
+    let mut commander = again(&disk, &mut works);
+    assert_eq!(commander.parts().then, Some(Then::Reboot), "the daemon ended before it could");
+    let note = record_of(REBOOT, &(id, crate::adapters::os::board_number().wrapping_add(1)));
+    commander.desk.change(&[note]).unwrap();
+    drop(commander);
+    let mut commander = again(&disk, &mut works);
+    assert_eq!(stage(&commander, id.source, id.number), Some((Stage::Done, Reason::None)));
+    assert_eq!(commander.parts().then, None);
+}
+
+fn record_of<T: serde::Serialize>(key: &[u8], value: &T) -> Change {
+    record(Kind::Note, key, value)
+}
+
+#[test]
+fn the_black_box_is_answered_for_when_it_is_a_bundle_and_not_made_in_safe_mode() {
+    let disk = new_disk();
+    let (mut commander, mut works) = (opened(&disk), Noting::default());
+    let order = Order::BlackboxSend {}.encode();
+    let (id, record) = commander.order(&mut works, Step::Run, &order).unwrap().unwrap();
+    assert_eq!(record.stage, Stage::Started);
+    let wanted = works.desk.take_blackbox_wanted();
+    assert_eq!(wanted, [id]);
+    works.desk.blackbox_made(&wanted, &Ok("bundle 01".to_owned()));
+    commander.poll(&mut works);
+    assert_eq!(commander.desk().ledger().get(&id).unwrap().text, "bundle 01");
+    works.safe = true;
+    let (_, record) = commander.order(&mut works, Step::Run, &order).unwrap().unwrap();
+    assert_eq!((record.stage, record.reason), (Stage::Failed, Reason::WrongMode));
+}
+
+#[test]
+fn plans_rest_in_safe_mode() {
+    let disk = new_disk();
+    let (mut commander, mut works) = (opened(&disk), Noting { safe: true, ..Noting::default() });
+    let add = Order::from_line("agenda add 'after 0s' -- pass start 60").unwrap().encode();
+    commander.order(&mut works, Step::Run, &add).unwrap();
+    (0..3).for_each(|_| commander.poll(&mut works));
+    assert!(works.done.is_empty());
+    works.safe = false;
+    (0..3).for_each(|_| commander.poll(&mut works));
+    assert_eq!(works.done.len(), 1);
+}
+
+/// A plan of so many entries, signed.
+fn signed(name: &str, version: u32, (spi, role): (u16, Role), entries: usize) -> Vec<u8> {
+    let body = "after 9h do ping\n".repeat(entries);
+    let plan = compile(&format!("plan {name}\nversion {version}\n{body}"), name, &Dictionary::default());
+    sign(&plan.unwrap(), spi, &role_key(spi, role).plan_key()).unwrap()
+}
+
+fn load(disk: &SimDisk, commander: &mut Commander, name: &str, bytes: &[u8]) -> Result<String, String> {
+    let path = Path::new(STATE).join("came-up");
+    crate::adapters::disk::write_file(disk, &path, bytes).unwrap();
+    commander.load(&mut Noting::default(), UploadKind::Plan, name, &path)
+}
+
+#[test]
+fn a_plan_that_is_refused_leaves_what_is_on_board_as_it_is() {
+    const PLANNER: (u16, Role) = (6, Role::Planner);
+    let disk = new_disk();
+    let mut commander = opened(&disk);
+    let file = |name: &str| disk.files().get(&Path::new(STATE).join(format!("plans/{name}.plan"))).cloned();
+    for n in 0..crate::sequence::MAX_PLANS {
+        let name = format!("p{n}");
+        load(&disk, &mut commander, &name, &signed(&name, 1, PLANNER, 2)).unwrap();
+    }
+    let before = file("p0");
+    assert!(before.is_some());
+    load(&disk, &mut commander, "more", &signed("more", 1, PLANNER, 2)).unwrap_err();
+    assert_eq!(file("more"), None);
+    let by_science = load(&disk, &mut commander, "p0", &signed("p0", 2, (4, Role::Science), 2)).unwrap_err();
+    assert!(by_science.contains("is not for science"), "{by_science}");
+    shell(&mut commander, Step::Run, "plan start p0");
+    load(&disk, &mut commander, "p0", &signed("p0", 2, PLANNER, 2)).unwrap_err();
+    assert_eq!(file("p0"), before);
+    for n in 0..crate::sequence::MAX_SINGLE {
+        let row = shell(&mut commander, Step::Run, "agenda add 'after 9h' -- ping");
+        assert_eq!(row.stage, Stage::Done, "{n}: {}", row.text);
+    }
+    let row = shell(&mut commander, Step::Run, "agenda add 'after 9h' -- ping");
+    assert_eq!((row.stage, row.reason), (Stage::Failed, Reason::Busy));
+    drop(commander);
+    let commander = again(&disk, &mut Noting::default());
+    let now = commander.moment(&Noting::default());
+    assert_eq!(commander.agenda_answer(now, 999).pending.len(), 2 + crate::sequence::MAX_SINGLE);
+}
+
+#[test]
+fn what_came_up_once_comes_up_again_and_who_may_not_brings_nothing_up() {
+    let disk = new_disk();
+    let (mut commander, mut works) = (opened(&disk), Noting::default());
+    let (mut operator, mut science) = (Holder::new(2, Role::Operator, 0), Holder::new(4, Role::Science, 0));
+    let script = || {
+        let files = disk.files();
+        let found = files.iter().find(|(path, _)| path.to_string_lossy().contains("/scripts/check"));
+        found.map(|(_, bytes)| bytes.clone())
+    };
+    for (number, content) in [(1, "echo a"), (2, "echo b"), (3, "echo a")] {
+        for frame in upload(&mut operator, number, "script", "check", content.as_bytes()) {
+            commander.frame(&mut works, &frame);
+        }
+        assert_eq!(script().as_deref(), Some(content.as_bytes()), "{:?}", works.told);
+    }
+    for frame in upload(&mut science, 1, "script", "check", b"rm -r /") {
+        commander.frame(&mut works, &frame);
+    }
+    assert_eq!(stage(&commander, 4, 1), Some((Stage::Failed, Reason::NotAllowed)));
+    assert_eq!(script().as_deref(), Some(b"echo a".as_slice()));
+    assert!(commander.parts().wanted.contains(&Wanted::Uploads), "what became of uploads is told");
+}
+
+#[test]
+fn numbers_go_on_behind_those_that_others_remember() {
+    let disk = new_disk();
+    let mut commander = opened(&disk);
+    assert_eq!(shell(&mut commander, Step::Run, "params set telemetry.beacon 7").stage, Stage::Done);
+    drop(commander);
+    disk.remove(&Path::new(STATE).join("command.redb")).unwrap();
+    let mut commander = open(&disk).0;
+    for value in ["8", "9", "10", "11", "12", "13"] {
+        let row = shell(&mut commander, Step::Run, &format!("params set telemetry.beacon {value}"));
+        assert!(row.text.contains(value), "{}", row.text);
+    }
+}
+
+#[test]
+fn where_a_key_stands_is_told_when_a_frame_under_it_is_refused_for_that() {
+    let disk = new_disk();
+    let (mut commander, mut works) = (opened(&disk), Noting::default());
+    let mut operator = Holder::new(2, Role::Operator, 0);
+    let frame = operator.frame(1, PacketMode::Run, "pass stop");
+    (0..2).for_each(|_| commander.frame(&mut works, &frame));
+    assert!(commander.parts().keys_wanted.contains(&2));
+    commander.poll(&mut works);
+    assert!(commander.parts().keys_wanted.is_empty());
 }
