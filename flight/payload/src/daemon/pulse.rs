@@ -311,4 +311,23 @@ pub(crate) mod tests {
         pulse.restart(Task::Bus);
         assert!(pulse.take_news()[0].text.contains("nobody knows how"));
     }
+
+    #[test]
+    fn restarts_of_a_task_that_says_that_it_begins_stay_in_the_status() {
+        let pulse = pulse(Clock::default());
+        let begins = Arc::clone(&pulse);
+        pulse.on_restart(
+            Task::Passes,
+            Box::new(move || {
+                begins.beat(Task::Passes);
+                Ok(())
+            }),
+        );
+        pulse.beat(Task::Passes);
+        let deadline_ms = pulse.settings.deadline_s * 1000;
+        let actions = lock(&pulse.tasks).poll(pulse.clock.now_ms() + deadline_ms + 1);
+        assert!(actions.contains(&Action::Restart(Task::Passes)));
+        pulse.restart(Task::Passes);
+        assert_eq!(pulse.status().restarts, 1);
+    }
 }
