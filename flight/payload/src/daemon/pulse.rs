@@ -111,6 +111,12 @@ impl Pulse {
         lock(&self.tasks).poll(self.clock.now_ms())
     }
 
+    /// What will be to be done about them in so long, if none checks in.
+    #[cfg(test)]
+    pub(crate) fn poll_tasks_in(&self, ms: u64) -> Vec<Action> {
+        lock(&self.tasks).poll(self.clock.now_ms().saturating_add(ms))
+    }
+
     /// Whether the watchdog may be fed.
     pub(crate) fn may_feed(&self) -> bool {
         self.start.feed && lock(&self.tasks).may_feed()
@@ -325,7 +331,7 @@ pub(crate) mod tests {
         );
         pulse.beat(Task::Passes);
         let deadline_ms = pulse.settings.deadline_s * 1000;
-        let actions = lock(&pulse.tasks).poll(pulse.clock.now_ms() + deadline_ms + 1);
+        let actions = pulse.poll_tasks_in(deadline_ms + 1);
         assert!(actions.contains(&Action::Restart(Task::Passes)));
         pulse.restart(Task::Passes);
         assert_eq!(pulse.status().restarts, 1);

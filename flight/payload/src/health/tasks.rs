@@ -50,11 +50,13 @@ pub enum Task {
     Sensors,
     /// What runs scripts.
     Scripts,
+    /// What looks at everything and tells it.
+    Telemetry,
 }
 
 impl Task {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Start,
         Self::Loop,
         Self::Gate,
@@ -70,6 +72,7 @@ impl Task {
         Self::Passes,
         Self::Sensors,
         Self::Scripts,
+        Self::Telemetry,
     ];
 
     /// The name used in every output.
@@ -90,6 +93,7 @@ impl Task {
             Self::Passes => "passes",
             Self::Sensors => "sensors",
             Self::Scripts => "scripts",
+            Self::Telemetry => "telemetry",
         }
     }
 

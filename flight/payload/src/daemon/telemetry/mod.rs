@@ -7,6 +7,9 @@
 //!
 //! Events are followed in the catalogue by their numbers, whoever made them, so that none is left out and none told
 //! twice. Packets are sent as UDP datagrams, one each, never waited for.
+//!
+//! A disk that never answers would end all of that, in safe mode too: the thread checks in, and the process ends when it
+//! doesn't.
 
 mod ahead;
 mod keep;
@@ -32,6 +35,7 @@ use crate::adapters::disk::{Disk, LinuxDisk};
 use crate::adapters::last::load;
 use crate::adapters::os::own_digest;
 use crate::digest::{Progress, Tally};
+use crate::health::Task;
 use crate::store::{MAX_EVENTS_READ, StoreError};
 use crate::telemetry::{BlackBox, ClockWatch, Due, Event, Limits, Record, Report, Severity, Writing};
 
@@ -43,6 +47,8 @@ const SAVE_MS: u64 = 60_000;
 const SAVE_SOON_MS: u64 = 5_000;
 /// Most events that are told after a start as if they were new.
 const MAX_RETOLD: u64 = 200;
+/// So long a look with all that it writes may take before the thread is stuck, ms: a slow disk is waited for.
+const LOOKING_MS: u64 = 300_000;
 /// The least severe event that asks for it.
 const SAVED_AT: Severity = Severity::Error;
 
@@ -98,12 +104,15 @@ impl Telemetry {
     /// Runs until the daemon stops.
     pub(crate) fn run(mut self) {
         self.digest_program();
+        let beat = self.shared.beat(Task::Telemetry);
         while !self.shared.stopping() {
             let now_ms = self.shared.clock.now_ms();
             if now_ms >= self.look_ms {
                 self.look_ms = now_ms.saturating_add(LOOK_MS);
+                beat.working("looking, and writing what is seen", LOOKING_MS);
                 self.look();
             }
+            beat.check_in();
             self.send();
             let now_ms = self.shared.clock.now_ms();
             let due_ms = self.link.as_ref().map_or(u64::MAX, |_| {

@@ -2,6 +2,7 @@ use super::*;
 use crate::adapters::last::load;
 use crate::config::Config;
 use crate::digest::screen;
+use crate::health::Action;
 use passband_proto::dict::{Answer, Beacon, Housekeeping, ParameterId, Reason, Stage, Value};
 use passband_proto::keys::EpochKey;
 use passband_proto::packet::TelemetryPacket;
@@ -166,4 +167,19 @@ fn an_event_from_error_on_is_saved_soon() {
     bench.shared.event(&Report::error(EventCode::DiskFull, "full"));
     telemetry.follow();
     assert_eq!(telemetry.save_ms, telemetry.saved_ms + SAVE_SOON_MS);
+}
+
+#[test]
+fn telemetry_that_hangs_ends_the_process() {
+    let bench = Bench::new();
+    let (telemetry, shared) = (bench.telemetry(), Arc::clone(&bench.shared));
+    let thread = std::thread::spawn(|| telemetry.run());
+    let is_stuck = |action: &Action| matches!(action, Action::EndProcess { task: Task::Telemetry, .. });
+    let begun = std::time::Instant::now();
+    while !shared.pulse.poll_tasks_in(LOOKING_MS + 60_000).iter().any(is_stuck) {
+        assert!(begun.elapsed() < Duration::from_secs(10), "nobody misses it");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    shared.stop();
+    thread.join().unwrap();
 }
