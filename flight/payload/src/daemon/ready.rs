@@ -64,6 +64,7 @@ impl Ready {
         calibration_for(&config)?;
         let (clock, health, disk) = (life.pulse.clock, Arc::clone(&life.disk_health), Arc::clone(&life.disk));
         let OpenedCatalogue { catalogue, in_memory, set_aside } = open_catalogue(disk.as_ref(), state)?;
+        let events_before = catalogue.events(None, 1)?.last().map_or(0, |event| event.seq);
         let vault = Vault::open(Arc::clone(&disk), state)?;
         let boot_count = catalogue.count_boot()?;
         let (spool, rejected) = (&config.paths.spool, state.join("rejected"));
@@ -91,6 +92,7 @@ impl Ready {
             vault,
             queue,
             boot_count,
+            events_before,
             session,
             pulse: Arc::clone(&life.pulse),
         };

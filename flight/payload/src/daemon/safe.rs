@@ -58,6 +58,7 @@ pub(super) fn start(
         disk,
         queue: queue.map_err(DaemonError::Queue)?,
         boot_count: life.pulse.start.number,
+        events_before: 0,
         session: 0,
         pulse: Arc::clone(&life.pulse),
         config,

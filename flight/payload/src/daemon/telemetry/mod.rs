@@ -63,6 +63,8 @@ pub(crate) struct Telemetry {
     recorder: Recorder,
     clock: ClockWatch,
     tally: Tally,
+    /// Where events have numbers of this run only: the tally of the store, which is saved as it was found.
+    of_store: Option<Tally>,
     /// Number of the newest event that was told.
     told_seq: u64,
     keys: Arc<KeyRing>,
@@ -89,6 +91,7 @@ impl Telemetry {
             recorder,
             clock: ClockWatch::default(),
             tally: Tally::default(),
+            of_store: None,
             told_seq: 0,
             keys,
             key: None,
@@ -127,14 +130,22 @@ impl Telemetry {
     }
 
     /// Adds up what happened since the last pass ended, of the catalogue and of what the run before has saved.
+    /// What is saved is of the store: in safe mode, where events have numbers of their own, none of it counts, and it is
+    /// handed on.
     fn recount(&mut self) {
         let state = &self.shared.config.paths.state;
-        let saved = load(self.disk.as_ref(), state).map(|saved| saved.tally);
+        let mut saved = load(self.disk.as_ref(), state).map(|saved| saved.tally).ok();
+        if self.shared.in_memory {
+            self.of_store = Some(saved.clone().unwrap_or_default());
+        }
+        if self.shared.pulse.start.safe.is_some() {
+            saved = None;
+        }
         if let Err(e) = self.count_events() {
             self.shared.store_failed("counting events", &e);
         }
-        self.told_seq = told_before(saved.as_ref().ok().map(Tally::last_seq), self.tally.last_seq());
-        if let Ok(saved) = saved {
+        self.told_seq = told_before(saved.as_ref().map(Tally::last_seq), self.tally.last_seq());
+        if let Some(saved) = saved {
             self.tally.go_on(&saved);
         }
     }
@@ -227,7 +238,10 @@ impl Telemetry {
             self.told_seq = event.seq;
             self.tally.event(event);
             let code = EventCode::from_name(&event.code).map(EventCode::code);
-            self.shared.desk.happened(code, event.severity);
+            // What an earlier run left may have started plans then.
+            if event.seq > self.shared.events_before {
+                self.shared.desk.happened(code, event.severity);
+            }
             let packet = packet_of(event);
             let writing = self.blackbox.event(now_ms, &packet);
             self.write(&writing);
@@ -286,7 +300,7 @@ impl Telemetry {
     fn save(&mut self) {
         self.saved_ms = self.shared.clock.now_ms();
         self.save_ms = self.saved_ms.saturating_add(SAVE_MS);
-        keep::save_last(&self.shared, self.disk.as_ref(), &self.tally);
+        keep::save_last(&self.shared, self.disk.as_ref(), self.of_store.as_ref().unwrap_or(&self.tally));
     }
 }
 

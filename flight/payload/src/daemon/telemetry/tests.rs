@@ -16,13 +16,20 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// One whose start finds what `change` makes of it.
+    fn with(change: impl FnOnce(&mut Shared)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = Config::parse("", &dir.path().join("c.toml")).unwrap();
         let config = Config {
             paths: crate::config::Paths { state: dir.path().to_owned(), ..config.paths.clone() },
             ..config
         };
-        let shared = Arc::new(Shared::for_tests(config, dir.path()));
+        let mut shared = Shared::for_tests(config, dir.path());
+        change(&mut shared);
+        let shared = Arc::new(shared);
         let ground = UdpSocket::bind("127.0.0.1:0").unwrap();
         ground.set_nonblocking(true).unwrap();
         Self { dir, shared, ground }
@@ -132,6 +139,39 @@ fn a_restart_goes_on_where_the_run_before_was() {
         })
         .collect::<Vec<_>>();
     assert_eq!(events, [4], "the others were told before");
+}
+
+#[test]
+fn plans_are_not_told_again_what_happened_in_an_earlier_run() {
+    let bench = Bench::with(|shared| {
+        shared.event(&Report::error(EventCode::DiskFull, "full"));
+        shared.events_before = 1;
+        shared.event(&Report::info(EventCode::DaemonStart, "again"));
+    });
+    let _telemetry = bench.telemetry();
+    let told: Vec<_> = bench.shared.desk.take_events().into_iter().map(|(code, _)| code).collect();
+    assert_eq!(told, [Some(EventCode::DaemonStart.code())]);
+    let all = bench.received();
+    let is_event =
+        |bytes: &&Vec<u8>| TelemetryPacket::parse(bytes).is_ok_and(|p| p.apid() == EventPacket::DEF.apid);
+    assert_eq!(all.iter().filter(is_event).count(), 2, "the ground is, as it isn't known whether it was");
+}
+
+#[test]
+fn numbers_of_safe_mode_are_not_taken_for_those_of_the_store() {
+    let bench = Bench::new();
+    (0..5).for_each(|_| bench.shared.event(&Report::warning(EventCode::DiskSlow, "slow")));
+    bench.telemetry().save();
+    let last_seq =
+        |bench: &Bench| load(bench.shared.disk.as_ref(), bench.dir.path()).unwrap().tally.last_seq();
+    assert_eq!(last_seq(&bench), 5);
+    let safe = Bench::with(|shared| shared.in_memory = true);
+    std::fs::copy(bench.dir.path().join("last.json"), safe.dir.path().join("last.json")).unwrap();
+    (0..9).for_each(|_| safe.shared.event(&Report::warning(EventCode::DiskSlow, "slow")));
+    let mut telemetry = safe.telemetry();
+    assert_eq!(telemetry.told_seq, 9);
+    telemetry.save();
+    assert_eq!(last_seq(&safe), 5);
 }
 
 #[test]
