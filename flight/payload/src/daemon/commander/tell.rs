@@ -84,7 +84,7 @@ impl Commander {
                 // Of too much that waits, how a script ended is told by its answer and its event.
                 let _sent = works.desk().ask(packet);
                 let run = scripts::in_digest(record);
-                works.desk().outside(|outside| outside.scripts.push(run));
+                works.desk().outside(|outside| outside.script_ended(run));
             }
             if self.desk.ledger().get(&id).is_some_and(Record::is_open) {
                 self.finish(works, now, id, outcome);

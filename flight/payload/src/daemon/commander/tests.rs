@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::config::Config;
 use crate::faults::{Faults, SimDisk};
+use crate::script::{End, RunId, RunRecord};
 
 const CHANNEL: Channel = Channel { spacecraft: 1, vcid: 0 };
 const STATE: &str = "/state";
@@ -393,6 +394,33 @@ fn a_script_is_answered_when_it_has_ended() {
     commander.poll(&mut works);
     let record = commander.desk().ledger().get(&id).unwrap();
     assert_eq!((record.stage, record.text.as_str()), (Stage::Failed, "no script check"));
+}
+
+fn run_record(id: RunId) -> RunRecord {
+    RunRecord {
+        id,
+        name: "check".parse().unwrap(),
+        arguments: vec![],
+        limits: Limits::default(),
+        started_unix_ms: 1,
+        ended_unix_ms: Some(id.number.into()),
+        end: Some(End::Interrupted),
+        output_bytes: 0,
+        first_lines: String::new(),
+    }
+}
+
+#[test]
+fn the_digest_keeps_no_more_scripts_than_it_lists() {
+    let disk = new_disk();
+    let (mut commander, works) = (opened(&disk), &mut Noting::default());
+    for number in 1..=100 {
+        let record = Box::new(run_record(RunId { source: 2, number }));
+        works.news.lock().unwrap().push_back(ScriptNews::Ended { record, bundle: None });
+    }
+    commander.poll(works);
+    let kept: Vec<_> = works.desk.outside(|outside| outside.scripts.iter().map(|run| run.unix_ms).collect());
+    assert_eq!(kept, (85..=100).collect::<Vec<u64>>());
 }
 
 /// Syncs fail from the `n`th operation on of putting an order on the agenda and doing it, or one sync does: it is done once,
