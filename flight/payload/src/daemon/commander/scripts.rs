@@ -84,7 +84,7 @@ pub(super) fn ended(news: &ScriptNews) -> (OrderId, Outcome) {
             OrderId { source: id.source, number: id.number },
             Outcome::failed(Reason::NotPossible, why.clone()),
         ),
-        ScriptNews::Ended { record, .. } => {
+        ScriptNews::Ended { record, .. } | ScriptNews::Ran { record } => {
             let id = OrderId { source: record.id.source, number: record.id.number };
             let how = record.end.as_ref().map_or_else(String::new, ToString::to_string);
             let text = format!("{how}; {}", record.first_lines.replace('\n', " | "));
