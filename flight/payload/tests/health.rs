@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
@@ -73,6 +74,26 @@ fn safe_mode_comes_up_without_keys_and_with_a_catalogue_that_is_none() {
         payload.wait_for_event("keys-unusable");
         payload.terminate();
     }
+}
+
+#[test]
+fn an_uplink_that_can_t_be_bound_yet_is_no_failed_start_and_is_bound_later() {
+    let mut payload = payload();
+    let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap();
+    change_config(&payload, "[health]", &format!("[uplink]\nlisten = \"{address}\"\n[health]"));
+    payload.start();
+    payload.wait_for_event("uplink-error");
+    assert_eq!(payload.json(&["safe", "enter"])["stage"], "started");
+    payload.wait_until("it is in safe mode", |payload| {
+        let status = payload.ask(&["status", "--json"]);
+        let status = serde_json::from_slice::<serde_json::Value>(&status.stdout).ok()?;
+        (status["health"]["safe_mode"] == "order").then_some(())
+    });
+    payload.wait_for_event("uplink-error");
+    drop(other);
+    payload.wait_until("it is bound", |_| UdpSocket::bind(address).is_err().then_some(()));
+    payload.terminate();
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub(crate) mod intake;
 mod ledger;
 mod life;
 mod line;
+mod listener;
 mod mend;
 mod notes;
 mod operator;

@@ -18,7 +18,6 @@ mod look;
 
 pub(crate) use self::keep::channels;
 
-use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,8 +75,7 @@ pub(crate) struct Telemetry {
 
 impl Telemetry {
     /// Goes on after an earlier run, and looks once, so that there is something to answer from.
-    pub(crate) fn new(shared: Arc<Shared>, link: Option<(UdpSocket, SocketAddr)>) -> Self {
-        let link = link.map(|(socket, target)| Link::new(socket, target));
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let disk: Arc<dyn Disk> = Arc::new(LinuxDisk);
         let recorder = Recorder::new(Arc::clone(&disk), &shared.config.paths.state);
         let keys = Arc::new(KeyRing::default());
@@ -85,7 +83,7 @@ impl Telemetry {
             look: Look::new(&shared),
             shared,
             disk,
-            link,
+            link: None,
             limits: Limits::default(),
             blackbox: BlackBox::default(),
             recorder,
@@ -99,6 +97,7 @@ impl Telemetry {
             save_ms: 0,
             saved_ms: 0,
         };
+        telemetry.open_link();
         telemetry.recount();
         telemetry.look();
         telemetry
@@ -112,6 +111,7 @@ impl Telemetry {
             let now_ms = self.shared.clock.now_ms();
             if now_ms >= self.look_ms {
                 self.look_ms = now_ms.saturating_add(LOOK_MS);
+                self.open_link();
                 beat.working("looking, and writing what is seen", LOOKING_MS);
                 self.look();
             }
@@ -127,6 +127,17 @@ impl Telemetry {
         self.follow();
         self.write(&Writing { records: Vec::new(), sync: true });
         self.save();
+    }
+
+    /// Has a socket to send from where packets are to go somewhere; one that can't be had is tried for at each look.
+    fn open_link(&mut self) {
+        let (None, Some(target)) = (&self.link, self.shared.config.telemetry.target) else { return };
+        match super::socket_towards(target).and_then(super::nonblocking) {
+            Ok(socket) => self.link = Some(Link::new(socket, target)),
+            Err(e) => {
+                self.shared.throttled("telemetry", &Report::error(EventCode::SendError, e.to_string()));
+            }
+        }
     }
 
     /// Adds up what happened since the last pass ended, of the catalogue and of what the run before has saved.
