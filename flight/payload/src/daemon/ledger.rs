@@ -81,7 +81,6 @@ impl Ledger {
     }
 
     /// The record now.
-    #[cfg(test)]
     pub(crate) fn record(&self) -> Starts {
         self.record
     }

@@ -30,6 +30,8 @@ pub(crate) struct Pulse {
     pub(crate) clock: Clock,
     pub(crate) start: Start,
     pub(crate) settings: Settings,
+    /// That of the start, as it is told.
+    number: AtomicU64,
     tasks: Mutex<Tasks>,
     shed: Mutex<Shed>,
     level: AtomicU8,
@@ -56,6 +58,7 @@ impl Pulse {
     pub(crate) fn new(clock: Clock, settings: Settings, start: Start, ledger: Ledger) -> Self {
         Self {
             clock,
+            number: AtomicU64::new(start.number),
             start,
             tasks: Mutex::new(Tasks::new(settings.deadline_s.saturating_mul(1000))),
             shed: Mutex::new(Shed::new(&settings)),
@@ -197,6 +200,22 @@ impl Pulse {
         work(&mut lock(&self.ledger))
     }
 
+    /// The number of this start, in safe mode or not. `counted` is what the store has counted: where the record of
+    /// starts was lost it goes on from there. May wait for a disk.
+    pub(crate) fn number(&self, counted: u64) -> u64 {
+        let (number, kept) = self.ledger(|ledger| {
+            let behind = ledger.record().number() < counted;
+            let kept = if behind { ledger.change(|record| record.counted(counted)) } else { Ok(()) };
+            (ledger.record().number(), kept)
+        });
+        if let Err(e) = kept {
+            let text = format!("the number of starts can't be kept: {e}");
+            self.tell(Report::error(EventCode::RecordUnwritten, text));
+        }
+        self.number.store(number, Ordering::Relaxed);
+        number
+    }
+
     /// Has the process started anew in safe mode, or out of it.
     ///
     /// # Errors
@@ -228,7 +247,7 @@ impl Pulse {
         };
         HealthStatus {
             safe_mode: self.start.safe,
-            start: self.start.number,
+            start: self.number.load(Ordering::Relaxed),
             start_before: self.start.before,
             failed_starts: self.start.failures,
             level: self.level().number(),
@@ -297,6 +316,17 @@ pub(crate) mod tests {
         second.working("waiting", 5);
         assert!(pulse.poll_tasks().is_empty());
         second.end();
+    }
+
+    #[test]
+    fn starts_are_counted_by_the_record_and_never_lower_than_the_store_has_counted() {
+        let pulse = pulse(Clock::default());
+        assert_eq!((pulse.number(0), pulse.status().start), (1, 1));
+        assert_eq!((pulse.number(57), pulse.status().start), (57, 57), "the record was lost");
+        assert_eq!(pulse.number(3), 57, "the store was lost");
+        let record = pulse.ledger(|ledger| ledger.record());
+        let (_, start) = crate::health::Starts::begin(Some(record), crate::health::Boot::default(), 3);
+        assert_eq!(start.number, 58);
     }
 
     #[test]

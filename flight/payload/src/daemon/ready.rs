@@ -67,7 +67,8 @@ impl Ready {
         let OpenedCatalogue { catalogue, in_memory, set_aside } = open_catalogue(disk.as_ref(), state)?;
         let events_before = catalogue.events(None, 1)?.last().map_or(0, |event| event.seq);
         let vault = Vault::open(Arc::clone(&disk), state)?;
-        let boot_count = catalogue.count_boot()?;
+        let counted = catalogue.count_boot()?;
+        let boot_count = life.pulse.number(counted);
         let (spool, rejected) = (&config.paths.spool, state.join("rejected"));
         let spool = Spool::open(Arc::clone(&disk), spool, &rejected, config.camera.rejected_bytes)
             .map_err(|e| DaemonError::file("opening", "the spool", e))?;
@@ -76,7 +77,7 @@ impl Ready {
         }
         let queue =
             take_stock(&config, &catalogue, &vault, &spool, (&keys, clock.unix_ms(), in_memory.as_deref()))?;
-        let session = catalogue.session_base()?.saturating_add(boot_count);
+        let session = catalogue.session_base()?.saturating_add(counted);
         let sockets = Sockets::open(&config)?;
         let (commander, mut reports_of_start) = open_commander(&config, life, parameters)?;
         reports_of_start.extend(told);

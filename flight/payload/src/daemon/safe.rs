@@ -58,7 +58,7 @@ pub(super) fn start(
         vault: Vault::untouched(Arc::clone(&disk), &config.paths.state),
         disk,
         queue: queue.map_err(DaemonError::Queue)?,
-        boot_count: life.pulse.start.number,
+        boot_count: life.pulse.number(0),
         events_before: 0,
         session: 0,
         pulse: Arc::clone(&life.pulse),

@@ -178,6 +178,17 @@ impl Starts {
         Self { phase: Phase::Stopped, ..self }
     }
 
+    /// Starts were counted elsewhere, while this record was lost: it goes on from there.
+    #[must_use]
+    pub fn counted(self, at_least: u64) -> Self {
+        Self { count: self.count.max(at_least), ..self }
+    }
+
+    /// The number of the start whose record this is.
+    pub fn number(&self) -> u64 {
+        self.count
+    }
+
     /// The next start is one in safe mode, or in normal mode, by order: the process stops, and is started anew.
     #[must_use]
     pub fn ordered(self, safe: bool) -> Self {
