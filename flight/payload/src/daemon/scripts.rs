@@ -53,11 +53,11 @@ impl Scripts {
     /// Runs until the daemon stops; what runs then ends with it.
     pub(crate) fn run(self) {
         let shared = &self.shared;
-        let (state, network) = (&shared.config.paths.state, shared.config.scripts.network);
+        let (state, settings) = (&shared.config.paths.state, shared.config.scripts);
         let opened = Runner::open(
             Arc::clone(&shared.disk),
             state,
-            network,
+            settings,
             "/proc/self/exe".into(),
             shared.clock.unix_ms(),
         );

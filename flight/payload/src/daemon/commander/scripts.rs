@@ -110,7 +110,7 @@ fn end_of(record: &RunRecord) -> (ScriptEnd, u8) {
         Some(End::Limit(Limit::Wall)) => (ScriptEnd::WallTime, 0),
         Some(End::Limit(Limit::Cpu)) => (ScriptEnd::CpuTime, 0),
         Some(End::Limit(Limit::Memory | Limit::Processes)) => (ScriptEnd::Memory, 0),
-        Some(End::Limit(Limit::Output)) => (ScriptEnd::Output, 0),
+        Some(End::Limit(Limit::Output | Limit::Folder)) => (ScriptEnd::Output, 0),
         Some(End::Stopped) => (ScriptEnd::Stopped, 0),
         Some(End::Interrupted) => (ScriptEnd::Interrupted, 0),
         Some(End::NotStarted(_)) => (ScriptEnd::NotStarted, 0),
