@@ -381,6 +381,7 @@ impl Config {
         within(("store", "scrub_bytes_per_s"), self.store.scrub_bytes_per_s, 0..=1 << 40)?;
         within(("store", "slow_sync_ms"), self.store.slow_sync_ms, 1..=3_600_000)?;
         self.queue.check().map_err(|e| Fault { section: "queue", field: e.field, what: e.what })?;
+        within(("scripts", "folder_bytes"), self.scripts.folder_bytes, (64 << 10)..=1 << 40)?;
         if let Err(ScriptError::Limit { field, least, most }) = self.scripts.limits.check() {
             let what = format!("out of range: must be {least} to {most}");
             return Err(Fault { section: "scripts.limits", field, what });
@@ -668,6 +669,7 @@ mod tests {
             ("[passes]\nmax_age_days = 0", "passes.max_age_days"),
             ("[uplink]\nvcid = 64", "uplink.vcid"),
             ("[scripts.limits]\nwall_s = 0", "scripts.limits.wall_s"),
+            ("[scripts]\nfolder_bytes = 1", "scripts.folder_bytes"),
             ("[health]\ndeadline_s = 4", "health.deadline_s"),
             ("[health.limits]\npower_w = { yellow = 9, red = 5 }", "health.limits.power_w"),
             ("[telemetry]\nrate_bps = 299", "telemetry.rate_bps"),

@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
@@ -21,6 +22,10 @@ fn change_config(payload: &Payload, from: &str, to: &str) {
     fs::write(payload.config(), text.replace(from, to)).unwrap();
 }
 
+fn boot_count(payload: &Payload) -> serde_json::Value {
+    payload.json(&["status"])["boot_count"].clone()
+}
+
 #[test]
 fn three_kills_lead_to_safe_mode_and_an_order_out_of_it() {
     let mut payload = payload();
@@ -31,6 +36,7 @@ fn three_kills_lead_to_safe_mode_and_an_order_out_of_it() {
         payload.kill();
     }
     payload.start();
+    assert_eq!(boot_count(&payload), 4);
     let health = payload.json(&["status"])["health"].clone();
     assert_eq!((health["safe_mode"].as_str(), health["failed_starts"].as_u64()), (Some("failures"), Some(3)));
     payload.wait_for_event("safe-mode");
@@ -47,6 +53,7 @@ fn three_kills_lead_to_safe_mode_and_an_order_out_of_it() {
     });
     let orders = payload.json(&["orders"]);
     assert_eq!(orders["orders"][0]["stage"], "done", "{orders}");
+    assert_eq!(boot_count(&payload), 5, "starts are counted alike in both modes");
     payload.wait_for_event("frame-accepted");
     payload.terminate();
 }
@@ -73,6 +80,45 @@ fn safe_mode_comes_up_without_keys_and_with_a_catalogue_that_is_none() {
         payload.wait_for_event("keys-unusable");
         payload.terminate();
     }
+}
+
+#[test]
+fn an_uplink_that_can_t_be_bound_yet_is_no_failed_start_and_is_bound_later() {
+    let mut payload = payload();
+    let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap();
+    change_config(&payload, "[health]", &format!("[uplink]\nlisten = \"{address}\"\n[health]"));
+    payload.start();
+    payload.wait_for_event("uplink-error");
+    assert_eq!(payload.json(&["safe", "enter"])["stage"], "started");
+    payload.wait_until("it is in safe mode", |payload| {
+        let status = payload.ask(&["status", "--json"]);
+        let status = serde_json::from_slice::<serde_json::Value>(&status.stdout).ok()?;
+        (status["health"]["safe_mode"] == "order").then_some(())
+    });
+    payload.wait_for_event("uplink-error");
+    drop(other);
+    payload.wait_until("it is bound", |_| UdpSocket::bind(address).is_err().then_some(()));
+    payload.terminate();
+}
+
+#[test]
+fn starts_are_counted_on_though_their_record_is_lost() {
+    let mut payload = payload();
+    for number in 1..=3 {
+        payload.start();
+        assert_eq!(boot_count(&payload), number);
+        payload.terminate();
+    }
+    fs::remove_file(payload.state("starts.0")).unwrap();
+    fs::remove_file(payload.state("starts.1")).unwrap();
+    payload.start();
+    assert_eq!(boot_count(&payload), 4);
+    assert_eq!(payload.json(&["status"])["health"]["start"], 4);
+    payload.terminate();
+    payload.start();
+    assert_eq!(boot_count(&payload), 5);
+    payload.terminate();
 }
 
 #[test]

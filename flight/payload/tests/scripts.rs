@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use passband_flight::adapters::disk::LinuxDisk;
 use passband_flight::adapters::script::{Begun, Finished, Now, Runner};
-use passband_flight::script::{End, Limit, Limits, Name, Network, RunId, ScriptError};
+use passband_flight::script::{End, Limit, Limits, Name, Network, RunId, ScriptError, Settings};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -24,7 +24,8 @@ struct Bed {
 
 fn open(folder: &Path, network: Network) -> (Runner, Vec<Finished>) {
     let program = env!("CARGO_BIN_EXE_passband").into();
-    Runner::open(Arc::new(LinuxDisk), folder, network, program, 77).unwrap()
+    let settings = Settings { network, folder_bytes: 4 << 20, ..Settings::default() };
+    Runner::open(Arc::new(LinuxDisk), folder, settings, program, 77).unwrap()
 }
 
 fn id(number: u32) -> RunId {
@@ -144,6 +145,22 @@ fn each_limit_ends_a_run_and_is_named() {
 }
 
 #[test]
+fn files_of_a_run_lie_in_its_folder_are_bounded_together_and_go_with_it() {
+    let mut bed = Bed::new();
+    let scripts = bed.dir.path().join("scripts");
+    let left = || std::fs::read_dir(&scripts).unwrap().flatten().filter(|e| e.path().is_dir()).count();
+    let said = bed.says("f=$(mktemp); pwd; echo $HOME; echo $TMPDIR; dirname $f; echo x > $f; cat $f");
+    let work = scripts.canonicalize().unwrap().join("work-9-2");
+    let at = work.display();
+    let expected = format!("{at}\n{at}\n{at}\n{at}\nx\n");
+    assert!(said == expected || said == expected.replace("work-9-2", "work-9-1"), "{said}");
+    assert_eq!(left(), 0);
+    let files = "i=0; while :; do i=$((i+1)); head -c 100000 /dev/zero > file$i; done";
+    assert_eq!(bed.run(files, Limits::default()).record.end, Some(End::Limit(Limit::Folder)));
+    assert_eq!(left(), 0);
+}
+
+#[test]
 fn no_process_gets_more_memory_nor_do_all_of_them_together() {
     let mut bed = Bed::new();
     let limits = Limits { memory_bytes: 48 << 20, ..Limits::default() };
@@ -207,7 +224,7 @@ fn there_is_no_network_but_where_it_is_allowed() {
 fn environment_descriptors_and_rights_are_not_inherited() {
     let mut bed = Bed::new();
     let environment = bed.says("env | cut -d= -f1 | sort | tr '\\n' ' '");
-    assert_eq!(environment.trim(), "HOME LANG PASSBAND_SCRIPT PATH PWD TZ");
+    assert_eq!(environment.trim(), "HOME LANG PASSBAND_SCRIPT PATH PWD TMPDIR TZ");
     let names = bed.says("ls -l /proc/self/fd | sed -n 's/.* -> //p'");
     assert!(names.lines().count() >= 3, "{names}");
     let own = |name: &str| name.starts_with("pipe:") || name == "/dev/null" || name.starts_with("/proc/");

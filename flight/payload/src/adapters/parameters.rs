@@ -100,8 +100,9 @@ impl ParameterFile {
         Ok(done)
     }
 
-    /// To be called once, with the number of starts that failed in a row: see [`Parameters::on_start`].
-    pub fn on_start(&mut self, failed_starts: u32, now: Now) -> (Option<RolledBack>, Vec<Report>) {
+    /// To be called once, with the number of starts that failed in a row if they are to put back what is on trial: see
+    /// [`Parameters::on_start`].
+    pub fn on_start(&mut self, failed_starts: Option<u32>, now: Now) -> (Option<RolledBack>, Vec<Report>) {
         let back = self.parameters.on_start(failed_starts, now);
         self.told_back(back)
     }
@@ -147,6 +148,13 @@ impl ParameterFile {
         drop(self.twin.write(&record));
         Ok(())
     }
+}
+
+/// Whether parameters are on trial, as far as can be read. Nothing is written, and nothing told.
+pub(crate) fn are_on_trial(disk: Arc<dyn Disk>, folder: &Path, configured: &Config) -> bool {
+    let held = Twin::open(disk, folder, NAME, MAX_RECORD_BYTES).1;
+    let any = Now { steady_ms: 0, unix_ms: 0 };
+    restored(&held, configured).is_ok_and(|parameters| parameters.time_left_ms(any).is_some())
 }
 
 /// The parameters of what was held; in words why there are none.
@@ -313,8 +321,8 @@ mod tests {
         let disk = disk();
         drop(busy(&disk));
         let (mut file, _) = open(&disk);
-        assert_eq!(file.on_start(2, NOW), (None, vec![]));
-        let (back, reports) = open(&disk).0.on_start(3, NOW);
+        assert_eq!(file.on_start(None, NOW), (None, vec![]));
+        let (back, reports) = open(&disk).0.on_start(Some(3), NOW);
         assert_eq!(back.map(|b| b.to), Some(1));
         assert!(reports[0].text.ends_with("version 1 is in force: 3 starts failed"), "{reports:?}");
         assert_eq!(beacon(&open(&disk).0), 40);

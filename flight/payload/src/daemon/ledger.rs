@@ -9,6 +9,7 @@ use passband_proto::dict::EventCode;
 
 use crate::adapters::disk::{DatabaseFile, Disk};
 use crate::adapters::os::boot_id;
+use crate::adapters::parameters::are_on_trial;
 use crate::adapters::twin::Twin;
 use crate::adapters::watchdog::about;
 use crate::config::Config;
@@ -60,6 +61,7 @@ impl Ledger {
                 .as_deref()
                 .is_some_and(|device| about(Path::new("/"), device).reset_the_board),
             tried: tried(config),
+            on_trial: are_on_trial(Arc::clone(disk), state, config),
         };
         let (record, start) = Starts::begin(before, boot, config.health.safe_after);
         if let Err(e) = twin.write(&record.encode()) {
@@ -79,7 +81,6 @@ impl Ledger {
     }
 
     /// The record now.
-    #[cfg(test)]
     pub(crate) fn record(&self) -> Starts {
         self.record
     }
@@ -104,7 +105,10 @@ fn tried(config: &Config) -> u64 {
 mod tests {
     use super::*;
     use crate::adapters::disk::LinuxDisk;
+    use crate::adapters::parameters::ParameterFile;
     use crate::health::{Before, Cause};
+    use crate::parameters::{Now, OrderId};
+    use passband_proto::dict::ParameterId;
 
     fn config(folder: &Path, text: &str) -> Config {
         Config::parse(&format!("paths.state = '.'\n{text}"), &folder.join("c.toml")).unwrap()
@@ -132,6 +136,27 @@ mod tests {
         ledger.change(Starts::stopped).unwrap();
         drop(ledger);
         assert_eq!(begin("").unwrap().1.before, Before::Stopped);
+    }
+
+    #[test]
+    fn where_one_failure_leads_to_safe_mode_parameters_on_trial_are_put_back_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(LinuxDisk);
+        let config = config(dir.path(), "[health]\nsafe_after = 1");
+        let now = Now { steady_ms: 0, unix_ms: 1 };
+        let by = |number| OrderId { source: 3, number };
+        let (mut file, _) = ParameterFile::open(Arc::clone(&disk), dir.path(), config.clone());
+        file.order(|p| p.stage(ParameterId::BeaconEvery, "40", by(1), now)).unwrap();
+        file.order(|p| p.commit(600, by(2), now)).unwrap();
+        assert!(are_on_trial(Arc::clone(&disk), dir.path(), &config));
+        let begin = || Ledger::begin(&disk, &config).unwrap().1;
+        assert_eq!(begin().puts_back, None);
+        let start = begin();
+        assert_eq!((start.puts_back, start.safe, start.failures), (Some(1), None, 0));
+        assert!(file.on_start(start.puts_back, now).0.is_some());
+        assert!(!are_on_trial(Arc::clone(&disk), dir.path(), &config));
+        let start = begin();
+        assert_eq!((start.puts_back, start.safe, start.feed), (None, Some(Cause::Failures), true));
     }
 
     #[test]

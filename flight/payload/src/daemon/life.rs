@@ -1,21 +1,22 @@
 //! The life of the process: what begins before anything else may fail, and the tasks that can be begun anew.
 
 use std::future::Future;
-use std::net::UdpSocket;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use passband_proto::dict::EventCode;
 use tokio::net::UnixListener;
 use tokio::runtime::Handle;
 
 use super::commander::Commander;
 use super::encoder::QueueChange;
 use super::ledger::Ledger;
+use super::listener::Listener;
 use super::pulse::{Beat, Pulse};
 use super::shared::Shared;
 use super::vitals::{self, Vitals};
-use super::{DaemonError, make_folder, operator, spawn, tokio_socket, uplink};
+use super::{DaemonError, make_folder, operator, spawn, uplink};
 use crate::adapters::clock::Clock;
 use crate::adapters::crash;
 use crate::adapters::disk::{Disk, LinuxDisk, WatchedDisk};
@@ -115,13 +116,11 @@ pub(super) fn keep_uplink(
     shared: &Arc<Shared>,
     commander: &Arc<Mutex<Commander>>,
     queue: &Sender<QueueChange>,
-    socket: Option<UdpSocket>,
-) -> Result<(), DaemonError> {
-    let Some(socket) = socket else { return Ok(()) };
+) {
+    let Some(address) = shared.config.uplink.listen else { return };
     let (own, commander, queue) = (Arc::clone(shared), Arc::clone(commander), queue.clone());
-    let socket = Arc::new(tokio_socket(socket)?);
+    let listener = Listener::open("uplink.listen", address, EventCode::UplinkError);
     keep(&shared.pulse, Task::Uplink, move || {
-        uplink::uplink(Arc::clone(&own), Arc::clone(&commander), queue.clone(), Arc::clone(&socket))
+        uplink::uplink(Arc::clone(&own), Arc::clone(&commander), queue.clone(), Arc::clone(&listener))
     });
-    Ok(())
 }

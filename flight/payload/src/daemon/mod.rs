@@ -27,6 +27,7 @@ pub(crate) mod intake;
 mod ledger;
 mod life;
 mod line;
+mod listener;
 mod mend;
 mod notes;
 mod operator;
@@ -171,7 +172,7 @@ fn with_parameters(config: Config, life: &Life) -> (Config, Parameters) {
     let (mut file, mut told) =
         ParameterFile::open(Arc::clone(&life.disk), &config.paths.state.clone(), config);
     let now = parameters::Now { steady_ms: life.pulse.clock.now_ms(), unix_ms: life.pulse.clock.unix_ms() };
-    let (_back, more) = file.on_start(life.pulse.start.failures, now);
+    let (_back, more) = file.on_start(life.pulse.start.puts_back, now);
     told.extend(more);
     (file.parameters().config().clone(), (file, told))
 }

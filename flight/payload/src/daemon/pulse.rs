@@ -30,6 +30,8 @@ pub(crate) struct Pulse {
     pub(crate) clock: Clock,
     pub(crate) start: Start,
     pub(crate) settings: Settings,
+    /// That of the start, as it is told.
+    number: AtomicU64,
     tasks: Mutex<Tasks>,
     shed: Mutex<Shed>,
     level: AtomicU8,
@@ -56,6 +58,7 @@ impl Pulse {
     pub(crate) fn new(clock: Clock, settings: Settings, start: Start, ledger: Ledger) -> Self {
         Self {
             clock,
+            number: AtomicU64::new(start.number),
             start,
             tasks: Mutex::new(Tasks::new(settings.deadline_s.saturating_mul(1000))),
             shed: Mutex::new(Shed::new(&settings)),
@@ -109,6 +112,12 @@ impl Pulse {
     /// What is to be done about the tasks now.
     pub(crate) fn poll_tasks(&self) -> Vec<Action> {
         lock(&self.tasks).poll(self.clock.now_ms())
+    }
+
+    /// What will be to be done about them in so long, if none checks in.
+    #[cfg(test)]
+    pub(crate) fn poll_tasks_in(&self, ms: u64) -> Vec<Action> {
+        lock(&self.tasks).poll(self.clock.now_ms().saturating_add(ms))
     }
 
     /// Whether the watchdog may be fed.
@@ -191,6 +200,22 @@ impl Pulse {
         work(&mut lock(&self.ledger))
     }
 
+    /// The number of this start, in safe mode or not. `counted` is what the store has counted: where the record of
+    /// starts was lost it goes on from there. May wait for a disk.
+    pub(crate) fn number(&self, counted: u64) -> u64 {
+        let (number, kept) = self.ledger(|ledger| {
+            let behind = ledger.record().number() < counted;
+            let kept = if behind { ledger.change(|record| record.counted(counted)) } else { Ok(()) };
+            (ledger.record().number(), kept)
+        });
+        if let Err(e) = kept {
+            let text = format!("the number of starts can't be kept: {e}");
+            self.tell(Report::error(EventCode::RecordUnwritten, text));
+        }
+        self.number.store(number, Ordering::Relaxed);
+        number
+    }
+
     /// Has the process started anew in safe mode, or out of it.
     ///
     /// # Errors
@@ -222,7 +247,7 @@ impl Pulse {
         };
         HealthStatus {
             safe_mode: self.start.safe,
-            start: self.start.number,
+            start: self.number.load(Ordering::Relaxed),
             start_before: self.start.before,
             failed_starts: self.start.failures,
             level: self.level().number(),
@@ -294,6 +319,17 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn starts_are_counted_by_the_record_and_never_lower_than_the_store_has_counted() {
+        let pulse = pulse(Clock::default());
+        assert_eq!((pulse.number(0), pulse.status().start), (1, 1));
+        assert_eq!((pulse.number(57), pulse.status().start), (57, 57), "the record was lost");
+        assert_eq!(pulse.number(3), 57, "the store was lost");
+        let record = pulse.ledger(|ledger| ledger.record());
+        let (_, start) = crate::health::Starts::begin(Some(record), crate::health::Boot::default(), 3);
+        assert_eq!(start.number, 58);
+    }
+
+    #[test]
     fn another_mode_is_ordered_once_and_only_if_it_is_another() {
         let pulse = pulse(Clock::default());
         assert!(pulse.order_safe(false).unwrap_err().contains("not in safe mode"));
@@ -310,5 +346,24 @@ pub(crate) mod tests {
         assert_eq!((pulse.take_news().len(), pulse.take_news().len()), (MAX_NEWS, 0));
         pulse.restart(Task::Bus);
         assert!(pulse.take_news()[0].text.contains("nobody knows how"));
+    }
+
+    #[test]
+    fn restarts_of_a_task_that_says_that_it_begins_stay_in_the_status() {
+        let pulse = pulse(Clock::default());
+        let begins = Arc::clone(&pulse);
+        pulse.on_restart(
+            Task::Passes,
+            Box::new(move || {
+                begins.beat(Task::Passes);
+                Ok(())
+            }),
+        );
+        pulse.beat(Task::Passes);
+        let deadline_ms = pulse.settings.deadline_s * 1000;
+        let actions = pulse.poll_tasks_in(deadline_ms + 1);
+        assert!(actions.contains(&Action::Restart(Task::Passes)));
+        pulse.restart(Task::Passes);
+        assert_eq!(pulse.status().restarts, 1);
     }
 }

@@ -1,7 +1,7 @@
 //! A start of the daemon that works: everything opened and checked, then at work.
 
 use std::cell::RefCell;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
@@ -18,6 +18,7 @@ use super::commander::{Commander, Nominal};
 use super::encoder::Encoder;
 use super::frames::Frames;
 use super::life::{Life, keep, keep_operator, keep_uplink};
+use super::listener::Listener;
 use super::passes::Passes;
 use super::radio::Radio;
 use super::scripts::Scripts;
@@ -25,9 +26,9 @@ use super::scrub::Scrub;
 use super::shared::{Opened, Shared, lock};
 use super::telemetry::Telemetry;
 use super::{
-    AtWork, DaemonError, Parameters, announce, bind, calibration_for, command_socket, follow_crash,
-    in_memory_report, keys_for, line_up, nonblocking, open_commander, random_offset, recover, seed, slow,
-    socket_towards, spawn, target_for, tokio_socket, vitals,
+    AtWork, DaemonError, Parameters, announce, calibration_for, command_socket, follow_crash,
+    in_memory_report, keys_for, line_up, open_commander, random_offset, recover, seed, slow, socket_towards,
+    spawn, target_for, tokio_socket, vitals,
 };
 use crate::adapters::catalogue::{OpenedCatalogue, open_catalogue};
 use crate::adapters::spool::Spool;
@@ -64,8 +65,10 @@ impl Ready {
         calibration_for(&config)?;
         let (clock, health, disk) = (life.pulse.clock, Arc::clone(&life.disk_health), Arc::clone(&life.disk));
         let OpenedCatalogue { catalogue, in_memory, set_aside } = open_catalogue(disk.as_ref(), state)?;
+        let events_before = catalogue.events(None, 1)?.last().map_or(0, |event| event.seq);
         let vault = Vault::open(Arc::clone(&disk), state)?;
-        let boot_count = catalogue.count_boot()?;
+        let counted = catalogue.count_boot()?;
+        let boot_count = life.pulse.number(counted);
         let (spool, rejected) = (&config.paths.spool, state.join("rejected"));
         let spool = Spool::open(Arc::clone(&disk), spool, &rejected, config.camera.rejected_bytes)
             .map_err(|e| DaemonError::file("opening", "the spool", e))?;
@@ -74,7 +77,7 @@ impl Ready {
         }
         let queue =
             take_stock(&config, &catalogue, &vault, &spool, (&keys, clock.unix_ms(), in_memory.as_deref()))?;
-        let session = catalogue.session_base()?.saturating_add(boot_count);
+        let session = catalogue.session_base()?.saturating_add(counted);
         let sockets = Sockets::open(&config)?;
         let (commander, mut reports_of_start) = open_commander(&config, life, parameters)?;
         reports_of_start.extend(told);
@@ -91,6 +94,7 @@ impl Ready {
             vault,
             queue,
             boot_count,
+            events_before,
             session,
             pulse: Arc::clone(&life.pulse),
         };
@@ -130,10 +134,10 @@ impl Ready {
         let target = shared.config.downlink.target;
         let radio = Radio { shared: Arc::clone(&shared), bursts, socket: sockets.downlink, target };
         let (pulse, gate) = (Arc::clone(&shared.pulse), Arc::new(Mutex::new(slow::report_gate(&shared)?)));
-        if let Some(socket) = sockets.reports {
-            let (own, socket, queue) = (Arc::clone(&shared), Arc::new(tokio_socket(socket)?), queue.clone());
+        if let Some(listener) = sockets.reports {
+            let (own, queue) = (Arc::clone(&shared), queue.clone());
             keep(&pulse, Task::Reports, move || {
-                slow::reports(Arc::clone(&own), Arc::clone(&socket), Arc::clone(&gate), queue.clone())
+                slow::reports(Arc::clone(&own), Arc::clone(&listener), Arc::clone(&gate), queue.clone())
             });
         }
         let (script_orders, orders) = mpsc::channel();
@@ -143,9 +147,9 @@ impl Ready {
         if let Err(e) = resumed {
             shared.store_failed("going on with orders", &e);
         }
-        keep_uplink(&shared, &self.commander, &queue, sockets.uplink)?;
+        keep_uplink(&shared, &self.commander, &queue);
         keep_operator(&shared, &self.commander, queue.clone(), Arc::new(self.operator));
-        let telemetry = Telemetry::new(Arc::clone(&shared), sockets.telemetry);
+        let telemetry = Telemetry::new(Arc::clone(&shared));
         let scrub = Scrub { shared: Arc::clone(&shared), target: self.target.clone(), queue: queue.clone() };
         let frames = Frames {
             shared: Arc::clone(&shared),
@@ -174,7 +178,7 @@ impl Ready {
         tokio::spawn(slow::watch_disk(Arc::clone(&shared)));
         tokio::spawn(alert_radio.run(new_alerts));
         if let Some(bus) = sockets.bus {
-            let (own, bus) = (Arc::clone(&shared), Arc::new(tokio_socket(bus)?));
+            let own = Arc::clone(&shared);
             keep(&pulse, Task::Bus, move || slow::bus(Arc::clone(&own), Arc::clone(&bus)));
         }
         tokio::spawn(vitals::tell_news(Arc::clone(&shared)));
@@ -211,23 +215,18 @@ fn take_stock(
 struct Sockets {
     downlink: UdpSocket,
     alert_radio: UdpSocket,
-    telemetry: Option<(UdpSocket, SocketAddr)>,
-    bus: Option<UdpSocket>,
-    reports: Option<UdpSocket>,
-    uplink: Option<UdpSocket>,
+    bus: Option<Arc<Listener>>,
+    reports: Option<Arc<Listener>>,
 }
 
 impl Sockets {
     fn open(config: &Config) -> Result<Self, DaemonError> {
-        let to = |target| Ok::<_, DaemonError>((nonblocking(socket_towards(target)?)?, target));
-        let listens = config.downlink.transmit == TransmitMode::Bus;
+        let (listens, reports) = (config.downlink.transmit == TransmitMode::Bus, config.reports.listen);
         Ok(Self {
             downlink: socket_towards(config.downlink.target)?,
             alert_radio: socket_towards(config.alerts.target)?,
-            telemetry: config.telemetry.target.map(to).transpose()?,
-            bus: listens.then(|| bind("bus.listen", config.bus.listen)).transpose()?,
-            reports: config.reports.listen.map(|address| bind("reports.listen", address)).transpose()?,
-            uplink: config.uplink.listen.map(|address| bind("uplink.listen", address)).transpose()?,
+            bus: listens.then(|| Listener::open("bus.listen", config.bus.listen, EventCode::BusError)),
+            reports: reports.map(|address| Listener::open("reports.listen", address, EventCode::ReportError)),
         })
     }
 }

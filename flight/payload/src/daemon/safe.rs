@@ -5,16 +5,17 @@
 //! before are in the catalogue, for when safe mode is over. An order or a changed configuration ends it, as
 //! [`crate::health::Starts`] says; the process ends then, to be started anew.
 
+use std::path::PathBuf;
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 
-use super::commander::Nominal;
+use super::commander::{Commander, Nominal};
+use super::encoder::QueueChange;
 use super::life::{Life, keep_operator, keep_uplink};
+use super::listener::RETRY;
 use super::shared::{Opened, Shared, lock};
 use super::telemetry::Telemetry;
-use super::{
-    AtWork, DaemonError, Parameters, bind, command_socket, keys_for, nonblocking, open_commander,
-    socket_towards, spawn, vitals,
-};
+use super::{AtWork, DaemonError, Parameters, command_socket, keys_for, open_commander, spawn, vitals};
 use crate::adapters::catalogue::memory_catalogue;
 use crate::adapters::disk::Disk;
 use crate::adapters::vault::Vault;
@@ -57,7 +58,8 @@ pub(super) fn start(
         vault: Vault::untouched(Arc::clone(&disk), &config.paths.state),
         disk,
         queue: queue.map_err(DaemonError::Queue)?,
-        boot_count: life.pulse.start.number,
+        boot_count: life.pulse.number(0),
+        events_before: 0,
         session: 0,
         pulse: Arc::clone(&life.pulse),
         config,
@@ -73,32 +75,47 @@ pub(super) fn start(
     if let Err(e) = lock(&commander).resume(&mut Nominal { shared: &shared, queue: &queue }) {
         shared.store_failed("going on with orders", &e);
     }
-    let listens = shared.config.uplink.listen.map(|address| bind("uplink.listen", address)).transpose();
-    match listens.and_then(|socket| keep_uplink(&shared, &commander, &queue, socket)) {
-        Ok(()) => {}
-        Err(e) => shared.event(&Report::error(EventCode::UplinkError, e.to_string())),
+    keep_uplink(&shared, &commander, &queue);
+    let socket = listen_locally(&shared, &commander, &queue);
+    if socket.is_none() {
+        tokio::spawn(listen_later(Arc::clone(&shared), Arc::clone(&commander), queue.clone()));
     }
-    let socket = match command_socket(&shared.config) {
+    tokio::spawn(vitals::tell_news(Arc::clone(&shared)));
+    shared.desk.others(|others| shared.pulse.tell_vitals(others));
+    let telemetry = Telemetry::new(Arc::clone(&shared));
+    let threads = vec![spawn("telemetry", || telemetry.run())?];
+    Ok(AtWork { shared, commander, queue, socket, threads })
+}
+
+/// Makes the command socket and answers there, if that can be done now; where it is.
+fn listen_locally(
+    shared: &Arc<Shared>,
+    commander: &Arc<Mutex<Commander>>,
+    queue: &Sender<QueueChange>,
+) -> Option<PathBuf> {
+    match command_socket(&shared.config) {
         Ok((path, listener, elsewhere)) => {
             if let Some(why) = elsewhere {
                 shared.event(&Report::warning(EventCode::SocketElsewhere, why));
             }
-            keep_operator(&shared, &commander, queue.clone(), Arc::new(listener));
+            keep_operator(shared, commander, queue.clone(), Arc::new(listener));
             Some(path)
         }
         Err(e) => {
-            shared.event(&Report::error(EventCode::SocketError, e.to_string()));
+            let text = format!("{e}; it is tried again every {} s", RETRY.as_secs());
+            shared.throttled("paths.socket", &Report::error(EventCode::SocketError, text));
             None
         }
-    };
-    tokio::spawn(vitals::tell_news(Arc::clone(&shared)));
-    let to = |target| Ok::<_, DaemonError>((nonblocking(socket_towards(target)?)?, target));
-    let link = shared.config.telemetry.target.map(to).transpose().unwrap_or_else(|e: DaemonError| {
-        shared.event(&Report::error(EventCode::SendError, e.to_string()));
-        None
-    });
-    shared.desk.others(|others| shared.pulse.tell_vitals(others));
-    let telemetry = Telemetry::new(Arc::clone(&shared), link);
-    let threads = vec![spawn("telemetry", || telemetry.run())?];
-    Ok(AtWork { shared, commander, queue, socket, threads })
+    }
+}
+
+/// Tries again until it can be done. A socket that is made so late is left behind when the daemon ends; the next start
+/// takes its place.
+async fn listen_later(shared: Arc<Shared>, commander: Arc<Mutex<Commander>>, queue: Sender<QueueChange>) {
+    loop {
+        tokio::time::sleep(RETRY).await;
+        if listen_locally(&shared, &commander, &queue).is_some() {
+            return;
+        }
+    }
 }

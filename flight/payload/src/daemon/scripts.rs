@@ -37,6 +37,8 @@ pub(crate) enum ScriptNews {
     Refused { id: RunId, why: String },
     /// A run has ended; the bundle with what it said.
     Ended { record: Box<RunRecord>, bundle: Option<[u8; 12]> },
+    /// An order came again whose run has ended: its answer may be owed still.
+    Ran { record: Box<RunRecord> },
 }
 
 /// The thread that runs scripts.
@@ -51,11 +53,11 @@ impl Scripts {
     /// Runs until the daemon stops; what runs then ends with it.
     pub(crate) fn run(self) {
         let shared = &self.shared;
-        let (state, network) = (&shared.config.paths.state, shared.config.scripts.network);
+        let (state, settings) = (&shared.config.paths.state, shared.config.scripts);
         let opened = Runner::open(
             Arc::clone(&shared.disk),
             state,
-            network,
+            settings,
             "/proc/self/exe".into(),
             shared.clock.unix_ms(),
         );
@@ -96,7 +98,7 @@ impl Scripts {
                     }
                     // An order that is followed again, after a restart: the run has ended by now, or goes on.
                     Ok(Begun::Already(record)) if record.end.is_some() => {
-                        self.shared.script_news(ScriptNews::Ended { record, bundle: None });
+                        self.shared.script_news(ScriptNews::Ran { record });
                     }
                     Ok(Begun::Already(_)) => {}
                     Err(e) => self.shared.script_news(ScriptNews::Refused { id, why: e.to_string() }),

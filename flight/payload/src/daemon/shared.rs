@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) in_memory: bool,
     pub(crate) vault: Vault,
     pub(crate) boot_count: u64,
+    /// Number of the newest event that an earlier run left.
+    pub(crate) events_before: u64,
     /// Number of the sender's session: that of the start, from a number on that a lost catalogue didn't reach.
     pub(crate) session: u64,
     /// The state of alerts has changed in the catalogue.
@@ -86,6 +88,8 @@ pub(crate) struct Opened {
     pub(crate) vault: Vault,
     pub(crate) queue: Queue,
     pub(crate) boot_count: u64,
+    /// Number of the newest event that an earlier run left.
+    pub(crate) events_before: u64,
     pub(crate) session: u64,
     pub(crate) pulse: Arc<Pulse>,
 }
@@ -120,6 +124,7 @@ impl Shared {
             vault,
             queue,
             boot_count,
+            events_before,
             session,
             pulse,
         } = opened;
@@ -135,6 +140,7 @@ impl Shared {
             in_memory,
             vault,
             boot_count,
+            events_before,
             session,
             alerts_changed: Notify::new(),
             stop: AtomicBool::new(false),
@@ -172,6 +178,7 @@ impl Shared {
             disk,
             queue: Queue::new(config.queue.clone()).unwrap(),
             boot_count: 1,
+            events_before: 0,
             session: 1,
             config,
         })

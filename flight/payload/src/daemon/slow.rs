@@ -8,11 +8,11 @@ use std::time::Duration;
 use passband_proto::bus::{BUS_MESSAGE_BYTES, Transmit};
 use passband_proto::dict::EventCode;
 use passband_proto::report::{Acknowledgement, Frame, Gate, MAX_REPORT_BYTES};
-use tokio::net::UdpSocket;
 use tokio::time::{sleep, timeout};
 
 use super::DaemonError;
 use super::encoder::QueueChange;
+use super::listener::Listener;
 use super::shared::{Shared, lock};
 use crate::adapters::disk::write_file;
 use crate::health::Task;
@@ -33,9 +33,10 @@ const CHECK_IN: Duration = Duration::from_secs(2);
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
 /// Follows the bus computer's messages.
-pub(crate) async fn bus(shared: Arc<Shared>, socket: Arc<UdpSocket>) {
+pub(crate) async fn bus(shared: Arc<Shared>, listener: Arc<Listener>) {
     let mut buffer = [0; BUS_MESSAGE_BYTES + 1];
     let beat = shared.beat(Task::Bus);
+    let socket = listener.bound(&shared, &beat).await;
     loop {
         beat.check_in();
         let bytes = match timeout(CHECK_IN, socket.recv(&mut buffer)).await {
@@ -73,12 +74,13 @@ pub(crate) fn report_gate(shared: &Shared) -> Result<Gate, StoreError> {
 /// Takes reports and acknowledgements of the ground.
 pub(crate) async fn reports(
     shared: Arc<Shared>,
-    socket: Arc<UdpSocket>,
+    listener: Arc<Listener>,
     gate: Arc<Mutex<Gate>>,
     queue: Sender<QueueChange>,
 ) {
     let mut buffer = [0; MAX_REPORT_BYTES + 1];
     let beat = shared.beat(Task::Reports);
+    let socket = listener.bound(&shared, &beat).await;
     loop {
         beat.check_in();
         let bytes = match timeout(CHECK_IN, socket.recv(&mut buffer)).await {

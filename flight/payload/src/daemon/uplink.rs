@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use passband_proto::dict::EventCode;
 use passband_proto::sdls::MAX_FRAME_BYTES;
-use tokio::net::UdpSocket;
 use tokio::time::{sleep, timeout};
 
 use super::commander::{Commander, Nominal, Then};
 use super::encoder::QueueChange;
+use super::listener::Listener;
 use super::shared::{Shared, lock};
 use crate::adapters::os::{random_8, reboot};
 use crate::health::Task;
@@ -29,10 +29,11 @@ pub(crate) async fn uplink(
     shared: Arc<Shared>,
     commander: Arc<Mutex<Commander>>,
     queue: Sender<QueueChange>,
-    socket: Arc<UdpSocket>,
+    listener: Arc<Listener>,
 ) {
     let mut buffer = [0; MAX_FRAME_BYTES + 1];
     let beat = shared.beat(Task::Uplink);
+    let socket = listener.bound(&shared, &beat).await;
     // Whether a frame came since the marks were settled.
     let mut busy = false;
     loop {

@@ -258,7 +258,7 @@ pub struct Outside {
     pub plan_entries_done: u64,
     /// Entries of plans that failed or were left out.
     pub plan_entries_failed: u64,
-    /// Scripts that ended, in any order; those of before the last pass ended are passed over.
+    /// Scripts that ended, the newest last, [`MAX_LISTED`] at most; those of before the last pass ended are passed over.
     pub scripts: Vec<ScriptRun>,
     /// [`Coming::uploads`].
     pub uploads: Vec<Uploading>,
@@ -266,4 +266,13 @@ pub struct Outside {
     pub update_text: Option<String>,
     /// [`Coming::agenda`].
     pub agenda: Vec<Pending>,
+}
+
+impl Outside {
+    /// A script has ended; the oldest of too many is forgotten.
+    pub fn script_ended(&mut self, run: ScriptRun) {
+        let surplus = self.scripts.len().saturating_add(1).saturating_sub(MAX_LISTED);
+        self.scripts.drain(..surplus);
+        self.scripts.push(run);
+    }
 }

@@ -5,7 +5,9 @@
 //! random `boot_id`) with no word of the watchdog's that the last reset was its own.
 //!
 //! After a few failed starts in a row the payload comes up in safe mode and stays in it, over any number of starts,
-//! until an order ends it, or another program or configuration is there to be tried. In safe mode, too, starts may
+//! until an order ends it, or another program or configuration is there to be tried. Parameters on trial are put back
+//! one failed start sooner, so that those before them have a normal start; where one failure alone leads to safe mode it
+//! puts them back instead, and failures are counted anew. In safe mode, too, starts may
 //! fail: after twice as many in one boot the watchdog isn't fed any more, so that the board resets, and begins anew.
 //!
 //! ```text
@@ -23,6 +25,8 @@ use crate::telemetry::{Report, Severity};
 
 /// Longest record, bytes.
 pub const MAX_RECORD_BYTES: usize = 64;
+/// So many failed starts put parameters on trial back, if safe mode doesn't have it sooner.
+const MOST_ON_TRIAL: u32 = 3;
 const FORMAT: u8 = 1;
 const RECORD_BYTES: usize = 1 + 8 + 4 + 4 + 16 + 8 + 1 + 1;
 
@@ -94,6 +98,8 @@ pub struct Boot {
     pub by_watchdog: bool,
     /// Digest of program and configuration: another one is worth a try in normal mode.
     pub tried: u64,
+    /// Whether parameters are on trial: what was before them is worth a try, too.
+    pub on_trial: bool,
 }
 
 /// The record of starts.
@@ -123,6 +129,8 @@ pub struct Start {
     pub tries_again: bool,
     /// Whether the watchdog may be fed.
     pub feed: bool,
+    /// Whether parameters on trial are to be put back, and after how many failed starts.
+    pub puts_back: Option<u32>,
 }
 
 impl Starts {
@@ -146,12 +154,16 @@ impl Starts {
         let tries_again = old.tried != boot.tried && old.safe == Some(Cause::Failures);
         let changed = old.tried != boot.tried;
         let failures = if changed || how == Before::Died { 0 } else { counted(old.failures) };
-        let failures_in_boot = if same_boot && !changed { counted(old.failures_in_boot) } else { 0 };
+        let puts_back = (boot.on_trial && failures >= put_back_after(safe_after)).then_some(failures);
+        let spared = puts_back.is_some() && safe_after == 1 && old.safe.is_none();
+        let failures = if spared { 0 } else { failures };
+        let goes_on = same_boot && !changed && !spared;
+        let failures_in_boot = if goes_on { counted(old.failures_in_boot) } else { 0 };
         let kept = old.safe.filter(|cause| *cause == Cause::Order || !changed);
         let safe = kept.or((safe_after > 0 && failures >= safe_after).then_some(Cause::Failures));
         let record = Self { count: old.count.saturating_add(1), failures, failures_in_boot, safe, ..new };
         let feed = safe_after == 0 || failures_in_boot < safe_after.saturating_mul(2);
-        (record, Start { number: record.count, before: how, failures, safe, tries_again, feed })
+        (record, Start { number: record.count, before: how, failures, safe, tries_again, feed, puts_back })
     }
 
     /// It has run well for a while.
@@ -164,6 +176,17 @@ impl Starts {
     #[must_use]
     pub fn stopped(self) -> Self {
         Self { phase: Phase::Stopped, ..self }
+    }
+
+    /// Starts were counted elsewhere, while this record was lost: it goes on from there.
+    #[must_use]
+    pub fn counted(self, at_least: u64) -> Self {
+        Self { count: self.count.max(at_least), ..self }
+    }
+
+    /// The number of the start whose record this is.
+    pub fn number(&self) -> u64 {
+        self.count
     }
 
     /// The next start is one in safe mode, or in normal mode, by order: the process stops, and is started anew.
@@ -229,6 +252,14 @@ impl Starts {
             },
         };
         if rest.is_empty() { Ok(record) } else { Err(RecordError::Length { bytes: bytes.len() }) }
+    }
+}
+
+/// How many failed starts put parameters on trial back.
+fn put_back_after(safe_after: u32) -> u32 {
+    match safe_after {
+        0 => MOST_ON_TRIAL,
+        _ => safe_after.saturating_sub(1).clamp(1, MOST_ON_TRIAL),
     }
 }
 

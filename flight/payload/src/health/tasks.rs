@@ -50,11 +50,13 @@ pub enum Task {
     Sensors,
     /// What runs scripts.
     Scripts,
+    /// What looks at everything and tells it.
+    Telemetry,
 }
 
 impl Task {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Start,
         Self::Loop,
         Self::Gate,
@@ -70,6 +72,7 @@ impl Task {
         Self::Passes,
         Self::Sensors,
         Self::Scripts,
+        Self::Telemetry,
     ];
 
     /// The name used in every output.
@@ -90,6 +93,7 @@ impl Task {
             Self::Passes => "passes",
             Self::Sensors => "sensors",
             Self::Scripts => "scripts",
+            Self::Telemetry => "telemetry",
         }
     }
 
@@ -155,10 +159,10 @@ impl Tasks {
         Self { deadline_ms, watched: BTreeMap::new(), polled_ms: None, ending: false }
     }
 
-    /// From now on this task is watched.
+    /// From now on this task is watched. One that was watched before is begun anew: its restarts stay counted.
     pub fn watch(&mut self, task: Task, now_ms: u64) {
-        let new =
-            Watched { checked_in_ms: now_ms, until_ms: 0, at: "", restarts_ms: Vec::new(), lost: false };
+        let restarts_ms = self.watched.remove(&task).map(|before| before.restarts_ms).unwrap_or_default();
+        let new = Watched { checked_in_ms: now_ms, until_ms: 0, at: "", restarts_ms, lost: false };
         self.watched.insert(task, new);
     }
 
@@ -319,6 +323,23 @@ mod tests {
             assert_eq!(run(&mut tasks, from_s + 1, from_s + 31, &[]), ["task-stuck", "restart bus"]);
             assert!(run(&mut tasks, from_s + 32, from_s + 3_600, &[Task::Bus]).is_empty(), "once an hour");
         }
+    }
+
+    #[test]
+    fn a_task_that_begins_anew_and_hangs_again_is_not_begun_anew_for_ever() {
+        let mut tasks = Tasks::new(30_000);
+        tasks.watch(Task::Passes, 0);
+        let mut said = Vec::new();
+        for now_s in 1..=300 {
+            let actions = tasks.poll(now_s * 1000);
+            if actions.contains(&Action::Restart(Task::Passes)) {
+                tasks.watch(Task::Passes, now_s * 1000);
+            }
+            said.extend(codes(&actions));
+        }
+        assert_eq!(said[..6], ["task-stuck", "restart passes"].repeat(3));
+        assert_eq!(said[6..], ["task-stuck", "end for passes at \"\""]);
+        assert_eq!((tasks.restarts(), tasks.may_feed()), (3, false));
     }
 
     #[test]

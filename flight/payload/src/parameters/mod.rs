@@ -35,7 +35,7 @@ pub use live::{Actions, Limits, Live, PlanName};
 pub use record::{BadRecord, MAX_RECORD_BYTES};
 pub use set::{Change, MAX_CHANGES, MAX_VALUE_BYTES, OrderId, Set, digest};
 pub use state::Done;
-pub use trial::{MAX_FAILED_STARTS, Now, RolledBack, Why};
+pub use trial::{Now, RolledBack, Why};
 
 use passband_proto::dict::{ParameterDef, ParameterId, ParametersState};
 

@@ -124,17 +124,17 @@ fn over_restarts_a_trial_ends_by_the_wall_clock_and_is_never_longer_than_what_wa
     // Off for a quarter of an hour.
     let unix_ms = at(HOUR_MS * 3 / 4).unix_ms;
     let mut later = restarted(&p);
-    assert_eq!(later.on_start(1, Now { steady_ms: 0, unix_ms }), None);
+    assert_eq!(later.on_start(None, Now { steady_ms: 0, unix_ms }), None);
     assert_eq!(later.time_left_ms(Now { steady_ms: 0, unix_ms }), Some(HOUR_MS / 4));
     assert!(later.poll(Now { steady_ms: HOUR_MS / 4, unix_ms: 0 }).is_some());
     // A clock that lost its time: what was left counts.
     let mut lost = restarted(&p);
-    assert_eq!(lost.on_start(0, Now { steady_ms: 5, unix_ms: 0 }), None);
+    assert_eq!(lost.on_start(None, Now { steady_ms: 5, unix_ms: 0 }), None);
     assert_eq!(lost.time_left_ms(Now { steady_ms: 5, unix_ms: 0 }), Some(HOUR_MS / 2));
     // One that jumps ahead puts back, and confirms nothing.
     let mut ahead = restarted(&p);
     assert_eq!(
-        ahead.on_start(0, Now { steady_ms: 0, unix_ms: u64::MAX }).map(|b| b.why),
+        ahead.on_start(None, Now { steady_ms: 0, unix_ms: u64::MAX }).map(|b| b.why),
         Some(Why::Deadline)
     );
     assert_eq!(beacon(&ahead), (40, 1));
@@ -142,7 +142,7 @@ fn over_restarts_a_trial_ends_by_the_wall_clock_and_is_never_longer_than_what_wa
     let (mut p, mut starts) = (on_trial(), 0);
     while p.version() == 2 {
         p = restarted(&p);
-        p.on_start(0, Now { steady_ms: 0, unix_ms: 0 });
+        p.on_start(None, Now { steady_ms: 0, unix_ms: 0 });
         p.poll(Now { steady_ms: HOUR_MS / 8, unix_ms: 0 });
         starts += 1;
         assert!(starts <= 8);
@@ -152,9 +152,9 @@ fn over_restarts_a_trial_ends_by_the_wall_clock_and_is_never_longer_than_what_wa
 #[test]
 fn a_row_of_failed_starts_puts_back_what_is_on_trial_and_nothing_else() {
     let mut p = restarted(&on_trial());
-    assert_eq!(p.clone().on_start(2, at(0)), None);
-    assert_eq!(p.on_start(3, at(0)).map(|b| (b.to, b.why)), Some((1, Why::FailedStarts(3))));
-    assert_eq!((p.on_start(9, at(0)), beacon(&p)), (None, (40, 1)));
+    assert_eq!(p.clone().on_start(None, at(0)), None);
+    assert_eq!(p.on_start(Some(3), at(0)).map(|b| (b.to, b.why)), Some((1, Why::FailedStarts(3))));
+    assert_eq!((p.on_start(Some(9), at(0)), beacon(&p)), (None, (40, 1)));
 }
 
 #[test]

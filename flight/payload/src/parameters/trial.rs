@@ -6,8 +6,6 @@ use super::set::Set;
 use super::state::Trial;
 use super::{Parameters, apply};
 
-/// So many starts that failed one after the other put back what is on trial.
-pub const MAX_FAILED_STARTS: u32 = 3;
 /// The record is written anew whenever so much of the time to confirm has gone: no row of restarts prolongs a trial by
 /// more than that each, however the wall clock stands.
 const NOTED_PARTS: u64 = 8;
@@ -66,11 +64,11 @@ impl Trial {
 }
 
 impl Parameters {
-    /// To be called once after [`Self::restore`], with the number of starts that failed in a row: puts back what is on
-    /// trial if that is too many of them, or if its time went by while the daemon didn't run.
-    pub fn on_start(&mut self, failed_starts: u32, now: Now) -> Option<RolledBack> {
-        if failed_starts >= MAX_FAILED_STARTS {
-            return self.put_back(Why::FailedStarts(failed_starts));
+    /// To be called once after [`Self::restore`]: puts back what is on trial if so many starts failed in a row that it
+    /// is to be, or if its time went by while the daemon didn't run.
+    pub fn on_start(&mut self, failed_starts: Option<u32>, now: Now) -> Option<RolledBack> {
+        if let Some(failed) = failed_starts {
+            return self.put_back(Why::FailedStarts(failed));
         }
         self.poll(now)
     }

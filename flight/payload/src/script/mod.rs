@@ -152,13 +152,21 @@ pub enum Network {
 }
 
 /// `[scripts]` of the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Whether scripts may use the network: "none" or "allow"; default "none".
     pub network: Network,
+    /// What may lie in the folder of a run, all files together, bytes on the disk, 64 KiB to 1 TiB; default 64 MiB.
+    pub folder_bytes: u64,
     /// What a run may use, unless its order says less.
     pub limits: Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { network: Network::default(), folder_bytes: 64 << 20, limits: Limits::default() }
+    }
 }
 
 /// The output of a run: its beginning, and how much there was.

@@ -23,6 +23,8 @@ pub enum Limit {
     Output,
     /// Its processes.
     Processes,
+    /// What may lie in the folder of a run.
+    Folder,
 }
 
 /// How a run ended.
@@ -89,6 +91,7 @@ impl fmt::Display for Limit {
             Self::Memory => "memory",
             Self::Output => "output",
             Self::Processes => "processes",
+            Self::Folder => "folder",
         })
     }
 }

@@ -29,13 +29,9 @@ pub const COMMAND: &str = "script-child";
 pub const MARKER: &str = "PASSBAND_SCRIPT";
 /// Open files of a script.
 const MAX_FILES: u64 = 64;
-/// What a script finds in its environment, besides the marker.
-const ENVIRONMENT: [(&str, &str); 4] = [
-    ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-    ("LANG", "C"),
-    ("TZ", "UTC"),
-    ("HOME", "/tmp"),
-];
+/// What a script finds in its environment, besides the marker and the folder of its run.
+const ENVIRONMENT: [(&str, &str); 3] =
+    [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C"), ("TZ", "UTC")];
 
 /// What both of them are told.
 struct Told {
@@ -152,7 +148,9 @@ fn shell(script: &[OsString]) -> Result<Command, String> {
     shell.args(script);
     let output = io::stdout().as_fd().try_clone_to_owned().map_err(|e| format!("the output: {e}"))?;
     let marker = std::env::var_os(MARKER).unwrap_or_default();
-    shell.env_clear().envs(ENVIRONMENT).env(MARKER, marker).current_dir("/tmp");
+    // All of them are begun in the folder of the run.
+    let folder = std::env::current_dir().map_err(|e| format!("the folder of the run: {e}"))?;
+    shell.env_clear().envs(ENVIRONMENT).env(MARKER, marker).env("HOME", &folder).env("TMPDIR", &folder);
     shell.stdin(Stdio::null()).stderr(Stdio::from(output));
     Ok(shell)
 }

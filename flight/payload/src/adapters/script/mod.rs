@@ -3,6 +3,7 @@
 //! ```text
 //! <state>/scripts/NAME.sh               a script
 //! <state>/scripts/run-SOURCE-NUMBER     the record of a run
+//! <state>/scripts/work-SOURCE-NUMBER/   the folder of a run, as long as it is on
 //!
 //! daemon ─▶ script-child outer ─▶ script-child inner ─▶ /bin/sh NAME.sh
 //!           namespaces, reaper     limits, no rights     the script
@@ -15,8 +16,13 @@
 //!
 //! Processes, memory and processor time are watched over all processes of a run, in `/proc` ([`tree`]): limits of a
 //! user id don't bind root, those of a process not its children. The kernel's own limits stand behind that.
+//!
+//! Files that a run leaves in its [`folder`] are watched and removed. Not prevented: that a script names another place
+//! that its user may write to, `/tmp` or `/dev/shm` among them, which may be memory; and that it holds files open that
+//! it has removed, of which each is bounded, and their number.
 
 pub mod child;
+mod folder;
 mod inherited;
 mod runner;
 mod store;

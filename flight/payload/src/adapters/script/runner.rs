@@ -11,12 +11,13 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
 use super::child::{MARKER, arguments};
+use super::folder::{self, Folder};
 use super::store::ScriptStore;
 use super::tree::{self, Usage};
 use crate::adapters::disk::Disk;
 use crate::adapters::sensors::TICKS_PER_S;
 use crate::script::{
-    End, Limit, Limits, MAX_ARGUMENTS, MAX_RUNNING, Name, Network, Output, RunId, RunRecord, ScriptError,
+    End, Limit, Limits, MAX_ARGUMENTS, MAX_RUNNING, Name, Output, RunId, RunRecord, ScriptError, Settings,
 };
 
 /// Processes of ours between the daemon and the script.
@@ -57,11 +58,14 @@ pub struct Finished {
     pub unrecorded: Option<String>,
 }
 
+/// What a run has once it was begun.
+type Spawned = (Folder, Child, ChildStdout, ChildStderr);
+
 /// Runs scripts.
 #[derive(Debug)]
 pub struct Runner {
     store: ScriptStore,
-    network: Network,
+    settings: Settings,
     program: PathBuf,
     running: Vec<Running>,
 }
@@ -73,6 +77,8 @@ struct Running {
     out: ChildStdout,
     said: ChildStderr,
     output: Output,
+    folder: Folder,
+    folder_bytes: u64,
     until_ms: u64,
     /// How it is to end, and since when.
     ending: Option<(End, u64)>,
@@ -84,12 +90,12 @@ impl Runner {
     pub fn open(
         disk: Arc<dyn Disk>,
         state: &Path,
-        network: Network,
+        settings: Settings,
         program: PathBuf,
         unix_ms: u64,
     ) -> Result<(Self, Vec<Finished>), ScriptError> {
         let store = ScriptStore::open(disk, state)?;
-        let runner = Self { store, network, program, running: Vec::new() };
+        let runner = Self { store, settings, program, running: Vec::new() };
         let open = runner.store.runs()?.into_iter().filter(|record| record.end.is_none());
         let interrupted = open.map(|mut record| {
             tree::kill_marked(runner.marker(record.id).as_bytes_with_name().as_slice());
@@ -98,6 +104,9 @@ impl Runner {
             Finished { record, output: Vec::new(), unrecorded }
         });
         let interrupted = interrupted.collect();
+        if let Err(e) = folder::remove_left(runner.store.folder()) {
+            tracing::warn!("what earlier runs of scripts left can't be removed: {e}");
+        }
         Ok((runner, interrupted))
     }
 
@@ -147,10 +156,21 @@ impl Runner {
         self.store.keep(&record)?;
         drop(self.store.forget_old());
         match self.spawn(&record, script) {
-            Ok((child, out, said)) => {
+            Ok((folder, child, out, said)) => {
                 let until_ms = now.ms.saturating_add(limits.wall_s.saturating_mul(1000));
                 let output = Output::new(limits.output_bytes);
-                self.running.push(Running { record, child, out, said, output, until_ms, ending: None });
+                let folder_bytes = self.settings.folder_bytes;
+                self.running.push(Running {
+                    record,
+                    child,
+                    out,
+                    said,
+                    output,
+                    folder,
+                    folder_bytes,
+                    until_ms,
+                    ending: None,
+                });
                 Ok(Begun::Started)
             }
             Err(e) => {
@@ -181,12 +201,14 @@ impl Runner {
         true
     }
 
-    fn spawn(&self, record: &RunRecord, script: PathBuf) -> io::Result<(Child, ChildStdout, ChildStderr)> {
+    fn spawn(&self, record: &RunRecord, script: PathBuf) -> io::Result<Spawned> {
+        let folder = Folder::make(self.store.folder(), record.id)?;
         let words = [OsString::from(script)].into_iter().chain(record.arguments.iter().map(OsString::from));
         let mut child = Command::new(&self.program)
-            .args(arguments(self.network, &record.limits, words.collect()))
+            .args(arguments(self.settings.network, &record.limits, words.collect()))
             .env_clear()
             .env(MARKER, self.marker(record.id).0)
+            .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -195,7 +217,7 @@ impl Runner {
         let (out, said) = pipes.ok_or_else(|| io::Error::other("there are no pipes"))?;
         rustix::io::ioctl_fionbio(out.as_fd(), true)?;
         rustix::io::ioctl_fionbio(said.as_fd(), true)?;
-        Ok((child, out, said))
+        Ok((folder, child, out, said))
     }
 
     fn finish(&self, run: Running, end: End, unix_ms: u64) -> Finished {
@@ -261,6 +283,7 @@ impl Running {
             () if self.output.floods() => Some(Limit::Output),
             () if usage.processes > limits.processes => Some(Limit::Processes),
             () if bytes > limits.memory_bytes => Some(Limit::Memory),
+            () if self.folder.bytes() > self.folder_bytes => Some(Limit::Folder),
             () if usage.cpu_ticks / TICKS_PER_S > limits.cpu_s => Some(Limit::Cpu),
             () => None,
         }

@@ -84,7 +84,7 @@ pub(super) fn ended(news: &ScriptNews) -> (OrderId, Outcome) {
             OrderId { source: id.source, number: id.number },
             Outcome::failed(Reason::NotPossible, why.clone()),
         ),
-        ScriptNews::Ended { record, .. } => {
+        ScriptNews::Ended { record, .. } | ScriptNews::Ran { record } => {
             let id = OrderId { source: record.id.source, number: record.id.number };
             let how = record.end.as_ref().map_or_else(String::new, ToString::to_string);
             let text = format!("{how}; {}", record.first_lines.replace('\n', " | "));
@@ -110,7 +110,7 @@ fn end_of(record: &RunRecord) -> (ScriptEnd, u8) {
         Some(End::Limit(Limit::Wall)) => (ScriptEnd::WallTime, 0),
         Some(End::Limit(Limit::Cpu)) => (ScriptEnd::CpuTime, 0),
         Some(End::Limit(Limit::Memory | Limit::Processes)) => (ScriptEnd::Memory, 0),
-        Some(End::Limit(Limit::Output)) => (ScriptEnd::Output, 0),
+        Some(End::Limit(Limit::Output | Limit::Folder)) => (ScriptEnd::Output, 0),
         Some(End::Stopped) => (ScriptEnd::Stopped, 0),
         Some(End::Interrupted) => (ScriptEnd::Interrupted, 0),
         Some(End::NotStarted(_)) => (ScriptEnd::NotStarted, 0),

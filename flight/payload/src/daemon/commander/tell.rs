@@ -19,6 +19,7 @@ use super::{Commander, Then, Works, scripts};
 use crate::adapters::parameters::ParameterFile;
 use crate::command::hex;
 use crate::daemon::desk::Latest;
+use crate::daemon::scripts::ScriptNews;
 use crate::digest::{Pending, Uploading};
 use crate::orders::desk::Outcome;
 use crate::orders::{Giver, Moment, OrderId, Record, Step};
@@ -103,14 +104,21 @@ impl Commander {
     fn take_news(&mut self, works: &mut dyn Works, now: Moment) {
         for news in works.script_news() {
             let (id, outcome) = scripts::ended(&news);
-            if let crate::daemon::scripts::ScriptNews::Ended { record, bundle } = &news {
-                let packet = Due::of(&scripts::packet(record, *bundle));
+            let is_open = self.desk.ledger().get(&id).is_some_and(Record::is_open);
+            let told = match &news {
+                ScriptNews::Ended { record, bundle } => Some((record, *bundle)),
+                // Where the answer isn't owed any more all was told when the run was.
+                ScriptNews::Ran { record } => is_open.then_some((record, None)),
+                ScriptNews::Refused { .. } => None,
+            };
+            if let Some((record, bundle)) = told {
+                let packet = Due::of(&scripts::packet(record, bundle));
                 // Of too much that waits, how a script ended is told by its answer and its event.
                 let _sent = works.desk().ask(packet);
                 let run = scripts::in_digest(record);
-                works.desk().outside(|outside| outside.scripts.push(run));
+                works.desk().outside(|outside| outside.script_ended(run));
             }
-            if self.desk.ledger().get(&id).is_some_and(Record::is_open) {
+            if is_open {
                 self.finish(works, now, id, outcome);
             }
         }

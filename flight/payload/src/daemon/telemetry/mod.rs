@@ -7,6 +7,9 @@
 //!
 //! Events are followed in the catalogue by their numbers, whoever made them, so that none is left out and none told
 //! twice. Packets are sent as UDP datagrams, one each, never waited for.
+//!
+//! A disk that never answers would end all of that, in safe mode too: the thread checks in, and the process ends when it
+//! doesn't.
 
 mod ahead;
 mod keep;
@@ -15,7 +18,6 @@ mod look;
 
 pub(crate) use self::keep::channels;
 
-use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +34,7 @@ use crate::adapters::disk::{Disk, LinuxDisk};
 use crate::adapters::last::load;
 use crate::adapters::os::own_digest;
 use crate::digest::{Progress, Tally};
+use crate::health::Task;
 use crate::store::{MAX_EVENTS_READ, StoreError};
 use crate::telemetry::{BlackBox, ClockWatch, Due, Event, Limits, Record, Report, Severity, Writing};
 
@@ -43,6 +46,8 @@ const SAVE_MS: u64 = 60_000;
 const SAVE_SOON_MS: u64 = 5_000;
 /// Most events that are told after a start as if they were new.
 const MAX_RETOLD: u64 = 200;
+/// So long a look with all that it writes may take before the thread is stuck, ms: a slow disk is waited for.
+const LOOKING_MS: u64 = 300_000;
 /// The least severe event that asks for it.
 const SAVED_AT: Severity = Severity::Error;
 
@@ -57,6 +62,8 @@ pub(crate) struct Telemetry {
     recorder: Recorder,
     clock: ClockWatch,
     tally: Tally,
+    /// Where events have numbers of this run only: the tally of the store, which is saved as it was found.
+    of_store: Option<Tally>,
     /// Number of the newest event that was told.
     told_seq: u64,
     keys: Arc<KeyRing>,
@@ -68,8 +75,7 @@ pub(crate) struct Telemetry {
 
 impl Telemetry {
     /// Goes on after an earlier run, and looks once, so that there is something to answer from.
-    pub(crate) fn new(shared: Arc<Shared>, link: Option<(UdpSocket, SocketAddr)>) -> Self {
-        let link = link.map(|(socket, target)| Link::new(socket, target));
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let disk: Arc<dyn Disk> = Arc::new(LinuxDisk);
         let recorder = Recorder::new(Arc::clone(&disk), &shared.config.paths.state);
         let keys = Arc::new(KeyRing::default());
@@ -77,12 +83,13 @@ impl Telemetry {
             look: Look::new(&shared),
             shared,
             disk,
-            link,
+            link: None,
             limits: Limits::default(),
             blackbox: BlackBox::default(),
             recorder,
             clock: ClockWatch::default(),
             tally: Tally::default(),
+            of_store: None,
             told_seq: 0,
             keys,
             key: None,
@@ -90,6 +97,7 @@ impl Telemetry {
             save_ms: 0,
             saved_ms: 0,
         };
+        telemetry.open_link();
         telemetry.recount();
         telemetry.look();
         telemetry
@@ -98,12 +106,16 @@ impl Telemetry {
     /// Runs until the daemon stops.
     pub(crate) fn run(mut self) {
         self.digest_program();
+        let beat = self.shared.beat(Task::Telemetry);
         while !self.shared.stopping() {
             let now_ms = self.shared.clock.now_ms();
             if now_ms >= self.look_ms {
                 self.look_ms = now_ms.saturating_add(LOOK_MS);
+                self.open_link();
+                beat.working("looking, and writing what is seen", LOOKING_MS);
                 self.look();
             }
+            beat.check_in();
             self.send();
             let now_ms = self.shared.clock.now_ms();
             let due_ms = self.link.as_ref().map_or(u64::MAX, |_| {
@@ -117,15 +129,34 @@ impl Telemetry {
         self.save();
     }
 
+    /// Has a socket to send from where packets are to go somewhere; one that can't be had is tried for at each look.
+    fn open_link(&mut self) {
+        let (None, Some(target)) = (&self.link, self.shared.config.telemetry.target) else { return };
+        match super::socket_towards(target).and_then(super::nonblocking) {
+            Ok(socket) => self.link = Some(Link::new(socket, target)),
+            Err(e) => {
+                self.shared.throttled("telemetry", &Report::error(EventCode::SendError, e.to_string()));
+            }
+        }
+    }
+
     /// Adds up what happened since the last pass ended, of the catalogue and of what the run before has saved.
+    /// What is saved is of the store: in safe mode, where events have numbers of their own, none of it counts, and it is
+    /// handed on.
     fn recount(&mut self) {
         let state = &self.shared.config.paths.state;
-        let saved = load(self.disk.as_ref(), state).map(|saved| saved.tally);
+        let mut saved = load(self.disk.as_ref(), state).map(|saved| saved.tally).ok();
+        if self.shared.in_memory {
+            self.of_store = Some(saved.clone().unwrap_or_default());
+        }
+        if self.shared.pulse.start.safe.is_some() {
+            saved = None;
+        }
         if let Err(e) = self.count_events() {
             self.shared.store_failed("counting events", &e);
         }
-        self.told_seq = told_before(saved.as_ref().ok().map(Tally::last_seq), self.tally.last_seq());
-        if let Ok(saved) = saved {
+        self.told_seq = told_before(saved.as_ref().map(Tally::last_seq), self.tally.last_seq());
+        if let Some(saved) = saved {
             self.tally.go_on(&saved);
         }
     }
@@ -218,7 +249,10 @@ impl Telemetry {
             self.told_seq = event.seq;
             self.tally.event(event);
             let code = EventCode::from_name(&event.code).map(EventCode::code);
-            self.shared.desk.happened(code, event.severity);
+            // What an earlier run left may have started plans then.
+            if event.seq > self.shared.events_before {
+                self.shared.desk.happened(code, event.severity);
+            }
             let packet = packet_of(event);
             let writing = self.blackbox.event(now_ms, &packet);
             self.write(&writing);
@@ -277,7 +311,7 @@ impl Telemetry {
     fn save(&mut self) {
         self.saved_ms = self.shared.clock.now_ms();
         self.save_ms = self.saved_ms.saturating_add(SAVE_MS);
-        keep::save_last(&self.shared, self.disk.as_ref(), &self.tally);
+        keep::save_last(&self.shared, self.disk.as_ref(), self.of_store.as_ref().unwrap_or(&self.tally));
     }
 }
 

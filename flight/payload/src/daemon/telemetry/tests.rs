@@ -2,10 +2,12 @@ use super::*;
 use crate::adapters::last::load;
 use crate::config::Config;
 use crate::digest::screen;
+use crate::health::Action;
 use passband_proto::dict::{Answer, Beacon, Housekeeping, ParameterId, Reason, Stage, Value};
 use passband_proto::keys::EpochKey;
 use passband_proto::packet::TelemetryPacket;
 use std::collections::BTreeSet;
+use std::net::UdpSocket;
 
 struct Bench {
     dir: tempfile::TempDir,
@@ -15,22 +17,31 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// One whose start finds what `change` makes of it.
+    fn with(change: impl FnOnce(&mut Shared)) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let ground = UdpSocket::bind("127.0.0.1:0").unwrap();
+        ground.set_nonblocking(true).unwrap();
         let config = Config::parse("", &dir.path().join("c.toml")).unwrap();
         let config = Config {
             paths: crate::config::Paths { state: dir.path().to_owned(), ..config.paths.clone() },
+            telemetry: crate::config::Telemetry {
+                target: Some(ground.local_addr().unwrap()),
+                ..config.telemetry.clone()
+            },
             ..config
         };
-        let shared = Arc::new(Shared::for_tests(config, dir.path()));
-        let ground = UdpSocket::bind("127.0.0.1:0").unwrap();
-        ground.set_nonblocking(true).unwrap();
+        let mut shared = Shared::for_tests(config, dir.path());
+        change(&mut shared);
+        let shared = Arc::new(shared);
         Self { dir, shared, ground }
     }
 
     fn telemetry(&self) -> Telemetry {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let mut telemetry =
-            Telemetry::new(Arc::clone(&self.shared), Some((socket, self.ground.local_addr().unwrap())));
+        let mut telemetry = Telemetry::new(Arc::clone(&self.shared));
         self.shared.desk.settings(|settings| settings.rate_bps = 10_000_000);
         std::thread::sleep(Duration::from_millis(20));
         telemetry.send();
@@ -135,6 +146,36 @@ fn a_restart_goes_on_where_the_run_before_was() {
 }
 
 #[test]
+fn plans_are_not_told_again_what_happened_in_an_earlier_run() {
+    let bench = Bench::with(|shared| {
+        shared.event(&Report::error(EventCode::DiskFull, "full"));
+        shared.events_before = 1;
+        shared.event(&Report::info(EventCode::DaemonStart, "again"));
+    });
+    let telemetry = bench.telemetry();
+    let told: Vec<_> = bench.shared.desk.take_events().into_iter().map(|(code, _)| code).collect();
+    assert_eq!(told, [Some(EventCode::DaemonStart.code())]);
+    assert_eq!(telemetry.told_seq, 2, "all the same the ground is told of both");
+}
+
+#[test]
+fn numbers_of_safe_mode_are_not_taken_for_those_of_the_store() {
+    let bench = Bench::new();
+    (0..5).for_each(|_| bench.shared.event(&Report::warning(EventCode::DiskSlow, "slow")));
+    bench.telemetry().save();
+    let last_seq =
+        |bench: &Bench| load(bench.shared.disk.as_ref(), bench.dir.path()).unwrap().tally.last_seq();
+    assert_eq!(last_seq(&bench), 5);
+    let safe = Bench::with(|shared| shared.in_memory = true);
+    std::fs::copy(bench.dir.path().join("last.json"), safe.dir.path().join("last.json")).unwrap();
+    (0..9).for_each(|_| safe.shared.event(&Report::warning(EventCode::DiskSlow, "slow")));
+    let mut telemetry = safe.telemetry();
+    assert_eq!(telemetry.told_seq, 9);
+    telemetry.save();
+    assert_eq!(last_seq(&safe), 5);
+}
+
+#[test]
 fn what_was_told_is_not_told_again_unless_that_is_not_known() {
     assert_eq!(told_before(Some(950), 1_000), 950);
     assert_eq!((told_before(None, 1_000), told_before(Some(3), 1_000)), (800, 800));
@@ -167,4 +208,19 @@ fn an_event_from_error_on_is_saved_soon() {
     bench.shared.event(&Report::error(EventCode::DiskFull, "full"));
     telemetry.follow();
     assert_eq!(telemetry.save_ms, telemetry.saved_ms + SAVE_SOON_MS);
+}
+
+#[test]
+fn telemetry_that_hangs_ends_the_process() {
+    let bench = Bench::new();
+    let (telemetry, shared) = (bench.telemetry(), Arc::clone(&bench.shared));
+    let thread = std::thread::spawn(|| telemetry.run());
+    let is_stuck = |action: &Action| matches!(action, Action::EndProcess { task: Task::Telemetry, .. });
+    let begun = std::time::Instant::now();
+    while !shared.pulse.poll_tasks_in(LOOKING_MS + 60_000).iter().any(is_stuck) {
+        assert!(begun.elapsed() < Duration::from_secs(10), "nobody misses it");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    shared.stop();
+    thread.join().unwrap();
 }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const BOOT: Boot = Boot { id: [1; 16], by_watchdog: false, tried: 7 };
+const BOOT: Boot = Boot { id: [1; 16], by_watchdog: false, tried: 7, on_trial: false };
 
 /// Begins starts one after the other; between two of them `end` says what becomes of the record.
 fn starts(count: usize, end: impl Fn(Starts) -> Starts, boot: impl Fn(usize) -> Boot) -> Vec<Start> {
@@ -90,6 +90,33 @@ fn switched_off_no_failure_leads_to_safe_mode() {
         record = Some(begun);
     }
     assert_eq!(record.unwrap().failures, 19);
+}
+
+/// Starts of which none ends in order, with parameters on trial until they are put back: which of them puts back, and
+/// which come up in safe mode.
+fn on_trial(safe_after: u32, count: usize) -> (Vec<Option<u32>>, Vec<bool>) {
+    let (mut record, mut on_trial, mut all) = (None, true, Vec::new());
+    for _ in 0..count {
+        let (begun, start) = Starts::begin(record, Boot { on_trial, ..BOOT }, safe_after);
+        on_trial &= start.puts_back.is_none();
+        record = Some(begun);
+        all.push(start);
+    }
+    (all.iter().map(|start| start.puts_back).collect(), safe(&all))
+}
+
+#[test]
+fn parameters_on_trial_are_put_back_before_safe_mode_so_that_those_before_have_a_normal_start() {
+    assert_eq!(on_trial(3, 4), (vec![None, None, Some(2), None], vec![false, false, false, true]));
+    assert_eq!(on_trial(2, 3), (vec![None, Some(1), None], vec![false, false, true]));
+    assert_eq!(on_trial(1, 3), (vec![None, Some(1), None], vec![false, false, true]));
+    assert_eq!(on_trial(0, 5).0, [None, None, None, Some(3), None]);
+    assert_eq!(on_trial(9, 5).0, [None, None, None, Some(3), None]);
+    let well = Starts::begin(None, BOOT, 1).0.well();
+    assert_eq!(Starts::begin(Some(well), Boot { on_trial: true, ..BOOT }, 1).1.puts_back, None);
+    let safe = failing(4, BOOT, None);
+    let start = Starts::begin(Some(safe), Boot { on_trial: true, ..BOOT }, 1).1;
+    assert_eq!((start.safe, start.puts_back), (Some(Cause::Failures), Some(4)), "it stays");
 }
 
 proptest! {
