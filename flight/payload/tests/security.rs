@@ -164,10 +164,16 @@ fn frames_of_others_old_keys_and_replays_are_refused_by_name() {
     }
 }
 
-/// The answer to each of some orders that can't be done.
-fn failures(station: &Station, holder: &mut Holder, source: u16, orders: &[String]) -> Vec<Stage> {
+/// The answer to each of some orders that can't be done, of which the first has this number.
+fn failures(
+    station: &Station,
+    holder: &mut Holder,
+    source: u16,
+    first: u32,
+    orders: &[String],
+) -> Vec<Stage> {
     let mut stages = Vec::new();
-    for (number, order) in (1..).zip(orders) {
+    for (number, order) in (first..).zip(orders) {
         station.uplink.send(&holder.frame(number, Mode::Run, order)).unwrap();
         stages.push(loop {
             let answer = station.answer();
@@ -203,22 +209,26 @@ fn uploads_take_no_other_place_and_no_more_room_than_they_may() {
         "upload begin 01020304 file wrong 64 64 ".to_owned() + &"05".repeat(32),
     ];
     let mut operator = Holder::new(2, Role::Operator);
-    let stages = failures(&station, &mut operator, 2, &odd);
+    let stages = failures(&station, &mut operator, 2, 1, &odd);
     assert!(stages.iter().all(|stage| *stage == Stage::Failed), "{stages:?}");
     let after = names_below(station.payload.dir.path());
     let new: Vec<_> = after.iter().filter(|path| !before.contains(path)).collect();
     assert!(new.iter().all(|path| path.starts_with(station.payload.state("uploads"))), "{new:?}");
-    // One holder begins all that can be begun; another makes room for his own.
+    // Nothing but plans comes from whoever may command little, and no plan of any size.
     let mut science = Holder::new(4, Role::Science);
+    let plan = begin(9, "p", 50_000_000, 768).replace(" file ", " plan ");
+    let refused = failures(&station, &mut science, 4, 1, &[begin(8, "f", 64, 64), plan]);
+    assert_eq!(refused, [Stage::Failed, Stage::Failed]);
+    // One holder begins all that can be begun; another makes room for his own.
     let many: Vec<_> = (10..30).map(|id| begin(id, &format!("f{id}"), 50_000_000, 768)).collect();
-    let stages = failures(&station, &mut science, 4, &many);
+    let stages = failures(&station, &mut operator, 2, 100, &many);
     let taken = stages.iter().filter(|stage| **stage == Stage::Done).count();
     assert!((1..=8).contains(&taken), "{taken} of 20");
     let rows = station.payload.json(&["update"])["uploads"].as_array().unwrap().len();
     assert!(rows <= 8, "{rows}");
     let mut recovery = Holder::new(3, Role::Recovery);
     let own = ["upload drop 0a0a0a0a".to_owned(), begin(77, "own", 64, 64)];
-    assert_eq!(failures(&station, &mut recovery, 3, &own), [Stage::Done, Stage::Done]);
+    assert_eq!(failures(&station, &mut recovery, 3, 1, &own), [Stage::Done, Stage::Done]);
 }
 
 #[test]
@@ -234,13 +244,19 @@ fn of_many_who_fire_at_once_one_does() {
         threads.into_iter().map(|thread| usize::from(thread.join().unwrap())).sum::<usize>()
     });
     assert_eq!(done, 1);
-    // What another sends in between disarms.
-    station.uplink.send(&recovery.frame(2, Mode::Arm, "safe enter")).unwrap();
-    station.wait_for(3, 2, Stage::Armed);
-    station.uplink.send(&Holder::new(2, Role::Operator).frame(1, Mode::Run, "ping")).unwrap();
-    station.wait_for(2, 1, Stage::Done);
-    station.uplink.send(&recovery.frame(3, Mode::Fire, "safe enter")).unwrap();
-    assert_eq!(station.wait_for(3, 3, Stage::Refused).reason, Reason::NotArmed);
+    // What its giver sends in between disarms; nobody else can.
+    let mut operator = Holder::new(2, Role::Operator);
+    for (number, by_another) in [(2, true), (4, false)] {
+        station.uplink.send(&recovery.frame(number, Mode::Arm, "update abort")).unwrap();
+        station.wait_for(3, number, Stage::Armed);
+        let (source, between) = if by_another { (2, &mut operator) } else { (3, &mut recovery) };
+        station.uplink.send(&between.frame(number + 10, Mode::Run, "ping")).unwrap();
+        station.wait_for(source, number + 10, Stage::Done);
+        station.uplink.send(&recovery.frame(number + 1, Mode::Fire, "update abort")).unwrap();
+        let (stage, reason) =
+            if by_another { (Stage::Done, Reason::None) } else { (Stage::Refused, Reason::NotArmed) };
+        assert_eq!(station.wait_for(3, number + 1, stage).reason, reason);
+    }
 }
 
 fn load_plan(payload: &Payload, name: &str, text: &str, signer: (u16, Role)) -> Result<(), String> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use passband_proto::dict::EventCode;
 use passband_proto::sdls::MAX_FRAME_BYTES;
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use super::commander::{Commander, Nominal, Then};
@@ -21,6 +22,8 @@ use crate::telemetry::Report;
 const IDLE: Duration = Duration::from_millis(200);
 /// How often it is seen to while nothing comes.
 const QUIET: Duration = Duration::from_secs(1);
+/// Most frames that are taken before an order is done.
+const MAX_TAKEN: usize = 1_000;
 /// The pause after an error of the socket.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
@@ -42,7 +45,19 @@ pub(crate) async fn uplink(
         match timeout(if busy { IDLE } else { QUIET }, socket.recv(&mut buffer)).await {
             Ok(Ok(bytes)) => {
                 busy = true;
-                lock(&commander).frame(&mut works, buffer.get(..bytes).unwrap_or_default());
+                lock(&commander).receive(&mut works, buffer.get(..bytes).unwrap_or_default());
+                // Whatever has come is taken before each order, which may wait for the disk.
+                loop {
+                    for _ in 0..MAX_TAKEN {
+                        let Ok(bytes) = socket.try_recv(&mut buffer) else { break };
+                        lock(&commander).receive(&mut works, buffer.get(..bytes).unwrap_or_default());
+                    }
+                    beat.check_in();
+                    if !lock(&commander).serve(&mut works) {
+                        break;
+                    }
+                    yield_now().await;
+                }
             }
             Ok(Err(e)) => {
                 let report = Report::error(EventCode::UplinkError, format!("receiving the uplink: {e}"));

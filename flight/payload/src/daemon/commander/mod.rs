@@ -27,7 +27,7 @@ use std::sync::mpsc::Sender;
 use passband_proto::dict::{EventCode, Mode, Order, Reason, Shed, Source, UploadKind, Wanted};
 use passband_proto::packet::{CommandPacket, Mode as PacketMode};
 use passband_proto::sdls::{
-    Associations, Channel, Content, Limits as Limits_, Mark, Opened, Reject, RoleKeys,
+    Associations, Channel, Content, Limits as Limits_, Mark, Opened, Reject, RoleKeys, State,
 };
 
 use self::hands::Worker;
@@ -55,6 +55,8 @@ use crate::uplink::uploads::Complete;
 
 /// One event of a kind of refusal in so long, ms.
 const THROTTLE_MS: u64 = 60_000;
+/// Frames of each key that may wait.
+const MAX_WAITING: usize = 64;
 /// The key of the record of an update that is under way.
 const UPDATE: &[u8] = b"update";
 /// The key of the record of the order that restarts the board: which, and the number of the boot then.
@@ -117,6 +119,10 @@ pub(crate) struct Commander {
     associations: Associations,
     clock: Clock,
     parts: Parts,
+    /// Frames that were let through and wait to be served, by their keys.
+    waiting: BTreeMap<u16, VecDeque<Opened>>,
+    /// The key that was served last.
+    served: u16,
     throttle: Throttle,
     rounds: Rounds,
     records: Records,
@@ -243,7 +249,20 @@ impl Commander {
         };
         let (throttle, rounds) = (Throttle::new(THROTTLE_MS), Rounds::default());
         let records = Records::opened(opened.in_memory);
-        Ok((Self { desk, associations, clock, parts, throttle, rounds, records }, reports))
+        Ok((
+            Self {
+                desk,
+                associations,
+                clock,
+                parts,
+                waiting: BTreeMap::new(),
+                served: 0,
+                throttle,
+                rounds,
+                records,
+            },
+            reports,
+        ))
     }
 
     /// Goes on with what was under way when the run before ended.
@@ -268,8 +287,9 @@ impl Commander {
         Ok(())
     }
 
-    /// Takes a frame of the uplink.
-    pub(crate) fn frame(&mut self, works: &mut dyn Works, frame: &[u8]) {
+    /// Takes a frame of the uplink: what it says waits for [`Self::serve`]. Costs no more than a pass of the cipher, so that
+    /// a flood doesn't have the system throw away frames of others while the disk is waited for.
+    pub(crate) fn receive(&mut self, works: &mut dyn Works, frame: &[u8]) {
         match self.associations.open(self.clock.now_ms(), frame) {
             Err(reject) => {
                 self.note_refused(&reject);
@@ -280,8 +300,38 @@ impl Commander {
                     &Report::warning(EventCode::UplinkRefused, format!("{} bytes: {reject}", frame.len())),
                 );
             }
-            Ok(opened) => self.opened(works, &opened),
+            Ok(opened) => {
+                let waiting = self.waiting.entry(opened.spi).or_default();
+                if waiting.len() < MAX_WAITING {
+                    return waiting.push_back(opened);
+                }
+                let text = format!("key {}: {MAX_WAITING} frames wait already", opened.spi);
+                self.tell(works, "waiting", &Report::warning(EventCode::UplinkRefused, text));
+            }
         }
+    }
+
+    /// Does what the next of the frames that wait says; of all holders in turns. Whether there was one.
+    pub(crate) fn serve(&mut self, works: &mut dyn Works) -> bool {
+        let after = self.waiting.range(self.served.saturating_add(1)..).chain(self.waiting.iter());
+        let Some(spi) = after.map(|(spi, _)| *spi).next() else { return false };
+        self.served = spi;
+        let opened = self.waiting.get_mut(&spi).and_then(VecDeque::pop_front);
+        if self.waiting.get(&spi).is_none_or(VecDeque::is_empty) {
+            self.waiting.remove(&spi);
+        }
+        // Its key may have been retired meanwhile.
+        if let Some(opened) = opened.filter(|_| self.associations.state(spi) != Some(State::Retired)) {
+            self.opened(works, &opened);
+        }
+        true
+    }
+
+    /// Takes a frame of the uplink, and does what it says.
+    #[cfg(test)]
+    pub(crate) fn frame(&mut self, works: &mut dyn Works, frame: &[u8]) {
+        self.receive(works, frame);
+        while self.serve(works) {}
     }
 
     /// Has the ground told where a key's counter stands when a frame under it is refused for that: whoever holds the key

@@ -633,6 +633,21 @@ fn plans_rest_in_safe_mode() {
     assert_eq!(works.done.len(), 1);
 }
 
+#[test]
+fn frames_of_all_holders_are_served_in_turns() {
+    let disk = new_disk();
+    let (mut commander, mut works) = (opened(&disk), Noting::default());
+    let (mut operator, mut recovery) = (Holder::new(2, Role::Operator, 0), Holder::new(3, Role::Recovery, 0));
+    for number in 1..=100 {
+        commander.receive(&mut works, &operator.frame(number, PacketMode::Run, "pass stop"));
+    }
+    commander.receive(&mut works, &recovery.frame(1, PacketMode::Run, "pass start 60"));
+    assert!(commander.serve(&mut works) && commander.serve(&mut works));
+    assert!(works.done.contains(&"pass start 60 --rate 0".to_owned()), "{:?}", works.done);
+    while commander.serve(&mut works) {}
+    assert_eq!(works.done.len(), 1 + MAX_WAITING, "what is too much comes again");
+}
+
 /// A plan of so many entries, signed.
 fn signed(name: &str, version: u32, (spi, role): (u16, Role), entries: usize) -> Vec<u8> {
     let body = "after 9h do ping\n".repeat(entries);

@@ -44,6 +44,10 @@ impl Worker<'_> {
             );
         }
         match &run.order {
+            Order::UploadBegin { kind, size, .. } if u64::from(*size) > most_bytes(*kind) as u64 => {
+                let text = format!("a {kind} has {} bytes at most", most_bytes(*kind));
+                Outcome::failed(Reason::NotPossible, text)
+            }
             Order::UploadBegin { id, kind, name, size, piece, sha256 } => {
                 let about = About {
                     id: *id,
@@ -137,14 +141,9 @@ impl Worker<'_> {
 
     /// Takes a file as what it is said to be.
     pub(super) fn load(&mut self, kind: UploadKind, name: &str, path: &Path) -> Result<String, Refusal> {
-        let most = match kind {
-            UploadKind::Plan => MAX_PLAN_BYTES,
-            UploadKind::Script => MAX_SCRIPT_BYTES,
-            UploadKind::File | UploadKind::Image => MAX_FILE_BYTES,
-        };
         let fault = |text: String| refusal(Reason::Fault, text);
         let disk = self.parts.disk.clone().ok_or_else(|| fault("there is no disk".to_owned()))?;
-        let bytes = read_file(disk.as_ref(), path, most).map_err(|e| fault(e.to_string()))?;
+        let bytes = read_file(disk.as_ref(), path, most_bytes(kind)).map_err(|e| fault(e.to_string()))?;
         match kind {
             UploadKind::Plan => self.load_plan(name, &bytes),
             UploadKind::Script => {
@@ -165,6 +164,15 @@ impl Worker<'_> {
             UploadKind::File => put_file(disk.as_ref(), &self.parts.state, name, &bytes),
             UploadKind::Image => Err(refusal(Reason::NotPossible, "an image comes up with an update")),
         }
+    }
+}
+
+/// The largest file of a kind, bytes.
+fn most_bytes(kind: UploadKind) -> usize {
+    match kind {
+        UploadKind::Plan => MAX_PLAN_BYTES,
+        UploadKind::Script => MAX_SCRIPT_BYTES,
+        UploadKind::File | UploadKind::Image => MAX_FILE_BYTES,
     }
 }
 
