@@ -5,9 +5,13 @@
 //! text is read into a [`Value`] first, and what is wanted as a [`Value`] is written as text. Nothing here bounds a size;
 //! who calls does.
 
+mod shape;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Error, Value};
+
+use self::shape::Shape;
 
 /// A shape as text in one line.
 ///
@@ -39,7 +43,7 @@ pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
 /// It is of another shape.
 #[inline(never)]
 pub(crate) fn shape<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
-    T::deserialize(value)
+    T::deserialize(Shape(value))
 }
 
 /// The value of a text.
