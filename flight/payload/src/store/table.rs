@@ -47,7 +47,7 @@ pub(super) type Take<'t, E> = &'t mut dyn FnMut(&[u8], &[u8]) -> Result<bool, E>
 pub(super) struct Table<'txn>(redb::Table<'txn, &'static [u8], &'static [u8]>);
 
 /// Opens a table, made if it is not there.
-pub(super) fn open<'txn>(txn: &'txn WriteTransaction, table: Definition) -> Result<Table<'txn>, redb::Error> {
+pub(super) fn open(txn: &WriteTransaction, table: Definition) -> Result<Table<'_>, redb::Error> {
     Ok(Table(txn.open_table(table)?))
 }
 
