@@ -18,6 +18,7 @@ use std::ffi::{OsStr, OsString};
 
 use passband_spectral::envi::MAX_HEADER_BYTES;
 
+use crate::ordered;
 pub use names::{DATA_ENDINGS, MAX_FRAME_NAME_BYTES, data_beside, frame_name, partners, printable_name};
 use names::{data_stem, display_name, frame_files, header_stem, is_passed_over, name_fault};
 
@@ -172,7 +173,7 @@ impl Camera {
         self.remember(now_ms, listing);
         let mut headers: Vec<_> =
             self.seen.values().filter(|s| header_stem(&s.entry.name).is_some()).map(|s| &s.entry).collect();
-        headers.sort_by_key(|entry| (entry.changed_ns, entry.name.clone()));
+        ordered::sort_by_key(&mut headers, |entry| (entry.changed_ns, entry.name.clone()));
         let headers: Vec<OsString> = headers.into_iter().map(|entry| entry.name.clone()).collect();
         let mut claimed = BTreeSet::new();
         let (mut takes, mut again, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
@@ -239,8 +240,8 @@ impl Camera {
     fn remember(&mut self, now_ms: u64, listing: Vec<Entry>) {
         let (folders, files): (Vec<_>, Vec<_>) =
             listing.into_iter().filter(|entry| !is_passed_over(&entry.name)).partition(Entry::is_folder);
-        let folders: BTreeSet<_> =
-            folders.into_iter().map(|entry| entry.name).filter(|name| name != LOST_AND_FOUND).collect();
+        let names = folders.into_iter().map(|entry| entry.name).filter(|name| name != LOST_AND_FOUND);
+        let folders: BTreeSet<_> = ordered::gathered(names);
         self.new_folders.extend(folders.difference(&self.folders).cloned());
         self.folders = folders;
         let mut now = BTreeMap::new();

@@ -50,6 +50,8 @@ pub mod downlink;
 #[cfg(any(test, feature = "faults"))]
 pub mod faults;
 pub mod health;
+mod json;
+mod ordered;
 pub mod orders;
 pub mod parameters;
 pub mod passes;

@@ -18,6 +18,7 @@ use passband_spectral::target::Target;
 use passband_spectral::triage::{Params, Record, RecordError, Report, Sink, Triage, TriageError, triage};
 use serde::{Deserialize, Serialize};
 
+use crate::json;
 use crate::telemetry::SCHEMA;
 
 /// The verdict as it goes down: `NAME.detections.json`, and `result.json` of `passband triage`.
@@ -85,7 +86,7 @@ pub fn examine<R: ReadAt + Sync>(
         report: triage.report.clone(),
         header_notes: cube.header().notes.clone(),
     };
-    let mut verdict_json = serde_json::to_vec(&verdict).map_err(ExamineError::Json)?;
+    let mut verdict_json = json::text(&verdict).map_err(ExamineError::Json)?.into_bytes();
     verdict_json.push(b'\n');
     let record = Record::of(&triage.report).encode().map_err(ExamineError::Record)?;
     Ok(Products {

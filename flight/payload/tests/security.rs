@@ -59,7 +59,8 @@ impl Flood {
 fn answered_under_flood(station: &Station, holder: &mut Holder) -> (Vec<Duration>, usize) {
     let (begun, mut buffer, mut beacons) = (Instant::now(), [0; 2_000], 0);
     let (mut sent, mut waited) = (Vec::new(), vec![None; 4]);
-    while waited.iter().any(Option::is_none) {
+    // For some seconds at least, so that there is time for beacons.
+    while waited.iter().any(Option::is_none) || begun.elapsed() < Duration::from_secs(8) {
         assert!(begun.elapsed() < common::PATIENCE, "{waited:?}; log:\n{}", station.payload.log());
         let number = sent.len();
         if number < waited.len() && begun.elapsed() >= Duration::from_secs(number as u64) {

@@ -18,6 +18,7 @@ use passband_proto::keys::TagKey;
 use passband_proto::packet::{Cuc, MAX_PACKET_BYTES, next_count, seal_telemetry};
 
 use super::disk::{Disk, DiskFile, read_file};
+use crate::ordered;
 use crate::telemetry::{Record, Writing, packets};
 
 /// Largest segment, bytes.
@@ -169,7 +170,7 @@ fn segments(disk: &dyn Disk, folder: &Path) -> io::Result<Vec<u32>> {
     let number = |name: &str| name.strip_suffix(".tlm").filter(|stem| stem.len() == 8)?.parse().ok();
     let entries = disk.list(folder, MAX_ENTRIES)?;
     let mut out: Vec<u32> = entries.iter().filter_map(|e| number(e.name.to_str()?)).collect();
-    out.sort_unstable();
+    ordered::sort_by(&mut out, Ord::cmp);
     Ok(out)
 }
 

@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::command::{ErrorAnswer, MAX_ANSWER_BYTES, Request};
+use crate::json;
 
 /// The longest wait for the daemon.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest line that says why not, bytes: a sentence, and of the request at most each byte as `\u0000`.
+const MAX_REFUSAL_BYTES: usize = 64 << 10;
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +56,10 @@ pub fn ask(socket: &Path, spare: &[PathBuf], request: &Request) -> Result<String
         }
         _ => NoAnswer::Refusal(format!("talking to the daemon at {at}: {e}")),
     })?;
-    match serde_json::from_str::<ErrorAnswer>(&answer) {
+    if answer.len() > MAX_REFUSAL_BYTES {
+        return Ok(answer);
+    }
+    match json::read::<ErrorAnswer>(answer.as_bytes()) {
         Ok(refusal) => Err(NoAnswer::Refusal(refusal.error)),
         Err(_) => Ok(answer),
     }

@@ -29,6 +29,12 @@ impl Clock {
     pub fn unix_ms(&self) -> u64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, whole_ms)
     }
+
+    /// Wall clock, µs since 1970-01-01 UTC; 0 if it stands before.
+    pub fn unix_us(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    }
 }
 
 fn whole_ms(duration: Duration) -> u64 {

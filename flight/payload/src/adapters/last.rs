@@ -20,6 +20,7 @@ use super::blackbox::read_blackbox;
 use super::catalogue::read_catalogue;
 use super::disk::{Disk, read_file, write_file};
 use crate::digest::Tally;
+use crate::json;
 use crate::telemetry::{Event, SCHEMA, packets};
 
 /// Its name in the state folder.
@@ -45,7 +46,7 @@ pub struct Saved {
 /// # Errors
 /// It is too large, or those of the disk: what was there before is there still.
 pub fn save(disk: &dyn Disk, state: &Path, saved: &Saved) -> io::Result<()> {
-    let bytes = serde_json::to_vec(saved)?;
+    let bytes = json::text(saved)?.into_bytes();
     if bytes.len() > MAX_BYTES {
         return Err(io::Error::other(format!("{} bytes, more than {MAX_BYTES}", bytes.len())));
     }
@@ -60,7 +61,7 @@ pub fn load(disk: &dyn Disk, state: &Path) -> Result<Saved, String> {
     let path = state.join(NAME);
     let fail = |why: String| format!("{}: {why}", path.display());
     let bytes = read_file(disk, &path, MAX_BYTES).map_err(|e| fail(e.to_string()))?;
-    let saved: Saved = serde_json::from_slice(&bytes).map_err(|e| fail(e.to_string()))?;
+    let saved: Saved = json::read(&bytes).map_err(|e| fail(e.to_string()))?;
     if saved.schema != SCHEMA {
         return Err(fail(format!("schema {}, and this program reads {SCHEMA}", saved.schema)));
     }

@@ -23,6 +23,8 @@ pub mod sealed;
 pub mod sensors;
 pub mod spool;
 pub mod twin;
+#[cfg(all(target_env = "musl", panic = "abort"))]
+mod unwinding;
 pub mod uploads;
 pub mod vault;
 pub mod watchdog;

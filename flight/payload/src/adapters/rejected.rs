@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::disk::{Disk, SPARE_BYTES};
 use super::spool::remove_if_still;
 use crate::camera::Entry;
+use crate::ordered;
 
 /// Most entries of a folder that are looked at.
 const MAX_ENTRIES: usize = 10_000;
@@ -94,7 +95,7 @@ impl RejectedFolder {
                 (entry.changed_ns, self.bytes_in(&self.folder.join(&entry.name), MAX_DEPTH), entry.name)
             })
             .collect();
-        folders.sort_by(|a, b| (a.0, &a.2).cmp(&(b.0, &b.2)));
+        ordered::sort_by(&mut folders, |a, b| (a.0, &a.2).cmp(&(b.0, &b.2)));
         let mut total: u64 = folders.iter().map(|folder| folder.1).sum();
         let mut count = folders.len();
         for (_, bytes, name) in folders {

@@ -19,6 +19,7 @@ use passband_spectral::envi::{Header, Interleave};
 use super::disk::DiskFile;
 use super::spool::parse_header;
 use super::vault::Vault;
+use crate::ordered;
 use crate::store::{BundleRecord, StoreError};
 
 /// A bundle whose content can be read at any place.
@@ -178,7 +179,7 @@ impl<'a> SealedFrame<'a> {
         let damaged = |why: &str| OpenFault::Damaged(why.to_owned());
         let parts: Result<Vec<_>, _> = bundles.into_iter().map(FramePart::new).collect();
         let mut parts = parts.map_err(OpenFault::Damaged)?;
-        parts.sort_by_key(|part| part.lines.start);
+        ordered::sort_by_key(&mut parts, |part| part.lines.start);
         let first = parts.first().ok_or_else(|| damaged("none of its cube is there"))?;
         let (at, bytes) = first.bundle.place_of(0).ok_or_else(|| damaged("a cube without files"))?;
         let last = LastBlock::default();

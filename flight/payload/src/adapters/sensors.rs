@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use super::os::read_text;
 use crate::health::{Gauge, Readings, parse};
+use crate::ordered;
 
 /// Most entries of a folder that are looked at.
 const MAX_ENTRIES: usize = 256;
@@ -179,7 +180,7 @@ fn entries(folder: &Path, begin: &str) -> Vec<PathBuf> {
         name.to_string_lossy().starts_with(begin)
     });
     let mut out: Vec<_> = named.map(|entry| entry.path()).collect();
-    out.sort();
+    ordered::sort_by(&mut out, Ord::cmp);
     out
 }
 

@@ -15,6 +15,7 @@ use passband_spectral::envi::{Header, MAX_HEADER_BYTES};
 use super::disk::{Disk, DiskFile, LinuxDisk};
 use super::rejected::{Pruned, RejectedFolder};
 use crate::camera::{Entry, FrameFiles, Kind, data_beside, partners};
+use crate::ordered;
 use crate::store::FileIdentity;
 
 /// Most entries of the spool that are listed at a time.
@@ -180,7 +181,8 @@ impl Spool {
 
     /// Part of a listing, and for each file in it that would be alone the other of its frame.
     fn with_partners(&self, entries: Vec<Entry>) -> Vec<Entry> {
-        let mut all: BTreeMap<_, _> = entries.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
+        let mut all: BTreeMap<_, _> =
+            ordered::gathered(entries.into_iter().map(|entry| (entry.name.clone(), entry)));
         for name in all.keys().cloned().collect::<Vec<_>>() {
             if partners(&name).any(|partner| all.contains_key(&partner)) {
                 continue;

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::disk::{Disk, DiskFile};
 use crate::camera::{Entry, Kind};
+use crate::ordered;
 use crate::store::StoreError;
 
 /// Most files that are looked at when sweeping.
@@ -234,8 +235,8 @@ impl Vault {
     /// Removes what the catalogue doesn't know and all that was interrupted; `known` gives the size of each known
     /// bundle, bytes. A file that can't be looked at or removed is told of, and ends nothing.
     pub fn sweep(&self, known: impl IntoIterator<Item = (BundleId, u64)>) -> Result<Swept, StoreError> {
-        let mut known: BTreeMap<_, _> =
-            known.into_iter().map(|(id, bytes)| (id, Expected { bytes, found: false })).collect();
+        let expected = known.into_iter().map(|(id, bytes)| (id, Expected { bytes, found: false }));
+        let mut known: BTreeMap<_, _> = ordered::gathered(expected);
         let mut swept = Swept::default();
         for folder in [self.folder.join("tmp"), self.folder.clone()] {
             let entries = self.disk.list(&folder, MAX_FILES);

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 
 use self::budget::Budget;
 use crate::config;
+use crate::ordered;
 use crate::store::{AlertRecord, AlertState};
 
 /// The pause after the alert radio refused a message, ms.
@@ -97,7 +98,8 @@ impl Schedule {
 
     /// Does as the store says: `records` is all that it keeps.
     pub fn follow(&mut self, now_ms: u64, unix_ms: u64, records: &[AlertRecord]) {
-        let of_store: BTreeMap<_, _> = records.iter().map(|record| (record.number, record.state)).collect();
+        let of_store: BTreeMap<_, _> =
+            ordered::gathered(records.iter().map(|record| (record.number, record.state)));
         self.pending.retain(|number, _| of_store.get(number) == Some(&AlertState::Pending));
         records.iter().for_each(|record| self.add(now_ms, unix_ms, record));
     }

@@ -15,6 +15,7 @@ use crate::command::{
 };
 use crate::config::Config;
 use crate::downlink::{MAX_RATE_BPS, MIN_RATE_BPS};
+use crate::json;
 use crate::passes::MAX_PASSES;
 use crate::store::MAX_EVENTS_READ;
 use crate::telemetry::Status;
@@ -43,6 +44,11 @@ impl Options {
             other => return Ok(Some(other)),
         }
         Ok(None)
+    }
+
+    /// Whether the answer is printed as it is.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
     }
 
     /// Takes these options out of words, up to `--`.
@@ -105,7 +111,7 @@ impl Options {
         if self.json {
             return print(&line);
         }
-        let answer: T = serde_json::from_str(&line)
+        let answer: T = json::read(line.as_bytes())
             .map_err(|e| not_done(format!("the daemon's answer is of another version: {e}")))?;
         print(&text(&answer))
     }
@@ -127,7 +133,7 @@ impl Options {
             print(&kept.document())?;
         } else {
             let head = kept.head();
-            let answer: T = serde_json::from_value(kept.answer)
+            let answer: T = json::shape(&kept.answer)
                 .map_err(|e| not_done(format!("{silence}; what was saved is of another version: {e}")))?;
             print(&(head + &text(&answer)))?;
         }

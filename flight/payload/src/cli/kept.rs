@@ -12,6 +12,7 @@ use crate::adapters::clock::Clock;
 use crate::adapters::disk::LinuxDisk;
 use crate::adapters::last::{load, read_events};
 use crate::command::{DEFAULT_EVENTS, Request, TlmAnswer, date, duration};
+use crate::json;
 use crate::telemetry::SCHEMA;
 
 /// An answer that isn't live.
@@ -78,8 +79,8 @@ fn cut(mut answer: Value, request: &Request) -> Result<Value, String> {
     }
     match request {
         Request::Tlm { channels } if !channels.is_empty() => {
-            let answer: TlmAnswer = serde_json::from_value(answer).map_err(|e| e.to_string())?;
-            serde_json::to_value(answer.only(channels)?).map_err(|e| e.to_string())
+            let answer: TlmAnswer = json::shape(&answer).map_err(|e| e.to_string())?;
+            json::value(&answer.only(channels)?).map_err(|e| e.to_string())
         }
         _ => Ok(answer),
     }

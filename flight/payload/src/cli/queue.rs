@@ -6,7 +6,8 @@ use passband_proto::ids::Class;
 use super::ask::{Argument, Options, next_argument, unknown_option};
 use super::{Failure, bad_input, help, print};
 use crate::command::{
-    ActionAnswer, BundleName, MAX_ROWS, QueueAction, QueueAnswer, Request, action_text, queue_text,
+    ActionAnswer, BundleName, DEFAULT_ROWS, LIST_LINES, MAX_ROWS, QueueAction, QueueAnswer, Request,
+    action_text, queue_text,
 };
 use crate::queue::Explanation;
 
@@ -38,7 +39,12 @@ pub(super) fn queue(mut parser: lexopt::Parser) -> Result<(), Failure> {
         ));
     }
     let action = match words.as_slice() {
-        [] => return options.answer(&Request::Queue { limit }, |answer: &QueueAnswer| queue_text(answer)),
+        [] => {
+            // More rows than a screen has are of use to programs only.
+            let shown = |limit: usize| if options.is_json() { limit } else { limit.min(LIST_LINES) };
+            let request = Request::Queue { limit: Some(shown(limit.unwrap_or(DEFAULT_ROWS))) };
+            return options.answer(&request, |answer: &QueueAnswer| queue_text(answer));
+        }
         ["explain", id] => {
             let request = Request::QueueExplain { id: BundleName((*id).to_owned()) };
             return options.answer(&request, Explanation::to_text);

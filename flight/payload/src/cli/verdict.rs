@@ -8,6 +8,7 @@ use passband_spectral::triage::{Detection, Estimate, MAX_RECORD_BYTES, Params, R
 use serde::Serialize;
 
 use super::{Failure, bad_input, help, print};
+use crate::json;
 use crate::triage::{Products, RecordDocument, read_record};
 
 /// Columns of a screen.
@@ -34,7 +35,7 @@ pub(super) fn record(mut parser: lexopt::Parser) -> Result<(), Failure> {
     if !json {
         return print(&record_text(&document, bytes.len()));
     }
-    let mut text = serde_json::to_string(&document).map_err(super::not_done)?;
+    let mut text = json::text(&document).map_err(super::not_done)?;
     text.push('\n');
     print(&text)
 }
@@ -184,7 +185,7 @@ fn middle(from: u32, to: u32) -> u32 {
 
 /// The name that a value has in every document.
 fn name_of<T: Serialize>(value: &T) -> String {
-    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    json::value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn names_of<T: Serialize>(values: &[T]) -> String {

@@ -6,6 +6,7 @@ use passband_proto::alert::Position;
 use serde::{Deserialize, Serialize};
 
 use super::text::{LIST_LINES, cut, date, duration};
+use crate::ordered;
 use crate::store::AlertRecord;
 
 /// The answer to [`Request::Alerts`](super::Request::Alerts), and to what changes an alert: that one, then.
@@ -74,7 +75,7 @@ pub fn alerts_text(answer: &AlertsAnswer) -> String {
         return "no alerts\n".to_owned();
     }
     let mut rows: Vec<_> = answer.alerts.iter().collect();
-    rows.sort_by_key(|row| (row.state != "pending", std::cmp::Reverse(row.number)));
+    ordered::sort_by_key(&mut rows, |row| (row.state != "pending", std::cmp::Reverse(row.number)));
     let mut out = format!(
         "{:>6} {:>6} {:<12} {:>5} {:<12} {:<20} {}\n",
         "number", "sure", "state", "sends", "next in", "made", "frame"

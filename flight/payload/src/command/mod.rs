@@ -15,6 +15,7 @@ mod alerts;
 mod contacts;
 mod orders;
 mod queue;
+mod read;
 pub(crate) mod text;
 mod tlm;
 
@@ -29,16 +30,16 @@ pub use orders::{
     order_text, orders_text,
 };
 pub use queue::{ActionAnswer, BundleName, DEFAULT_ROWS, MAX_ROWS, QueueAction, QueueAnswer};
+pub(crate) use text::{LIST_LINES, date, duration, size, wrap};
 pub use text::{action_text, events_text, pass_text, queue_text, status_text};
-pub(crate) use text::{date, duration, size, wrap};
 pub use tlm::{ChannelRow, Reading, TlmAnswer, tlm_text};
 
 use passband_proto::bus::MAX_ON_FOR_MS;
 use serde::{Deserialize, Serialize};
 
+use crate::json;
 use crate::orders::Step;
-use crate::passes::{MAX_PASSES, Pass, PlanStatus};
-use crate::store::MAX_EVENTS_READ;
+use crate::passes::{Pass, PlanStatus};
 use crate::telemetry::{Event, SCHEMA, TransmitterStatus};
 
 /// Hexadecimal digits.
@@ -57,8 +58,8 @@ pub const DEFAULT_PASSES: usize = 10;
 /// Longest pass that can be opened by hand, s.
 pub const MAX_PASS_S: u64 = MAX_ON_FOR_MS as u64 / 1000;
 
-/// A request with its version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A request with its version, as it is written; [`Request::parse`] reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Envelope {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -68,7 +69,7 @@ pub struct Envelope {
 }
 
 /// What is asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
 pub enum Request {
     /// How is it?
@@ -76,7 +77,6 @@ pub enum Request {
     /// What is to go down, in order?
     Queue {
         /// At most so many rows.
-        #[serde(default)]
         limit: Option<usize>,
     },
     /// Why is a bundle where it is, and when will it be down?
@@ -95,10 +95,8 @@ pub enum Request {
     /// What happened?
     Events {
         /// Only after this number; without it, the newest.
-        #[serde(default)]
         since: Option<u64>,
         /// At most so many.
-        #[serde(default)]
         limit: Option<usize>,
     },
     /// How do the alerts stand?
@@ -116,7 +114,6 @@ pub enum Request {
     /// Which passes come next?
     Passes {
         /// At most so many.
-        #[serde(default)]
         count: Option<usize>,
     },
     /// Open the transmitter.
@@ -124,7 +121,6 @@ pub enum Request {
         /// For so long, s.
         seconds: u64,
         /// At this rate, bit/s of UDP payload.
-        #[serde(default)]
         rate_bps: Option<u64>,
     },
     /// Close the transmitter.
@@ -134,13 +130,11 @@ pub enum Request {
         /// It, as words of a shell.
         order: String,
         /// What is to be done with it; "run" if nothing is said.
-        #[serde(default)]
         step: Option<Step>,
     },
     /// What was ordered, and what became of it?
     Orders {
         /// At most so many.
-        #[serde(default)]
         limit: Option<usize>,
     },
     /// How do the keys of the uplink stand?
@@ -148,13 +142,11 @@ pub enum Request {
     /// What are the parameters?
     Params {
         /// Only those whose names begin so.
-        #[serde(default)]
         prefix: Option<String>,
     },
     /// What is pending?
     Agenda {
         /// At most so many.
-        #[serde(default)]
         limit: Option<usize>,
     },
     /// Which scripts are on board, and what became of their runs?
@@ -164,7 +156,6 @@ pub enum Request {
     /// What does the engineer's log say?
     Logs {
         /// At most so many lines.
-        #[serde(default)]
         limit: Option<usize>,
     },
     /// Take a file on board as what it is said to be.
@@ -181,7 +172,6 @@ pub enum Request {
     /// What do the channels say?
     Tlm {
         /// Only these; all, if none is named.
-        #[serde(default)]
         channels: Vec<String>,
     },
 }
@@ -210,7 +200,7 @@ impl Request {
 
     /// The line that asks this.
     pub fn line(self) -> Result<String, serde_json::Error> {
-        let mut line = serde_json::to_string(&Envelope { schema: SCHEMA, request: self })?;
+        let mut line = json::text(&Envelope { schema: SCHEMA, request: self })?;
         line.push('\n');
         Ok(line)
     }
@@ -220,41 +210,7 @@ impl Request {
     /// # Errors
     /// A sentence that says what is wrong with it.
     pub fn parse(line: &[u8]) -> Result<Self, String> {
-        let envelope: Envelope = serde_json::from_slice(line).map_err(|e| format!("bad request: {e}"))?;
-        if envelope.schema != SCHEMA {
-            return Err(format!("bad request: schema {}; this daemon speaks {SCHEMA}", envelope.schema));
-        }
-        if let Request::Events { limit: Some(limit), .. } = envelope.request
-            && !(1..=MAX_EVENTS_READ).contains(&limit)
-        {
-            return Err(format!("bad request: limit is 1 to {MAX_EVENTS_READ}"));
-        }
-        if let Request::Queue { limit: Some(limit) } = envelope.request
-            && !(1..=MAX_ROWS).contains(&limit)
-        {
-            return Err(format!("bad request: limit is 1 to {MAX_ROWS}"));
-        }
-        if let Request::Agenda { limit: Some(limit) } = envelope.request
-            && !(1..=MAX_AGENDA).contains(&limit)
-        {
-            return Err(format!("bad request: limit is 1 to {MAX_AGENDA}"));
-        }
-        if let Request::Logs { limit: Some(limit) } = envelope.request
-            && !(1..=MAX_LINES).contains(&limit)
-        {
-            return Err(format!("bad request: limit is 1 to {MAX_LINES}"));
-        }
-        if let Request::Passes { count: Some(count) } = envelope.request
-            && !(1..=MAX_PASSES).contains(&count)
-        {
-            return Err(format!("bad request: count is 1 to {MAX_PASSES}"));
-        }
-        if let Request::Orders { limit: Some(limit) } = envelope.request
-            && !(1..=MAX_ORDERS).contains(&limit)
-        {
-            return Err(format!("bad request: limit is 1 to {MAX_ORDERS}"));
-        }
-        Ok(envelope.request)
+        read::request(line).map_err(|why| format!("bad request: {why}"))
     }
 
     /// The name by which the daemon keeps its answer for when it is down, if it does.

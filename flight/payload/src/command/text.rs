@@ -10,7 +10,7 @@ use crate::health::Cause;
 use crate::telemetry::{ByClass, HealthStatus, Status, TransmitterStatus};
 
 /// Lines of a screen that a list may fill, its head and foot not counted.
-pub(super) const LIST_LINES: usize = 20;
+pub(crate) const LIST_LINES: usize = 20;
 /// Columns of a screen.
 const COLUMNS: usize = 80;
 /// Indent of an event's further lines.

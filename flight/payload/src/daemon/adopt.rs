@@ -15,6 +15,7 @@ use passband_proto::ids::BundleId;
 use passband_proto::keyring::KeyRing;
 
 use crate::adapters::vault::Vault;
+use crate::ordered;
 use crate::products::Kind;
 use crate::store::{BundleRecord, Catalogue, FrameId, StoreError};
 use crate::telemetry::Report;
@@ -50,10 +51,11 @@ pub(crate) fn adopt(
     if !catalogue.is_adopting()? {
         return Ok(BTreeMap::new());
     }
-    let known: BTreeSet<BundleId> = catalogue.bundles()?.into_iter().map(|record| record.id).collect();
+    let known: BTreeSet<BundleId> =
+        ordered::gathered(catalogue.bundles()?.into_iter().map(|record| record.id));
     let mut adoption =
         Adoption { catalogue, vault, keys, unix_ms, epochs: BTreeSet::new(), kept: BTreeMap::new() };
-    adoption.kept = vault.files()?.into_iter().filter(|(id, _)| !known.contains(id)).collect();
+    adoption.kept = ordered::gathered(vault.files()?.into_iter().filter(|(id, _)| !known.contains(id)));
     match adoption.run(begin) {
         Err(e) if !e.is_fault_of_disk() => Err(e),
         _ => Ok(adoption.kept),

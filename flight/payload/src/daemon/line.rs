@@ -8,6 +8,7 @@ use passband_proto::ids::BundleId;
 use super::encoder::QueueChange;
 use super::shared::Shared;
 use crate::command::{ActionAnswer, BundleName, QueueAction, QueueAnswer};
+use crate::ordered;
 use crate::passes::Pass;
 use crate::queue::{Change, Contact, Explanation, LinkBelief, Queue, QueueError, Row, State, View};
 use crate::store::StoreError;
@@ -50,7 +51,9 @@ fn answer_of_first(
 
 fn first_open(queue: &Queue, now_unix_ms: u64, limit: usize) -> Vec<View> {
     let mut on_link: Vec<View> = queue.on_link().filter_map(|id| queue.get(&id)).collect();
-    on_link.sort_by_key(|view| (view.standing.promoted.is_none(), view.item.class, view.item.kind.band()));
+    ordered::sort_by_key(&mut on_link, |view| {
+        (view.standing.promoted.is_none(), view.item.class, view.item.kind.band())
+    });
     let waiting = queue.upcoming(now_unix_ms).filter_map(|next| queue.get(&next.id));
     on_link.into_iter().chain(waiting).take(limit).collect()
 }
@@ -60,7 +63,9 @@ fn first(queue: &Queue, now_unix_ms: u64, limit: usize) -> Vec<View> {
     if out.len() < limit {
         let mut others: Vec<View> =
             queue.iter().filter(|view| !matches!(view.state, State::OnLink | State::Waiting)).collect();
-        others.sort_by_key(|view| (view.state, view.item.class, view.item.created_unix_ms, view.item.id));
+        ordered::sort_by_key(&mut others, |view| {
+            (view.state, view.item.class, view.item.created_unix_ms, view.item.id)
+        });
         out.extend(others.into_iter().take(limit - out.len()));
     }
     out

@@ -10,6 +10,7 @@ use super::operator::status;
 use super::shared::Shared;
 use crate::adapters::blackbox::read_blackbox;
 use crate::adapters::script::Finished;
+use crate::json;
 use crate::products::{Draft, Kind, notes_draft, script_draft};
 use crate::store::{BundleRecord, MAX_EVENTS_READ};
 use crate::telemetry::{Event, Report};
@@ -55,7 +56,7 @@ pub(super) fn make_blackbox(shared: &Shared, key: &EpochKey) -> Result<BundleRec
 fn housekeeping(shared: &Shared, key: &EpochKey, class: Class) -> Result<BundleRecord, String> {
     let unix_ms = shared.clock.unix_ms();
     let mut bytes =
-        serde_json::to_vec(&status(shared).map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
+        json::text(&status(shared).map_err(|e| e.to_string())?).map_err(|e| e.to_string())?.into_bytes();
     bytes.push(b'\n');
     let file = ProductFile { name: format!("housekeeping-{unix_ms}.json"), bytes };
     seal(shared, key, &notes_draft(Kind::Housekeeping, class, unix_ms, file), (Kind::Housekeeping, None))
@@ -78,7 +79,7 @@ fn log(shared: &Shared, key: &EpochKey, class: Class) -> Result<Option<BundleRec
     let name = format!("events-{}-{}.jsonl", first.seq, last.seq);
     let mut bytes = Vec::new();
     for event in &events {
-        serde_json::to_writer(&mut bytes, event).map_err(|e| e.to_string())?;
+        bytes.extend(json::text(event).map_err(|e| e.to_string())?.into_bytes());
         bytes.push(b'\n');
     }
     let draft = notes_draft(Kind::Log, class, shared.clock.unix_ms(), ProductFile { name, bytes });

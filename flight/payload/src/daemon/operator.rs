@@ -31,6 +31,7 @@ use crate::command::{
 use crate::digest::Facts;
 use crate::downlink::Refused;
 use crate::health::Task;
+use crate::json;
 use crate::orders::Step;
 use crate::store::{Acknowledger, AlertState, StoreError, Superseder, is_fault_of_disk};
 use crate::telemetry::{QueueStatus, SCHEMA, Status, StoreStatus, TransmitterStatus};
@@ -259,13 +260,13 @@ pub(crate) fn passes(shared: &Shared, count: usize) -> PassesAnswer {
 
 fn document<T: Serialize>(answer: Result<T, StoreError>) -> Result<String, String> {
     let answer = answer.map_err(|e| e.to_string())?;
-    let mut line = serde_json::to_string(&answer).map_err(|e| e.to_string())?;
+    let mut line = json::text(&answer).map_err(|e| e.to_string())?;
     line.push('\n');
     Ok(line)
 }
 
 fn refusal(error: String) -> String {
-    let mut line = serde_json::to_string(&ErrorAnswer { schema: SCHEMA, error }).unwrap_or_default();
+    let mut line = json::text(&ErrorAnswer { schema: SCHEMA, error }).unwrap_or_default();
     line.push('\n');
     line
 }

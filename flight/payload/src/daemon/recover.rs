@@ -7,6 +7,7 @@ use passband_proto::ids::BundleId;
 
 use crate::adapters::spool::Spool;
 use crate::adapters::vault::{Swept, Troubles, Vault};
+use crate::ordered;
 use crate::queue::{Queue, QueueError, Restored, Settings, item_of};
 use crate::store::{Catalogue, StoreError};
 use crate::telemetry::Report;
@@ -16,9 +17,9 @@ pub(crate) fn line_up(
     catalogue: &Catalogue,
     settings: &Settings,
 ) -> Result<Result<Restored, QueueError>, StoreError> {
-    let mut standings: BTreeMap<_, _> = catalogue.standings()?.into_iter().collect();
+    let mut standings: BTreeMap<_, _> = ordered::gathered(catalogue.standings()?);
     let mut records = catalogue.bundles()?;
-    records.sort_by_key(|record| (record.created_unix_ms, record.id));
+    ordered::sort_by_key(&mut records, |record| (record.created_unix_ms, record.id));
     let stored = records.iter().map(|record| {
         let standing = standings.remove(&record.id).map(|mut kept| {
             // The same name may have another number by now.

@@ -9,6 +9,7 @@ use passband_proto::dict::{EventCode, Severity};
 use serde::{Deserialize, Serialize};
 
 use super::{MAX_LISTED, Since, Trouble};
+use crate::ordered;
 use crate::telemetry::{ByClass, Counters, Event};
 
 /// Most kinds of events that are told apart.
@@ -137,7 +138,7 @@ impl Tally {
     /// beside those that are listed.
     pub fn wrong(&self) -> (Vec<Trouble>, u64) {
         let mut all: Vec<&Trouble> = self.kinds.values().collect();
-        all.sort_by_key(|trouble| std::cmp::Reverse((trouble.severity, trouble.last_seq)));
+        ordered::sort_by_key(&mut all, |trouble| std::cmp::Reverse((trouble.severity, trouble.last_seq)));
         let more = all.len().saturating_sub(MAX_LISTED) as u64;
         (all.into_iter().take(MAX_LISTED).cloned().collect(), more.saturating_add(self.kinds_more))
     }

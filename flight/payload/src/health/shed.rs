@@ -22,6 +22,7 @@ use passband_proto::ids::Class;
 use serde::{Deserialize, Serialize};
 
 use super::{Limit, Limits, Readings, Settings};
+use crate::ordered;
 use crate::telemetry::{Report, Severity};
 
 /// A measure that isn't read any more counts as it was for so long, ms.
@@ -176,7 +177,7 @@ impl Shed {
     /// What strains the board now, the worst first.
     pub fn strains(&self) -> Vec<Strain> {
         let mut strained: Vec<_> = self.measures.iter().filter(|m| m.grade > Grade::Calm).collect();
-        strained.sort_by_key(|m| (core::cmp::Reverse(m.grade), m.strain));
+        ordered::sort_by_key(&mut strained, |m| (core::cmp::Reverse(m.grade), m.strain));
         let mut out = Vec::new();
         for measure in strained {
             if !out.contains(&measure.strain) {

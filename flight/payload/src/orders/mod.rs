@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 
 use passband_proto::dict::{EventCode, FixedText, Hazard, Mode, Order, OrderDef, Reason, Source, Stage};
 
+use crate::ordered;
 use crate::telemetry::Report;
 
 /// Orders of each giver that are remembered.
@@ -147,7 +148,7 @@ impl Ledger {
     #[must_use]
     pub fn resume(&self) -> Vec<Run> {
         let mut open: Vec<_> = self.orders.iter().filter(|(_, record)| record.is_open()).collect();
-        open.sort_by_key(|(id, record)| (record.taken_unix_ms, **id));
+        ordered::sort_by_key(&mut open, |(id, record)| (record.taken_unix_ms, **id));
         let run = |(id, record): (&OrderId, &Record)| {
             let order = Order::decode(&record.bytes).ok()?;
             Some(Run { id: *id, order, taken_unix_ms: record.taken_unix_ms, resumed: true })
@@ -441,7 +442,7 @@ impl Ledger {
     fn givers(&self) -> usize {
         let mut all: Vec<_> =
             self.orders.keys().map(|id| id.source).chain(self.used.keys().copied()).collect();
-        all.sort_unstable();
+        ordered::sort_by(&mut all, Ord::cmp);
         all.dedup();
         all.len()
     }

@@ -25,6 +25,7 @@ pub use error::PlanError;
 pub use stations::{MAX_NAME_BYTES, MAX_STATIONS, MAX_STATIONS_BYTES, Station, parse_stations};
 pub use windows::{MAX_WINDOW_MS, MAX_WINDOWS, MAX_WINDOWS_BYTES, Window, parse_windows};
 
+use crate::ordered;
 use predictor::Predictor;
 
 /// Most passes that are told at once.
@@ -109,7 +110,7 @@ impl PassPlan {
         stations: &[Station],
         max_age_ms: u64,
     ) -> Result<Self, PlanError> {
-        windows.sort_by_key(|window| window.aos_unix_ms);
+        ordered::sort_by_key(&mut windows, |window| window.aos_unix_ms);
         let predictor = elements.map(|e| Predictor::new(e, stations, max_age_ms)).transpose()?;
         Ok(Self { windows, predictor })
     }
@@ -121,7 +122,7 @@ impl PassPlan {
         let windows = self.windows.iter().filter(|window| window.los_unix_ms > now_unix_ms);
         let mut passes: Vec<Pass> = windows.take(count).map(Window::pass).collect();
         passes.extend(self.predicted(now_unix_ms, count));
-        passes.sort_by(|a, b| (a.aos_unix_ms, &a.station).cmp(&(b.aos_unix_ms, &b.station)));
+        ordered::sort_by(&mut passes, |a, b| (a.aos_unix_ms, &a.station).cmp(&(b.aos_unix_ms, &b.station)));
         passes.truncate(count);
         passes
     }

@@ -19,6 +19,7 @@ use toml::value::Datetime;
 use super::calendar::{Zone, unix_us};
 use super::error::PlanError;
 use super::stations::{check_name, check_rate};
+use crate::ordered;
 
 /// Longest list that is read, bytes.
 pub const MAX_WINDOWS_BYTES: u64 = 512 * 1024;
@@ -54,7 +55,7 @@ pub fn parse_windows(text: &str) -> Result<Vec<Window>, PlanError> {
         return Err(PlanError::whole(format!("{count} windows; at most {MAX_WINDOWS} are taken")));
     }
     let mut windows = file.window.iter().map(|raw| raw.check(text)).collect::<Result<Vec<_>, _>>()?;
-    windows.sort_by(|a, b| {
+    ordered::sort_by(&mut windows, |a, b| {
         (a.aos_unix_ms, a.los_unix_ms, &a.station).cmp(&(b.aos_unix_ms, b.los_unix_ms, &b.station))
     });
     Ok(windows)

@@ -8,6 +8,7 @@ use passband_spectral::envi::Header;
 use passband_spectral::triage::{BoundingBox, Report};
 
 use super::{Kind, Rule, Rules};
+use crate::ordered;
 
 /// Most regions of a frame; with more detections apart from each other there is one around all of them.
 const MAX_REGIONS: usize = 16;
@@ -109,7 +110,7 @@ fn regions(header: &Header, report: &Report, margin: u32) -> Vec<Cut> {
     if boxes.iter().map(area).sum::<f64>() > all * MOST_OF_FRAME {
         return Vec::new();
     }
-    boxes.sort_by_key(|b| (b.lines.start, b.samples.start));
+    ordered::sort_by_key(&mut boxes, |b| (b.lines.start, b.samples.start));
     boxes
 }
 

@@ -163,9 +163,9 @@ impl Lanes {
         let served: Vec<Shelf> = self.kept.keys().filter(|shelf| shelf.served).copied().collect();
         let mut all = Vec::new();
         for shelf in served {
-            let Some(mut keys) = self.kept.remove(&shelf) else { continue };
+            let Some(keys) = self.kept.remove(&shelf) else { continue };
             all.extend(keys.iter());
-            self.kept.entry(Shelf { served: false, ..shelf }).or_default().append(&mut keys);
+            self.kept.entry(Shelf { served: false, ..shelf }).or_default().extend(keys);
         }
         all
     }

@@ -5,6 +5,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Limits, Name, RunId};
+use crate::json;
 
 /// Longest record, bytes.
 pub const MAX_RECORD_BYTES: usize = 16 << 10;
@@ -71,7 +72,7 @@ pub struct RunRecord {
 impl RunRecord {
     /// The record in bytes.
     pub fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(self)
+        json::text(self).map(String::into_bytes)
     }
 
     /// Reads a record.
@@ -79,7 +80,7 @@ impl RunRecord {
     /// # Errors
     /// What is wrong with it, in words.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
-        serde_json::from_slice(bytes).map_err(|e| format!("the record of a run: {e}"))
+        json::read(bytes).map_err(|e| format!("the record of a run: {e}"))
     }
 }
 

@@ -1,11 +1,14 @@
 //! What is pending, in the order in which it is expected: for `passband agenda`.
 
+use std::collections::BTreeSet;
+
 use passband_proto::plan::{Orders, Plan, Trigger, show_condition};
 
 use super::Sequencer;
 use super::clock::Instants;
 use super::instance::{Cell, Instance, Place, Rule};
 use super::record::{State, Status, Tally};
+use crate::ordered;
 
 /// An entry that is pending.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +99,7 @@ impl Sequencer {
                 pending.push((expected.unwrap_or(u64::MAX), place));
             }
         }
-        pending.sort_unstable();
+        ordered::sort_by(&mut pending, Ord::cmp);
         pending.truncate(limit);
         pending.into_iter().filter_map(|(expected, place)| self.row(place, expected, orders)).collect()
     }
@@ -108,7 +111,7 @@ impl Sequencer {
 
     /// The plans on board, and those that ran and can't be used any more.
     pub fn plans(&self) -> Vec<PlanRow> {
-        let names = self.shelf.keys().chain(self.ended.keys()).collect::<std::collections::BTreeSet<_>>();
+        let names: BTreeSet<_> = ordered::gathered(self.shelf.keys().chain(self.ended.keys()));
         names.into_iter().map(|name| self.plan_row(name)).collect()
     }
 

@@ -9,6 +9,7 @@ use super::clock::Instants;
 use super::instance::Place;
 use super::record::State;
 use super::{MAX_KNOWN_PASSES, PassTimes, Sequencer, Watch};
+use crate::ordered;
 use crate::telemetry;
 
 impl Sequencer {
@@ -62,7 +63,7 @@ impl Sequencer {
     /// The passes as they are predicted now, from [`super::PASSES_BACK_MS`] ago on; at most [`MAX_KNOWN_PASSES`] are
     /// taken, the first.
     pub fn set_passes(&mut self, now: Instants, mut passes: Vec<PassTimes>) {
-        passes.sort_by(|a, b| (a.aos_unix_ms, &a.station).cmp(&(b.aos_unix_ms, &b.station)));
+        ordered::sort_by(&mut passes, |a, b| (a.aos_unix_ms, &a.station).cmp(&(b.aos_unix_ms, &b.station)));
         passes.truncate(MAX_KNOWN_PASSES);
         if passes == self.passes {
             return;

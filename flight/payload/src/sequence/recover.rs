@@ -13,6 +13,7 @@ use super::life::Starter;
 use super::numbers::{Numbers, NumbersRecord};
 use super::record::{Change, EntryRecord, InstanceRecord, Key, State, Status, open, seal};
 use super::{SequenceError, Sequencer};
+use crate::ordered;
 use crate::telemetry::Report;
 
 /// How often reboots may have a plan begin anew before it is ended: it may be what reboots the board.
@@ -129,7 +130,7 @@ impl Sequencer {
             Ok(OnReboot::Restart) => self.begin_anew(now, number, record),
             Ok(OnReboot::Continue) => {
                 let entries = entries.into_iter().filter_map(|(entry, record)| Some((entry, record?)));
-                self.restore(now, number, record, &entries.collect());
+                self.restore(now, number, record, &ordered::gathered(entries));
             }
         }
     }
@@ -226,7 +227,7 @@ impl Instance {
     /// Sets all entries to where they stood: the orders that were handed over, and the chains whose round was over.
     fn restore(&mut self, entries: &BTreeMap<u16, EntryRecord>) -> (Vec<(u32, u16)>, Vec<u16>) {
         let count = u16::try_from(self.plan.entries.len()).unwrap_or(u16::MAX);
-        let roots: BTreeSet<u16> = (0..count).map(|entry| self.root(entry)).collect();
+        let roots: BTreeSet<u16> = ordered::gathered((0..count).map(|entry| self.root(entry)));
         for root in &roots {
             let occurrence = entries.get(root).map_or(0, |kept| kept.occurrence);
             self.reopen(*root, occurrence);

@@ -7,8 +7,9 @@ use passband_proto::alert::Alert;
 use passband_proto::dict::EventCode;
 use passband_proto::ids::BundleId;
 use passband_proto::report::{Acknowledgement, AlertMark};
-use redb::{ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::WriteTransaction;
 
+use super::table::{self, Definition, Keys, Table};
 use super::{
     Acknowledger, AlertRecord, AlertState, Catalogue, FrameId, StoreError, Superseder, decode, encode,
     events, next_number, reports,
@@ -18,7 +19,8 @@ use crate::telemetry::Report;
 /// Alerts that are kept.
 pub const MAX_ALERTS: usize = 1_000;
 
-const ALERTS: TableDefinition<u32, &[u8]> = TableDefinition::new("alerts.v2");
+/// Number → alert.
+pub(super) const ALERTS: Definition = Definition::new("alerts.v3");
 
 /// Makes and seals the alert of a frame once its number is known: the alert, and the message.
 pub type SealAlert<'a> = &'a mut dyn FnMut(u32) -> Option<(Alert, Vec<u8>)>;
@@ -26,13 +28,11 @@ pub type SealAlert<'a> = &'a mut dyn FnMut(u32) -> Option<(Alert, Vec<u8>)>;
 impl Catalogue {
     /// All alerts that are kept, rising.
     pub fn alerts(&self) -> Result<Vec<AlertRecord>, StoreError> {
-        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
-        let table = txn.open_table(ALERTS).map_err(StoreError::catalogue)?;
         let mut out = Vec::new();
-        for row in table.iter().map_err(StoreError::catalogue)? {
-            let (_, record) = row.map_err(StoreError::catalogue)?;
-            out.push(decode(record.value(), "alerts")?);
-        }
+        table::each(&self.db, ALERTS, Keys::ALL, false, &mut |_, record| {
+            out.push(decode(record, "alerts")?);
+            Ok(true)
+        })?;
         Ok(out)
     }
 
@@ -59,11 +59,11 @@ impl Catalogue {
             if let Some(report) = report {
                 events::insert(txn, sent.noted_unix_ms, report)?;
             }
-            let mut table = txn.open_table(ALERTS)?;
+            let mut table = table::open(txn, ALERTS)?;
             let Some(mut record) = read(&table, sent.number)? else { return Ok(false) };
             (record.sends, record.age_ms, record.noted_unix_ms) =
                 (sent.sends, sent.age_ms, sent.noted_unix_ms);
-            table.insert(record.number, encode(&record).as_slice())?;
+            put(&mut table, &record)?;
             drop(table);
             let state = AlertState::Superseded(Superseder::Alert(sent.number));
             settle(txn, sent.noted_unix_ms, state, |other| superseded.contains(&other.number))?;
@@ -97,17 +97,12 @@ impl Catalogue {
     }
 }
 
-pub(super) fn make_table(txn: &WriteTransaction) -> Result<(), redb::Error> {
-    txn.open_table(ALERTS)?;
-    Ok(())
-}
-
 pub(super) fn insert(
     txn: &WriteTransaction,
     frame: FrameId,
     seal: SealAlert<'_>,
 ) -> Result<Option<(AlertRecord, bool)>, redb::Error> {
-    let mut kept = read_all(&txn.open_table(ALERTS)?)?;
+    let mut kept = read_all(&table::open(txn, ALERTS)?)?;
     if let Some(known) = kept.iter().find(|record| record.frame == frame) {
         return Ok(Some((known.clone(), false)));
     }
@@ -123,10 +118,10 @@ pub(super) fn insert(
         );
         events::insert(txn, record.created_unix_ms, &Report::warning(EventCode::AlertDropped, text))?;
     }
-    let mut table = txn.open_table(ALERTS)?;
-    table.insert(number, encode(&record).as_slice())?;
+    let mut table = table::open(txn, ALERTS)?;
+    put(&mut table, &record)?;
     if let Some(least) = least {
-        table.remove(least.number)?;
+        table.remove(&least.number.to_be_bytes())?;
     }
     let kept = least.is_none_or(|least| least.number != number);
     Ok(kept.then_some((record, true)))
@@ -138,11 +133,11 @@ pub(super) fn link_evidence(
     frame: FrameId,
     evidence: BundleId,
 ) -> Result<Option<AlertRecord>, redb::Error> {
-    let mut table = txn.open_table(ALERTS)?;
+    let mut table = table::open(txn, ALERTS)?;
     let found = read_all(&table)?.into_iter().find(|record| record.frame == frame);
     let Some(mut record) = found else { return Ok(None) };
     record.evidence = Some(evidence);
-    table.insert(record.number, encode(&record).as_slice())?;
+    put(&mut table, &record)?;
     Ok(Some(record))
 }
 
@@ -152,11 +147,11 @@ pub(super) fn move_evidence(
     from: &BundleId,
     to: &BundleId,
 ) -> Result<(), redb::Error> {
-    let mut table = txn.open_table(ALERTS)?;
+    let mut table = table::open(txn, ALERTS)?;
     for mut record in read_all(&table)? {
         if record.evidence.as_ref() == Some(from) {
             record.evidence = Some(*to);
-            table.insert(record.number, encode(&record).as_slice())?;
+            put(&mut table, &record)?;
         }
     }
     Ok(())
@@ -178,12 +173,12 @@ fn settle(
     state: AlertState,
     which: impl Fn(&AlertRecord) -> bool,
 ) -> Result<Vec<AlertRecord>, redb::Error> {
-    let mut table = txn.open_table(ALERTS)?;
+    let mut table = table::open(txn, ALERTS)?;
     let mut changed = read_all(&table)?;
     changed.retain(|record| record.state.may_become(state) && which(record));
     for record in &mut changed {
         record.state = state;
-        table.insert(record.number, encode(record).as_slice())?;
+        put(&mut table, record)?;
     }
     drop(table);
     for record in &changed {
@@ -213,15 +208,20 @@ fn report(record: &AlertRecord) -> Report {
     }
 }
 
-fn read(table: &Table<'_, u32, &[u8]>, number: u32) -> Result<Option<AlertRecord>, redb::Error> {
-    Ok(table.get(number)?.and_then(|row| decode(row.value(), "alerts").ok()))
+fn put(table: &mut Table<'_>, record: &AlertRecord) -> Result<(), redb::Error> {
+    table.put(&record.number.to_be_bytes(), &encode(record))
 }
 
-fn read_all(table: &Table<'_, u32, &[u8]>) -> Result<Vec<AlertRecord>, redb::Error> {
+fn read(table: &Table<'_>, number: u32) -> Result<Option<AlertRecord>, redb::Error> {
+    Ok(table.get(&number.to_be_bytes())?.and_then(|row| decode(&row, "alerts").ok()))
+}
+
+fn read_all(table: &Table<'_>) -> Result<Vec<AlertRecord>, redb::Error> {
     let mut out = Vec::new();
-    for row in table.iter()? {
-        out.extend(decode::<AlertRecord>(row?.1.value(), "alerts").ok());
-    }
+    table.each(Keys::ALL, &mut |_, row| {
+        out.extend(decode::<AlertRecord>(row, "alerts").ok());
+        Ok(true)
+    })?;
     Ok(out)
 }
 

@@ -4,14 +4,15 @@
 //! ends the daemon isn't tried for ever.
 
 use passband_proto::ids::BundleId;
-use redb::{ReadableTable, TableDefinition, WriteTransaction};
+use redb::WriteTransaction;
 use serde::{Deserialize, Serialize};
 
-use super::{BUNDLES, Catalogue, Records, StoreError, encode, events};
+use super::table::{self, Definition};
+use super::{BUNDLES, Catalogue, StoreError, encode, events};
 use crate::telemetry::Report;
 
 /// Bundle → its damage.
-const DAMAGES: Records = TableDefinition::new("damages.v1");
+pub(super) const DAMAGES: Definition = Definition::new("damages.v2");
 
 /// What is known of a damaged bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,22 +41,16 @@ impl Catalogue {
         report: Option<&Report>,
     ) -> Result<(), StoreError> {
         self.write(|txn| {
-            if txn.open_table(BUNDLES)?.get(id.0)?.is_none() {
+            if !table::open(txn, BUNDLES)?.has(&id.0)? {
                 return Ok(());
             }
-            txn.open_table(DAMAGES)?.insert(id.0, encode(damage).as_slice())?;
+            table::open(txn, DAMAGES)?.put(&id.0, &encode(damage))?;
             report.map_or(Ok(()), |report| events::insert(txn, unix_ms, report))
         })
     }
 }
 
-pub(super) fn make_table(txn: &WriteTransaction) -> Result<(), redb::Error> {
-    txn.open_table(DAMAGES)?;
-    Ok(())
-}
-
 /// Forgets the damage of a bundle that goes.
 pub(super) fn forget(txn: &WriteTransaction, id: &BundleId) -> Result<(), redb::Error> {
-    txn.open_table(DAMAGES)?.remove(id.0)?;
-    Ok(())
+    table::open(txn, DAMAGES)?.remove(&id.0).map(drop)
 }

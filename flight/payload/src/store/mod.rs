@@ -12,6 +12,7 @@ pub mod health;
 pub mod orders;
 mod records;
 mod reports;
+mod table;
 
 pub use alerts::{MAX_ALERTS, SealAlert};
 pub use damages::Damage;
@@ -26,36 +27,54 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use passband_proto::ids::BundleId;
 use passband_proto::transfer::BlockMark;
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{Database, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::table::{Definition, Keys};
 use crate::products::Kind;
 use crate::telemetry::Report;
 
 /// The format of the catalogue.
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 2;
+/// The format whose table of this name had other types.
+const FORMAT_OF_OTHER_TYPES: u64 = 1;
 
 type Bytes12 = [u8; 12];
-/// A table of records by id.
-type Records = TableDefinition<'static, Bytes12, &'static [u8]>;
-const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+/// Name → number.
+const META: Definition = Definition::new("meta");
 /// In the meta table: whether sealed bundles are to be taken in still.
 const ADOPTING: &str = "adopting";
 /// In the meta table: from which number the sender counts its sessions.
 const SESSION_BASE: &str = "session_base";
-const FRAMES: Records = TableDefinition::new("frames.v1");
-const BUNDLES: Records = TableDefinition::new("bundles.v1");
+/// Frame → its number, and its record.
+const FRAMES: Definition = Definition::new("frames.v2");
+/// Bundle → its record.
+const BUNDLES: Definition = Definition::new("bundles.v2");
 /// Frame → its files in the spool that are still to be removed.
-const SPOOLED: Records = TableDefinition::new("spooled.v1");
+const SPOOLED: Definition = Definition::new("spooled.v2");
 /// Number of a frame, rising → its id: the oldest are forgotten.
-const FRAME_ORDER: TableDefinition<u64, Bytes12> = TableDefinition::new("frame-order.v1");
+const FRAME_ORDER: Definition = Definition::new("frame-order.v2");
 /// Bundle → how it stands in the queue, if that isn't as new.
-const STANDINGS: Records = TableDefinition::new("standings.v1");
+const STANDINGS: Definition = Definition::new("standings.v2");
 /// Frames that are known: what comes again is told by them.
 pub const MAX_FRAMES: u64 = 100_000;
 /// (bundle, block) → (esi, sent).
-const MARKS: TableDefinition<(Bytes12, u32), (u32, u32)> = TableDefinition::new("marks.v1");
+const MARKS: Definition = Definition::new("marks.v2");
+/// All tables.
+const TABLES: [Definition; 11] = [
+    FRAMES,
+    BUNDLES,
+    MARKS,
+    SPOOLED,
+    FRAME_ORDER,
+    STANDINGS,
+    alerts::ALERTS,
+    damages::DAMAGES,
+    reports::REPORTS,
+    reports::STATIONS,
+    events::EVENTS,
+];
 
 /// The catalogue.
 #[derive(Debug)]
@@ -84,23 +103,20 @@ impl Catalogue {
     pub fn new(db: Database) -> Result<Self, StoreError> {
         let catalogue = Self { db, broken: AtomicBool::new(false) };
         let found = catalogue.write(|txn| {
-            let mut meta = txn.open_table(META)?;
-            let found = meta.get("format")?.map(|v| v.value());
+            let mut meta = match table::open(txn, META) {
+                Err(redb::Error::TableTypeMismatch { .. }) => return Ok(FORMAT_OF_OTHER_TYPES),
+                other => other?,
+            };
+            let found = number_in(&meta, "format")?;
             if found.is_none() {
-                meta.insert("format", FORMAT)?;
-                meta.insert(ADOPTING, 1)?;
+                meta.put(b"format", &FORMAT.to_be_bytes())?;
+                meta.put(ADOPTING.as_bytes(), &1_u64.to_be_bytes())?;
             }
-            txn.open_table(FRAMES)?;
-            txn.open_table(BUNDLES)?;
-            txn.open_table(MARKS)?;
-            txn.open_table(SPOOLED)?;
-            txn.open_table(FRAME_ORDER)?;
-            txn.open_table(STANDINGS)?;
-            alerts::make_table(txn)?;
-            damages::make_table(txn)?;
-            reports::make_tables(txn)?;
-            events::make_table(txn)?;
-            Ok(found.unwrap_or(FORMAT))
+            let found = found.unwrap_or(FORMAT);
+            if found == FORMAT {
+                TABLES.iter().try_for_each(|name| table::open(txn, *name).map(drop))?;
+            }
+            Ok(found)
         })?;
         if found == FORMAT { Ok(catalogue) } else { Err(StoreError::Format { found }) }
     }
@@ -113,10 +129,7 @@ impl Catalogue {
 
     /// What lies there from now on and isn't known is of no use.
     pub fn end_adoption(&self) -> Result<(), StoreError> {
-        self.write(|txn| {
-            txn.open_table(META)?.remove(ADOPTING)?;
-            Ok(())
-        })
+        self.write(|txn| table::open(txn, META)?.remove(ADOPTING.as_bytes()).map(drop))
     }
 
     /// From which number the sender counts its sessions; 0 unless [`Self::begin_sessions_at`] said otherwise.
@@ -127,12 +140,9 @@ impl Catalogue {
     /// Says from which number the sender counts its sessions, if that wasn't said before.
     pub fn begin_sessions_at(&self, base: u64) -> Result<(), StoreError> {
         self.write(|txn| {
-            let mut meta = txn.open_table(META)?;
-            let said = meta.get(SESSION_BASE)?.is_some();
-            if !said {
-                meta.insert(SESSION_BASE, base)?;
-            }
-            Ok(())
+            let mut meta = table::open(txn, META)?;
+            let said = meta.has(SESSION_BASE.as_bytes())?;
+            if said { Ok(()) } else { meta.put(SESSION_BASE.as_bytes(), &base.to_be_bytes()) }
         })
     }
 
@@ -159,7 +169,7 @@ impl Catalogue {
         self.write(|txn| {
             new.iter().try_for_each(|new| {
                 insert_new(txn, new)?;
-                txn.open_table(SPOOLED)?.remove(new.frame.id.0).map(drop).map_err(Into::into)
+                table::open(txn, SPOOLED)?.remove(&new.frame.id.0).map(drop)
             })
         })
     }
@@ -171,10 +181,7 @@ impl Catalogue {
 
     /// Notes that a frame's files are gone from the spool.
     pub fn spool_cleared(&self, id: &FrameId) -> Result<(), StoreError> {
-        self.write(|txn| {
-            txn.open_table(SPOOLED)?.remove(id.0)?;
-            Ok(())
-        })
+        self.write(|txn| table::open(txn, SPOOLED)?.remove(&id.0).map(drop))
     }
 
     /// All bundles.
@@ -198,7 +205,7 @@ impl Catalogue {
         self.write(|txn| {
             insert_bundles(txn, [bundle])?;
             if let Some(seq) = logged_seq {
-                txn.open_table(META)?.insert("logged_seq", seq)?;
+                table::open(txn, META)?.put(b"logged_seq", &seq.to_be_bytes())?;
             }
             events::insert(txn, unix_ms, report)
         })
@@ -214,10 +221,10 @@ impl Catalogue {
     ) -> Result<(), StoreError> {
         self.write(|txn| {
             insert_bundles(txn, adopted)?;
-            let mut marks = txn.open_table(MARKS)?;
+            let mut marks = table::open(txn, MARKS)?;
             for bundle in adopted {
                 for block in 0..bundle.geometry.block_count {
-                    marks.insert((bundle.id.0, block), (esi, 0))?;
+                    put_mark(&mut marks, &bundle.id, &BlockMark { block, esi, sent: 0 })?;
                 }
             }
             events::insert(txn, unix_ms, report)
@@ -229,7 +236,7 @@ impl Catalogue {
         let Some(record) = self.bundle(id)? else { return Ok(()) };
         let record = BundleRecord { sha256: Some(sha256), ..record };
         self.write(|txn| {
-            let known = txn.open_table(BUNDLES)?.get(id.0)?.is_some();
+            let known = table::open(txn, BUNDLES)?.has(&id.0)?;
             if known { insert_bundles(txn, [&record]) } else { Ok(()) }
         })
     }
@@ -247,11 +254,11 @@ impl Catalogue {
     /// Keeps how bundles stand in the queue; those that are gone are passed over.
     pub fn set_standings(&self, standings: &[(BundleId, StandingRecord)]) -> Result<(), StoreError> {
         self.write(|txn| {
-            let bundles = txn.open_table(BUNDLES)?;
-            let mut table = txn.open_table(STANDINGS)?;
+            let bundles = table::open(txn, BUNDLES)?;
+            let mut table = table::open(txn, STANDINGS)?;
             for (id, standing) in standings {
-                if bundles.get(id.0)?.is_some() {
-                    table.insert(id.0, encode(standing).as_slice())?;
+                if bundles.has(&id.0)? {
+                    table.put(&id.0, &encode(standing))?;
                 }
             }
             Ok(())
@@ -260,25 +267,23 @@ impl Catalogue {
 
     /// What was reserved of a bundle's blocks.
     pub fn marks(&self, id: &BundleId) -> Result<Vec<BlockMark>, StoreError> {
-        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
-        let table = txn.open_table(MARKS).map_err(StoreError::catalogue)?;
         let mut out = Vec::new();
-        for row in table.range((id.0, 0)..=(id.0, u32::MAX)).map_err(StoreError::catalogue)? {
-            let (key, mark) = row.map_err(StoreError::catalogue)?;
-            let ((_, block), (esi, sent)) = (key.value(), mark.value());
-            out.push(BlockMark { block, esi, sent });
-        }
+        let (first, last) = (mark_key(id, 0), mark_key(id, u32::MAX));
+        table::each(&self.db, MARKS, Keys::within(&first, &last), false, &mut |key, value| {
+            out.push(mark_of(key, value).ok_or(StoreError::Record { table: "marks" })?);
+            Ok(true)
+        })?;
         Ok(out)
     }
 
     /// Reserves symbols of bundles' blocks; marks of bundles that are gone are passed over.
     pub fn reserve(&self, marks: &[(BundleId, BlockMark)]) -> Result<(), StoreError> {
         self.write(|txn| {
-            let bundles = txn.open_table(BUNDLES)?;
-            let mut table = txn.open_table(MARKS)?;
+            let bundles = table::open(txn, BUNDLES)?;
+            let mut table = table::open(txn, MARKS)?;
             for (id, mark) in marks {
-                if bundles.get(id.0)?.is_some() {
-                    table.insert((id.0, mark.block), (mark.esi, mark.sent))?;
+                if bundles.has(&id.0)? {
+                    put_mark(&mut table, id, mark)?;
                 }
             }
             Ok(())
@@ -304,9 +309,9 @@ impl Catalogue {
             for id in ids {
                 dropped += usize::from(forget(txn, id)?);
             }
-            let mut table = txn.open_table(FRAMES)?;
+            let mut table = table::open(txn, FRAMES)?;
             for frame in frames {
-                table.remove(frame.0)?;
+                table.remove(&frame.0)?;
             }
             drop(table);
             if dropped > 0 {
@@ -340,36 +345,32 @@ impl Catalogue {
 
     /// A number of the meta table.
     fn meta(&self, name: &str) -> Result<Option<u64>, StoreError> {
-        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
-        let meta = txn.open_table(META).map_err(StoreError::catalogue)?;
-        Ok(meta.get(name).map_err(StoreError::catalogue)?.map(|number| number.value()))
+        let found = table::get(&self.db, META, name.as_bytes())?;
+        found.map(|value| table::number(&value).ok_or(StoreError::Record { table: "meta" })).transpose()
     }
 
     /// What a table has of this id, with the table's name for errors.
     fn record<T: DeserializeOwned>(
         &self,
-        (table, name): (Records, &'static str),
+        (table, name): (Definition, &'static str),
         id: Bytes12,
     ) -> Result<Option<T>, StoreError> {
-        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
-        let table = txn.open_table(table).map_err(StoreError::catalogue)?;
-        let found = table.get(id).map_err(StoreError::catalogue)?;
-        found.map(|record| decode(record.value(), name)).transpose()
+        let found = table::get(&self.db, table, &id)?;
+        found.map(|record| decode(&record, name)).transpose()
     }
 
     /// All that a table has, with the table's name for errors.
     fn records<T: DeserializeOwned, R>(
         &self,
-        (table, name): (Records, &'static str),
+        (table, name): (Definition, &'static str),
         row: impl Fn(Bytes12, T) -> R,
     ) -> Result<Vec<R>, StoreError> {
-        let txn = self.db.begin_read().map_err(StoreError::catalogue)?;
-        let table = txn.open_table(table).map_err(StoreError::catalogue)?;
         let mut out = Vec::new();
-        for found in table.iter().map_err(StoreError::catalogue)? {
-            let (id, record) = found.map_err(StoreError::catalogue)?;
-            out.push(row(id.value(), decode(record.value(), name)?));
-        }
+        table::each(&self.db, table, Keys::ALL, false, &mut |key, record| {
+            let id = key.try_into().map_err(|_| StoreError::Record { table: name })?;
+            out.push(row(id, decode(record, name)?));
+            Ok(true)
+        })?;
         Ok(out)
     }
 
@@ -383,12 +384,15 @@ impl Catalogue {
             txn.commit()?;
             Ok(out)
         };
-        run().map_err(|e: redb::Error| {
-            if matches!(e, redb::Error::PreviousIo) {
-                self.broken.store(true, Ordering::Relaxed);
-            }
-            StoreError::catalogue(e)
-        })
+        run().map_err(|e: redb::Error| self.failed(e))
+    }
+
+    /// The error of a transaction; notes whether the database works no more.
+    fn failed(&self, error: redb::Error) -> StoreError {
+        if matches!(error, redb::Error::PreviousIo) {
+            self.broken.store(true, Ordering::Relaxed);
+        }
+        StoreError::catalogue(error)
     }
 }
 
@@ -397,7 +401,7 @@ fn insert_new(txn: &WriteTransaction, new: &NewFrame) -> Result<Option<AlertReco
     let frame = &new.frame;
     insert_frame(txn, frame)?;
     insert_bundles(txn, &new.bundles)?;
-    txn.open_table(SPOOLED)?.insert(frame.id.0, encode(&new.spooled).as_slice())?;
+    table::open(txn, SPOOLED)?.put(&frame.id.0, &encode(&new.spooled))?;
     events::insert(txn, frame.accepted_unix_ms, &new.report)?;
     let evidence = new.bundles.iter().find(|bundle| bundle.kind == Kind::Evidence);
     match (new.alert, evidence) {
@@ -410,9 +414,9 @@ fn insert_bundles<'r>(
     txn: &WriteTransaction,
     bundles: impl IntoIterator<Item = &'r BundleRecord>,
 ) -> Result<(), redb::Error> {
-    let mut table = txn.open_table(BUNDLES)?;
+    let mut table = table::open(txn, BUNDLES)?;
     for bundle in bundles {
-        table.insert(bundle.id.0, encode(bundle).as_slice())?;
+        table.put(&bundle.id.0, &encode(bundle))?;
     }
     Ok(())
 }
@@ -420,35 +424,52 @@ fn insert_bundles<'r>(
 /// Makes a frame known, and forgets the oldest if there are too many.
 fn insert_frame(txn: &WriteTransaction, frame: &FrameRecord) -> Result<(), redb::Error> {
     let number = next_number(txn, "frame_number")?;
-    let mut frames = txn.open_table(FRAMES)?;
-    frames.insert(frame.id.0, encode(&(number, frame)).as_slice())?;
-    let mut order = txn.open_table(FRAME_ORDER)?;
-    order.insert(number, frame.id.0)?;
-    if let Some(too_old) = number.checked_sub(MAX_FRAMES) {
-        let old: Vec<(u64, Bytes12)> = order
-            .range(..=too_old)?
-            .map(|row| row.map(|(number, id)| (number.value(), id.value())))
-            .collect::<Result<_, _>>()?;
-        order.retain_in(..=too_old, |_, _| false)?;
-        for (number, id) in old {
-            // One that came anew meanwhile has another number.
-            let same = frames.get(id)?.and_then(|record| {
-                postcard::take_from_bytes::<u64>(record.value()).ok().map(|(number, _)| number)
-            });
-            if same == Some(number) {
-                frames.remove(id)?;
-            }
+    let mut frames = table::open(txn, FRAMES)?;
+    frames.put(&frame.id.0, &encode(&(number, frame)))?;
+    let mut order = table::open(txn, FRAME_ORDER)?;
+    order.put(&number.to_be_bytes(), &frame.id.0)?;
+    let Some(too_old) = number.checked_sub(MAX_FRAMES).map(u64::to_be_bytes) else { return Ok(()) };
+    let mut old = Vec::new();
+    order.each(Keys::up_to(&too_old), &mut |number, id| {
+        old.push((table::number(number), id.to_vec()));
+        Ok(true)
+    })?;
+    order.remove_all(Keys::up_to(&too_old))?;
+    for (number, id) in old {
+        // One that came anew meanwhile has another number.
+        let record = frames.get(&id)?;
+        let found = record.and_then(|record| postcard::take_from_bytes::<u64>(&record).ok().map(|(n, _)| n));
+        if found.is_some() && found == number {
+            frames.remove(&id)?;
         }
     }
     Ok(())
 }
 
+/// The key of a block's mark.
+fn mark_key(id: &BundleId, block: u32) -> Vec<u8> {
+    [id.0.as_slice(), &block.to_be_bytes()].concat()
+}
+
+fn put_mark(marks: &mut table::Table<'_>, id: &BundleId, mark: &BlockMark) -> Result<(), redb::Error> {
+    let value = [mark.esi.to_be_bytes(), mark.sent.to_be_bytes()].concat();
+    marks.put(&mark_key(id, mark.block), &value)
+}
+
+/// The mark of a row.
+fn mark_of(key: &[u8], value: &[u8]) -> Option<BlockMark> {
+    let (_, block) = key.split_first_chunk::<12>()?;
+    let ((block, _), (esi, sent)) = (table::split_u32(block)?, table::split_u32(value)?);
+    Some(BlockMark { block, esi, sent: table::split_u32(sent)?.0 })
+}
+
 /// Forgets a bundle and what was sent and heard of it; `false` if it wasn't known.
 fn forget(txn: &WriteTransaction, id: &BundleId) -> Result<bool, redb::Error> {
-    let known = txn.open_table(BUNDLES)?.remove(id.0)?.is_some();
+    let known = table::open(txn, BUNDLES)?.remove(&id.0)?;
     if known {
-        txn.open_table(MARKS)?.retain_in((id.0, 0)..=(id.0, u32::MAX), |_, _| false)?;
-        txn.open_table(STANDINGS)?.remove(id.0)?;
+        let (first, last) = (mark_key(id, 0), mark_key(id, u32::MAX));
+        table::open(txn, MARKS)?.remove_all(Keys::within(&first, &last))?;
+        table::open(txn, STANDINGS)?.remove(&id.0)?;
         reports::forget(txn, id)?;
         damages::forget(txn, id)?;
     }
@@ -457,10 +478,17 @@ fn forget(txn: &WriteTransaction, id: &BundleId) -> Result<bool, redb::Error> {
 
 /// Counts up a number of the meta table and returns it.
 fn next_number(txn: &WriteTransaction, name: &str) -> Result<u64, redb::Error> {
-    let mut meta = txn.open_table(META)?;
-    let next = meta.get(name)?.map_or(0, |v| v.value()).saturating_add(1);
-    meta.insert(name, next)?;
+    let mut meta = table::open(txn, META)?;
+    let next = number_in(&meta, name)?.unwrap_or(0).saturating_add(1);
+    meta.put(name.as_bytes(), &next.to_be_bytes())?;
     Ok(next)
+}
+
+/// A number of the meta table.
+fn number_in(meta: &table::Table<'_>, name: &str) -> Result<Option<u64>, redb::Error> {
+    let Some(value) = meta.get(name.as_bytes())? else { return Ok(None) };
+    let number = table::number(&value);
+    number.map(Some).ok_or_else(|| redb::Error::Corrupted(format!("{name:?} of the meta table is no number")))
 }
 
 /// A record as it is kept. Records are plain data: encoding them into memory doesn't fail.

@@ -2,6 +2,7 @@ use passband_proto::alert::{Alert, fit};
 use passband_proto::bundle::Geometry;
 use passband_proto::dict::EventCode;
 use passband_proto::ids::Class;
+use redb::ReadableDatabase;
 use redb::backends::InMemoryBackend;
 
 use super::*;
@@ -158,10 +159,28 @@ fn boots_are_counted_and_a_newer_format_is_refused() {
         assert!(matches!(again, StoreError::InUse), "{again}");
     }
     let catalogue = Catalogue::new(Database::create(&path).unwrap()).unwrap();
-    catalogue.write(|txn| Ok(txn.open_table(META)?.insert("format", 2)?.map(|v| v.value()))).unwrap();
+    catalogue.write(|txn| table::open(txn, META)?.put(b"format", &3_u64.to_be_bytes())).unwrap();
     drop(catalogue);
     let error = Catalogue::new(Database::create(&path).unwrap()).unwrap_err();
-    assert!(matches!(error, StoreError::Format { found: 2 }));
+    assert!(matches!(error, StoreError::Format { found: 3 }));
+}
+
+#[test]
+fn a_catalogue_of_format_1_is_told_and_left_as_it_is() {
+    const META_1: redb::TableDefinition<'_, &str, u64> = redb::TableDefinition::new("meta");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.redb");
+    let old = Database::create(&path).unwrap();
+    let txn = old.begin_write().unwrap();
+    txn.open_table(META_1).unwrap().insert("format", 1).unwrap();
+    txn.commit().unwrap();
+    drop(old);
+    for _ in 0..2 {
+        let error = Catalogue::new(Database::create(&path).unwrap()).unwrap_err();
+        assert!(matches!(error, StoreError::Format { found: 1 }) && !error.is_damage(), "{error}");
+    }
+    let kept = Database::create(&path).unwrap().begin_read().unwrap();
+    assert_eq!(kept.list_tables().unwrap().count(), 1, "nothing was made in it");
 }
 
 #[test]

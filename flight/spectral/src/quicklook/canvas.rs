@@ -1,6 +1,6 @@
 //! A picture to draw on. Whatever lies outside is not drawn: nothing here can fail.
 
-use super::font;
+use super::{font, png};
 
 /// Red, green, blue.
 pub(super) type Rgb = [u8; 3];
@@ -51,15 +51,7 @@ impl Canvas {
 
     /// PNG, 8-bit RGB.
     pub(super) fn png(&self) -> Result<Vec<u8>, String> {
-        let side = |n: usize| u32::try_from(n).map_err(|_| "the picture is too large".to_owned());
-        let mut out = Vec::new();
-        let mut encoder = png::Encoder::new(&mut out, side(self.width)?, side(self.height)?);
-        encoder.set_color(png::ColorType::Rgb);
-        encoder.set_depth(png::BitDepth::Eight);
-        let mut writer = encoder.write_header().map_err(|e| e.to_string())?;
-        writer.write_image_data(self.pixels.as_flattened()).map_err(|e| e.to_string())?;
-        writer.finish().map_err(|e| e.to_string())?;
-        Ok(out)
+        png::encode(self.width, self.height, self.pixels.as_flattened())
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod canvas;
 mod font;
+mod png;
 mod scale;
 
 use core::fmt;

@@ -1,7 +1,7 @@
 //! Descriptors that this process has from whoever started the daemon, and that a script must not get: a file that was
 //! left open in a shell, say. The daemon's own are closed by any exec (`O_CLOEXEC`); so are these from here on.
 //!
-//! The one place of this crate with unsafe code: that a number is an open descriptor can only be said, not proved, to
+//! The one block of unsafe code of this crate: that a number is an open descriptor can only be said, not proved, to
 //! the compiler.
 
 use std::fs;

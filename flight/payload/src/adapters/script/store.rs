@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::adapters::disk::{Disk, read_file, write_file};
 use crate::camera::Kind;
+use crate::ordered;
 use crate::script::{
     MAX_RECORD_BYTES, MAX_RUNS, MAX_SCRIPT_BYTES, MAX_SCRIPTS, Name, RunId, RunRecord, ScriptError,
 };
@@ -60,7 +61,7 @@ impl ScriptStore {
             Some((name, bytes))
         };
         let mut out: Vec<_> = self.files()?.into_iter().filter_map(script).collect();
-        out.sort();
+        ordered::sort_by(&mut out, Ord::cmp);
         Ok(out)
     }
 
@@ -92,7 +93,7 @@ impl ScriptStore {
         };
         let ids = self.files()?.into_iter().filter_map(id);
         let mut out: Vec<_> = ids.filter_map(|id| self.run(id).ok().flatten()).collect();
-        out.sort_by_key(|record| (record.started_unix_ms, record.id));
+        ordered::sort_by_key(&mut out, |record| (record.started_unix_ms, record.id));
         Ok(out)
     }
 

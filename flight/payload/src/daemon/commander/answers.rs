@@ -7,6 +7,7 @@ use crate::adapters::script::ScriptStore;
 use crate::command::{
     AgendaAnswer, KeyRow, KeysAnswer, OrderRow, OrdersAnswer, ScriptsAnswer, UpdateAnswer, UploadLine, hex,
 };
+use crate::ordered;
 use crate::orders::Moment;
 use crate::parameters::Summary;
 use crate::sequence::PlanRow;
@@ -42,7 +43,7 @@ impl Commander {
             let named = |(name, bytes): (crate::script::Name, u64)| (String::from(name), bytes);
             scripts = store.list().unwrap_or_default().into_iter().map(named).collect();
             runs = store.runs().unwrap_or_default();
-            runs.sort_by_key(|run| run.started_unix_ms);
+            ordered::sort_by_key(&mut runs, |run| run.started_unix_ms);
             let old = runs.len().saturating_sub(RUNS);
             runs.drain(..old);
         }
@@ -65,7 +66,7 @@ impl Commander {
     pub(crate) fn orders_answer(&self, limit: usize) -> OrdersAnswer {
         let ledger = self.desk.ledger();
         let mut all: Vec<_> = ledger.iter().collect();
-        all.sort_by_key(|(id, record)| (record.changed_unix_ms, **id));
+        ordered::sort_by_key(&mut all, |(id, record)| (record.changed_unix_ms, **id));
         let newest = all.len().saturating_sub(limit);
         let orders = all.into_iter().skip(newest).map(|(id, record)| OrderRow::new(*id, record)).collect();
         OrdersAnswer {

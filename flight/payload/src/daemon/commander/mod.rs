@@ -19,6 +19,7 @@ mod uploads;
 pub(crate) use daily::Nominal;
 pub(crate) use keys::read_role_keys;
 
+use crate::ordered;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -225,7 +226,7 @@ impl Commander {
             disk: &disk,
             state: &state,
             store: desk.store(),
-            keys: keys.iter().map(|key| (key.spi(), (key.role().into(), key.plan_key()))).collect(),
+            keys: ordered::gathered(keys.iter().map(|key| (key.spi(), (key.role().into(), key.plan_key())))),
             last_order: desk.ledger().next_number(crate::sequence::SOURCE).saturating_sub(1),
             unix_ms: clock.unix_ms(),
         };
@@ -242,8 +243,8 @@ impl Commander {
             uploads,
             plans: Some(plans),
             update: note(UPDATE).and_then(|id| postcard::from_bytes(id).ok()),
-            roles: keys.iter().map(|key| (key.spi(), key.role().into())).collect(),
-            fingerprints: keys.iter().map(|key| (key.spi(), key.fingerprint())).collect(),
+            roles: ordered::gathered(keys.iter().map(|key| (key.spi(), key.role().into()))),
+            fingerprints: ordered::gathered(keys.iter().map(|key| (key.spi(), key.fingerprint()))),
             disk: Some(disk),
             ..Parts::default()
         };

@@ -13,6 +13,7 @@ use super::Works;
 use super::hands::Worker;
 use crate::adapters::disk::{Disk, read_file, write_file};
 use crate::adapters::os::{board_clock_ms, board_number};
+use crate::ordered;
 use crate::orders::desk::Outcome;
 use crate::orders::{Moment, OrderId, Run};
 use crate::sequence::{
@@ -193,7 +194,7 @@ impl Plans {
 
     /// Hands in what the channels say that plans listen to.
     pub(super) fn see_channels(&mut self, now: Instants, channels: &Housekeeping) {
-        let wanted: BTreeSet<u16> = self.sequencer.channels().collect();
+        let wanted: BTreeSet<u16> = ordered::gathered(self.sequencer.channels());
         if wanted.is_empty() {
             return;
         }

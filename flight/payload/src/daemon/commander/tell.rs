@@ -9,7 +9,7 @@ use passband_proto::dict::{
     UpdateState, UploadKind, Wanted,
 };
 use passband_proto::sdls::{Reason as RejectReason, State};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::hands::Worker;
 use super::parameters::{follow, now_of, put_in_force};
@@ -17,14 +17,15 @@ use super::plans::instants;
 use super::uploads::Coming;
 use super::{Commander, Then, Works, scripts};
 use crate::adapters::parameters::ParameterFile;
-use crate::command::hex;
+use crate::command::{LogsAnswer, hex};
 use crate::daemon::desk::Latest;
 use crate::daemon::scripts::ScriptNews;
 use crate::digest::{Pending, Uploading};
+use crate::json;
 use crate::orders::desk::Outcome;
 use crate::orders::{Giver, Moment, OrderId, Record, Step};
 use crate::sequence::{self, Output, RowState, Status};
-use crate::telemetry::{Due, OrderCounts, Report, UplinkCounts};
+use crate::telemetry::{Due, OrderCounts, Report, SCHEMA, UplinkCounts};
 
 /// How often telemetry is told, ms.
 const TELL_MS: u64 = 1_000;
@@ -414,17 +415,14 @@ impl Commander {
             }
         };
         if let Some(summary) = self.parameters(now, "") {
-            keep("params", serde_json::to_value(summary));
+            keep("params", json::value(&summary));
         }
-        keep("agenda", serde_json::to_value(self.agenda_answer(now, 100)));
-        keep("update", serde_json::to_value(self.update_answer()));
-        keep("script", serde_json::to_value(self.scripts_answer()));
-        keep("orders", serde_json::to_value(self.orders_answer(crate::command::DEFAULT_ORDERS)));
-        keep("keys", serde_json::to_value(self.keys_answer()));
-        keep(
-            "logs",
-            Ok(json!({ "schema": crate::telemetry::SCHEMA, "lines": crate::adapters::log::newest(50) })),
-        );
+        keep("agenda", json::value(&self.agenda_answer(now, 100)));
+        keep("update", json::value(&self.update_answer()));
+        keep("script", json::value(&self.scripts_answer()));
+        keep("orders", json::value(&self.orders_answer(crate::command::DEFAULT_ORDERS)));
+        keep("keys", json::value(&self.keys_answer()));
+        keep("logs", json::value(&LogsAnswer { schema: SCHEMA, lines: crate::adapters::log::newest(50) }));
     }
 
     /// What is pending.

@@ -23,6 +23,7 @@ use super::shared::{Passes, Shared};
 use crate::adapters::os::FileState;
 use crate::config::TransmitMode;
 use crate::health::Task;
+use crate::ordered;
 use crate::queue::Queue;
 use crate::telemetry::Report;
 
@@ -213,7 +214,7 @@ impl Encoder {
             Burst::of_at_most(burst_datagrams(self.rate_bps, self.shared.config.downlink.symbol_bytes));
         let Offered { sender, blocks, .. } = &mut self.offered;
         let polled = sender.poll_transmit(blocks, &mut burst);
-        let bundles: BTreeSet<BundleId> = burst.bundles().iter().copied().collect();
+        let bundles: BTreeSet<BundleId> = ordered::gathered(burst.bundles().iter().copied());
         if !burst.is_empty() {
             self.bursts.push(burst);
         }

@@ -14,6 +14,7 @@ use passband_spectral::triage::Report;
 use super::{DataReader, Follow, IntakeError, Step, read_error};
 use crate::adapters::os::random_12;
 use crate::adapters::vault::Vault;
+use crate::ordered;
 use crate::products::{
     Draft, Facts, Kind, Part, Planned, cube_draft, evidence_draft, manifest, quicklook_draft,
 };
@@ -112,7 +113,7 @@ impl Sealer<'_> {
             all.extend(workers.into_iter().filter_map(|worker| worker.join().ok()).flatten());
             all
         });
-        all.sort_by_key(|(nth, _)| *nth);
+        ordered::sort_by_key(&mut all, |(nth, _)| *nth);
         all.into_iter().map(|(_, sealed)| sealed).collect()
     }
 

@@ -13,6 +13,7 @@ use crate::daemon::desk::Latest;
 use crate::daemon::shared::Shared;
 use crate::daemon::{alert_orders, line, operator};
 use crate::digest::Tally;
+use crate::json;
 use crate::telemetry::SCHEMA;
 
 /// Bundles, events, passes and alerts that are kept.
@@ -69,5 +70,5 @@ fn answers(shared: &Shared) -> BTreeMap<String, Value> {
 }
 
 fn value(answer: impl Serialize) -> Option<Value> {
-    serde_json::to_value(answer).ok()
+    json::value(&answer).ok()
 }

@@ -9,6 +9,7 @@ use crate::daemon::desk::Program;
 use crate::daemon::operator::transmitter;
 use crate::daemon::shared::Shared;
 use crate::digest::{Beyond, Coming, Facts, MAX_LISTED, Outside, Running, Since, Tally, Wrong};
+use crate::ordered;
 use crate::queue::State;
 use crate::store::AlertState;
 use crate::telemetry::{ByClass, Level, Limits, Marks, QueueStatus, SCHEMA, Sample, Sensed};
@@ -188,7 +189,7 @@ impl Look {
 fn since(tally: &Tally, sample: &Sample, outside: &Outside) -> Since {
     let from_ms = tally.since().los_unix_ms.unwrap_or(0);
     let mut scripts: Vec<_> = outside.scripts.iter().filter(|run| run.unix_ms >= from_ms).cloned().collect();
-    scripts.sort_by_key(|run| std::cmp::Reverse(run.unix_ms));
+    ordered::sort_by_key(&mut scripts, |run| std::cmp::Reverse(run.unix_ms));
     Since { alerts_pending: sample.alerts_pending, scripts: first(scripts), ..tally.since().clone() }
 }
 
@@ -202,7 +203,7 @@ fn beyond(channels: &Housekeeping, limits: &Limits) -> Vec<Beyond> {
             out.push(Beyond { channel, level, value, unit });
         }
     });
-    out.sort_by_key(|beyond| std::cmp::Reverse(beyond.level));
+    ordered::sort_by_key(&mut out, |beyond| std::cmp::Reverse(beyond.level));
     first(out)
 }
 

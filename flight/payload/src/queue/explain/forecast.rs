@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ordered;
 use crate::queue::item::State;
 
 /// Most passes that are looked at; any beyond, in the order of their beginning, are passed over.
@@ -105,7 +106,7 @@ pub fn when_sent(now_unix_ms: u64, passes: &[Contact], bytes: u64) -> Option<u64
 /// What is left of the passes, each from when it can be used, in order and apart.
 fn windows(now_unix_ms: u64, passes: &[Contact]) -> Vec<(Contact, u64)> {
     let mut sorted: Vec<Contact> = passes.iter().filter(|p| p.los_unix_ms > now_unix_ms).copied().collect();
-    sorted.sort_by_key(|pass| (pass.aos_unix_ms, pass.los_unix_ms));
+    ordered::sort_by_key(&mut sorted, |pass| (pass.aos_unix_ms, pass.los_unix_ms));
     let mut free_from = now_unix_ms;
     let mut out = Vec::new();
     for pass in sorted.into_iter().take(MAX_CONTACTS) {

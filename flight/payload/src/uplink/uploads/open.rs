@@ -9,6 +9,7 @@ use super::about::{About, UploadId};
 use super::entry::{Entry, Stage};
 use super::scan::scan;
 use super::{Content, Counts, Parts, Piece, UploadError, Uploads};
+use crate::ordered;
 use crate::telemetry::Report;
 
 /// Bytes that are read at once.
@@ -31,7 +32,7 @@ impl<P: Parts> Uploads<P> {
                 reports.push(Report::error(EventCode::UploadFailed, text));
             }
         }
-        out.entries.sort_by_key(|entry| entry.about.number);
+        ordered::sort_by_key(&mut out.entries, |entry| entry.about.number);
         reports.extend(out.prove_all());
         Ok((out, reports))
     }
