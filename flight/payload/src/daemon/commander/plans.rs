@@ -21,7 +21,7 @@ use crate::sequence::{
 };
 use crate::store::StoreError;
 use crate::store::orders::{Change, Kind, OrderStore};
-use crate::telemetry::Report;
+use crate::telemetry::{Report, known};
 
 /// Largest file of a plan that is read, bytes.
 const MAX_FILE_BYTES: usize = (256 << 10) + 64;
@@ -197,16 +197,7 @@ impl Plans {
         if wanted.is_empty() {
             return;
         }
-        let mut values = Vec::new();
-        let mut number = 0_u16;
-        channels.visit(&mut |_, value| {
-            if wanted.contains(&number)
-                && let Some(value) = value.number()
-            {
-                values.push((number, value));
-            }
-            number = number.saturating_add(1);
-        });
+        let values = known_of(channels, &wanted);
         for (channel, value) in values {
             self.sequencer.on_channel(now, channel, value);
         }
@@ -253,6 +244,22 @@ impl Plans {
         }
         Ok(())
     }
+}
+
+/// What is known of channels, by their numbers. "Not known" is no value: as the largest number there is it would be above
+/// every threshold.
+pub(super) fn known_of(channels: &Housekeeping, wanted: &BTreeSet<u16>) -> Vec<(u16, f64)> {
+    let mut values = Vec::new();
+    let mut number = 0_u16;
+    channels.visit(&mut |field, value| {
+        if wanted.contains(&number)
+            && let Some(value) = known(field.kind, &value)
+        {
+            values.push((number, value));
+        }
+        number = number.saturating_add(1);
+    });
+    values
 }
 
 /// The signed plan in a file, and who signed it.

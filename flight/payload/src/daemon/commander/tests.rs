@@ -481,3 +481,13 @@ fn records_that_can_t_be_written_are_kept_in_memory_and_put_back() {
     }
     assert_eq!(works.done.len(), 3, "what was done meanwhile is known");
 }
+
+#[test]
+fn a_channel_that_is_not_known_is_above_no_threshold() {
+    let channels = crate::telemetry::Sample::default().housekeeping();
+    let all = (0..200).collect();
+    let known = super::plans::known_of(&channels, &all);
+    assert!(!known.is_empty() && known.iter().all(|(_, value)| *value < f64::from(u32::MAX)), "{known:?}");
+    let frame_age = Dictionary::default().channel("frame_age").unwrap();
+    assert!(known.iter().all(|(channel, _)| *channel != frame_age), "no frame was taken yet");
+}
