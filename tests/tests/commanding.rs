@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use passband_tests::{Process, free_port, run, succeed, text, wait_for};
 use rand::{RngExt, SeedableRng};
@@ -161,6 +161,29 @@ fn orders_are_answered_over_a_link_that_loses_and_what_may_not_be_is_refused() {
 }
 
 #[test]
+fn counters_that_the_board_lost_are_mended_by_the_outbox_within_a_pass() {
+    let ear = free_port();
+    let mission = Mission::new(ear);
+    let mut daemon = mission.daemon();
+    mission.commission();
+    let (status, said) = mission.order("operator", mission.uplink, &["--wait", "60"], &["ping"]);
+    assert_eq!(status, 0, "{said:?}");
+    daemon.kill();
+    let records = fs::read_dir(mission.path("state")).unwrap().map(|entry| entry.unwrap().path());
+    let records: Vec<_> = records.filter(|path| text(path).contains("/command.redb")).collect();
+    assert!(!records.is_empty());
+    records.iter().for_each(|path| fs::remove_file(path).unwrap());
+    let _daemon = mission.daemon();
+    wait_for("the daemon", PATIENCE, || mission.passband(&["keys"]));
+    let keys = succeed("passband", &["keys", "--json", "--config", text(&mission.config)]);
+    assert!(keys.contains("unsynchronised"), "{keys}");
+    let begun = Instant::now();
+    let (status, said) = mission.order("operator", mission.uplink, &["--wait", "60"], &["ping"]);
+    assert_eq!((status, &said.last().unwrap()["answer"]["stage"]), (0, &"done".into()), "{said:?}");
+    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn a_plan_is_sent_up_in_pieces_and_what_is_wrong_is_said_before() {
     let ear = free_port();
     let mission = Mission::new(ear);
@@ -197,5 +220,6 @@ fn a_plan_is_sent_up_in_pieces_and_what_is_wrong_is_said_before() {
     let out = run("passband-ground", &args);
     let said: Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!((out.status.code(), &said["whole"]), (Some(0), &true.into()), "{said}");
+    assert_eq!((&said["fate"], &said["in_place"]), (&"taken".into(), &true.into()), "{said}");
     assert!(mission.orders().contains("upload begin"));
 }

@@ -29,7 +29,7 @@ use crate::uplink::Entry;
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 #[command(
-    after_help = "Examples:\n  passband-ground order --keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 ping\n  passband-ground order --keys operator.txt --state outbox pass start 300     # while `uplink run` works the outbox\n  passband-ground order --keys operator.txt --state outbox --arm board reboot\n\nExit status: 0 done, 1 refused, failed or not answered yet, 2 bad usage or input."
+    after_help = "Examples:\n  passband-ground order --keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt ping\n  passband-ground order --keys operator.txt --state outbox pass start 300     # while `uplink run` works the outbox\n  passband-ground order --keys operator.txt --state outbox --arm board reboot\n\nExit status: 0 done, 1 refused, failed or not answered yet, 2 bad usage or input."
 )]
 pub struct OrderArgs {
     #[command(flatten)]
@@ -67,7 +67,7 @@ pub fn run(args: &OrderArgs) -> Result<ExitCode> {
     if steps.len() > 1 && !args.yes {
         confirm(&order, def)?;
     }
-    let mut desk = Desk::open(&args.uplink)?;
+    let mut desk = if args.wait > 0.0 { Desk::open(&args.uplink)? } else { Desk::only_queue(&args.uplink)? };
     let until = Instant::now() + Duration::from_secs_f64(args.wait);
     let mut good = true;
     for step in steps {
@@ -133,7 +133,7 @@ fn confirm(order: &Order, def: &OrderDef) -> Result<()> {
 /// Shows an order's way until it is settled or the time is over: whether it did what was asked.
 fn follow(desk: &mut Desk, entry: Entry, until: Instant, json: bool) -> Result<bool> {
     let stop = stop_on_signals()?;
-    let number = entry.number;
+    let mut number = entry.number;
     let mut shown = String::new();
     let mut entry = entry;
     loop {
@@ -142,7 +142,9 @@ fn follow(desk: &mut Desk, entry: Entry, until: Instant, json: bool) -> Result<b
             show(&entry, json)?;
             shown = state;
         }
-        if !entry.is_open() {
+        if let Some(next) = entry.goes_on_as {
+            number = next;
+        } else if !entry.is_open() {
             return Ok(entry.told.is_some_and(|told| told.is_good()));
         }
         if Instant::now() >= until || stop.load(Ordering::Relaxed) {
