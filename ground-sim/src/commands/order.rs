@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
 use passband_proto::dict::{Hazard, Order, OrderDef, words};
 use passband_proto::packet::Mode;
-use passband_proto::plan::show_utc;
+use passband_proto::plan::{Dictionary, alone, compile, show_utc};
 use passband_proto::sdls::Role;
 
 use super::role_keys::holder;
@@ -63,6 +63,7 @@ pub fn run(args: &OrderArgs) -> Result<ExitCode> {
     let (order, def) = parse(&args.words)?;
     let key = holder(&args.uplink.holder.keys, args.uplink.holder.spi)?;
     check_role(def, key.role())?;
+    check_agenda(&order, key.role())?;
     let steps = steps(def, args.arm, args.fire)?;
     if steps.len() > 1 && !args.yes {
         confirm(&order, def)?;
@@ -102,6 +103,24 @@ pub fn parse(given: &[String]) -> Result<(Order, &'static OrderDef)> {
 pub fn check_role(def: &OrderDef, role: Role) -> Result<()> {
     ensure!(def.sources.has(role.into()), "{} may not be given by {role}", def.words);
     Ok(())
+}
+
+/// Whether the board would put on the agenda what is to be put there: it makes a plan of one entry of it.
+///
+/// # Errors
+/// WHEN is none, or the order isn't one that plans and this role may give.
+pub fn check_agenda(order: &Order, role: Role) -> Result<()> {
+    let Order::AgendaAdd { when, order } = order else { return Ok(()) };
+    let nested = Order::decode(&order.0).map_err(|e| anyhow!("the order for the agenda: {e}"))?;
+    let text = alone("one", when, &nested.to_string()).context("WHEN is one line of words")?;
+    let plan = compile(&text, "agenda add", &Dictionary::default());
+    let plan = plan.map_err(|faults| {
+        anyhow!(
+            "agenda add: {}",
+            faults.iter().map(|fault| fault.what.clone()).collect::<Vec<_>>().join("; ")
+        )
+    })?;
+    super::plan::check_role(&plan, role)
 }
 
 /// The steps that an order takes, as it is asked for.
@@ -189,6 +208,11 @@ mod tests {
         assert_eq!(usage(def), "pass start SECONDS [--rate RATE]");
         let science = check_role(def, Role::Science).unwrap_err().to_string();
         assert_eq!(science, "pass start may not be given by science");
+        let agenda = |line: &str| check_agenda(&given(line).unwrap().0, Role::Operator);
+        agenda("agenda add aos -- pass start 300").unwrap();
+        assert!(agenda("agenda add garbage -- ping").unwrap_err().to_string().starts_with("agenda add: "));
+        let reboot = agenda("agenda add aos -- board reboot").unwrap_err().to_string();
+        assert!(reboot.contains("may not give board reboot"), "{reboot}");
         assert!(steps(def, true, false).is_err() && steps(def, false, false).unwrap() == [Mode::Run]);
         let (_, reboot) = given("board reboot").unwrap();
         assert_eq!(steps(reboot, false, false).unwrap(), [Mode::Arm, Mode::Fire]);

@@ -195,7 +195,10 @@ fn check(file: &Path, role: Option<Role>, json: bool) -> Result<ExitCode> {
 
 /// Whether the board takes a plan that is signed by this role: each order is one that plans may give, and one that its signer
 /// may give; a planner's plans may give all that plans may.
-fn check_role(plan: &Plan, role: Role) -> Result<()> {
+///
+/// # Errors
+/// It doesn't, with the first order that is in its way.
+pub fn check_role(plan: &Plan, role: Role) -> Result<()> {
     for bytes in &plan.orders {
         let (def, _) = OrderDef::read(bytes).map_err(|e| anyhow::anyhow!("plan {}: {e}", plan.name))?;
         let may = def.sources.has(Source::Plan) && (role == Role::Planner || def.sources.has(role.into()));

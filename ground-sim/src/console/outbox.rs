@@ -5,7 +5,7 @@ use passband_proto::packet::Mode;
 use passband_proto::sdls::Role;
 
 use super::commanding::{Commanding, Outgoing};
-use crate::commands::order::check_role;
+use crate::commands::order::{check_agenda, check_role};
 use crate::commands::unix_ms;
 use crate::uplink::Folder;
 
@@ -36,6 +36,7 @@ impl Commanding for Outbox {
     fn send(&mut self, step: Mode, order: &Order) -> Result<u32, String> {
         let def = order.def().ok_or("the dictionary has no such order")?;
         check_role(def, self.role).map_err(|e| format!("{e:#}"))?;
+        check_agenda(order, self.role).map_err(|e| format!("{e:#}"))?;
         self.folder.queue(step, order, unix_ms()).map(|entry| entry.number).map_err(|e| format!("{e:#}"))
     }
 

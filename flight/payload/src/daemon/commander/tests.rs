@@ -488,6 +488,6 @@ fn a_channel_that_is_not_known_is_above_no_threshold() {
     let all = (0..200).collect();
     let known = super::plans::known_of(&channels, &all);
     assert!(!known.is_empty() && known.iter().all(|(_, value)| *value < f64::from(u32::MAX)), "{known:?}");
-    let frame_age = Dictionary::default().channel("frame_age").unwrap();
+    let frame_age = passband_proto::plan::Orders::channel(&Dictionary::default(), "frame_age").unwrap();
     assert!(known.iter().all(|(channel, _)| *channel != frame_age), "no frame was taken yet");
 }
