@@ -212,7 +212,7 @@ mod tests {
         agenda("agenda add aos -- pass start 300").unwrap();
         assert!(agenda("agenda add garbage -- ping").unwrap_err().to_string().starts_with("agenda add: "));
         let reboot = agenda("agenda add aos -- board reboot").unwrap_err().to_string();
-        assert!(reboot.contains("may not give board reboot"), "{reboot}");
+        assert!(reboot.contains("takes two steps"), "{reboot}");
         assert!(steps(def, true, false).is_err() && steps(def, false, false).unwrap() == [Mode::Run]);
         let (_, reboot) = given("board reboot").unwrap();
         assert_eq!(steps(reboot, false, false).unwrap(), [Mode::Arm, Mode::Fire]);
