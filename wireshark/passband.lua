@@ -306,6 +306,12 @@ names["event"] = {
   [2817] = "update-changed",
   [65535] = "other",
 }
+names["fate"] = {
+  [0] = "coming",
+  [1] = "waits",
+  [2] = "taken",
+  [3] = "refused",
+}
 names["key"] = {
   [0] = "operational",
   [1] = "retired",
@@ -537,10 +543,11 @@ packets[0x104] = { name = "event", bytes = 176, fields = {
   { ProtoField.uint16("passband.tlm.event.code", "code", base.DEC, names["event"], nil, "What."), 2 },
   { ProtoField.string("passband.tlm.event.text", "text", base.UNICODE, "What in particular, its first bytes."), 161, true },
 } }
-packets[0x105] = { name = "answer", bytes = 139, fields = {
+packets[0x105] = { name = "answer", bytes = 143, fields = {
   { ProtoField.uint16("passband.tlm.answer.source", "source", base.DEC, nil, nil, "By which way the order came: its security association; 65535: a shell; 65534: a plan."), 2 },
   { ProtoField.uint32("passband.tlm.answer.number", "number", base.DEC, nil, nil, "The order's number."), 4 },
   { ProtoField.uint16("passband.tlm.answer.opcode", "opcode", base.DEC, nil, nil, "Which order."), 2 },
+  { ProtoField.uint32("passband.tlm.answer.check", "check", base.DEC, nil, nil, "CRC-32C of the order as it came: whether it is the one that was meant."), 4 },
   { ProtoField.uint8("passband.tlm.answer.stage", "stage", base.DEC, names["stage"], nil, "Where it stands."), 1 },
   { ProtoField.uint8("passband.tlm.answer.reason", "reason", base.DEC, names["reason"], nil, "Why it was refused or failed."), 1 },
   { ProtoField.uint64("passband.tlm.answer.unix", "unix (ms)", base.DEC, nil, nil, "When that was."), 8 },
@@ -577,7 +584,7 @@ packets[0x108] = { name = "plan", bytes = 111, fields = {
   { ProtoField.uint64("passband.tlm.plan.next_unix", "next unix (ms)", base.DEC, nil, nil, "When, if it is known; else 0."), 8 },
   { ProtoField.string("passband.tlm.plan.next_order", "next order", base.UNICODE, "What it does, its first bytes."), 65, true },
 } }
-packets[0x109] = { name = "upload", bytes = 212, fields = {
+packets[0x109] = { name = "upload", bytes = 214, fields = {
   { ProtoField.bytes("passband.tlm.upload.id", "id", base.NONE, "The first bytes of its SHA-256."), 4 },
   { ProtoField.uint8("passband.tlm.upload.kind", "kind", base.DEC, names["upload"], nil, "What it is."), 1 },
   { ProtoField.string("passband.tlm.upload.name", "name", base.UNICODE, "What it is called."), 33, true },
@@ -585,6 +592,8 @@ packets[0x109] = { name = "upload", bytes = 212, fields = {
   { ProtoField.uint16("passband.tlm.upload.piece", "piece (B)", base.DEC, nil, nil, "Bytes of a piece."), 2 },
   { ProtoField.uint32("passband.tlm.upload.pieces", "pieces", base.DEC, nil, nil, "Its pieces."), 4 },
   { ProtoField.uint32("passband.tlm.upload.missing", "missing", base.DEC, nil, nil, "Those that are missing."), 4 },
+  { ProtoField.uint8("passband.tlm.upload.fate", "fate", base.DEC, names["fate"], nil, "What becomes of it."), 1 },
+  { ProtoField.uint8("passband.tlm.upload.reason", "reason", base.DEC, names["reason"], nil, "Why it was refused, or can't be taken now."), 1 },
   { ProtoField.bytes("passband.tlm.upload.gaps", "gaps", base.NONE, "Where the gaps are: pairs of a first piece and a count, 4 bytes each; 0, 0: no more. When they are more than there is room for, the last pair reaches to the end of the last one: the counts add up to more than is missing."), 160 },
 } }
 packets[0x10a] = { name = "script", bytes = 214, fields = {

@@ -12,7 +12,8 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use passband_proto::dict::{
     Answer, Beacon, Disk, Event, EventCode, FixedText, Housekeeping, Opcode, Packet, Parameter, ParameterId,
-    ParametersState, Plan, PlanState, Reason, ResetCause, Severity, Stage, Upload, UploadKind, digest,
+    ParametersState, Plan, PlanState, Reason, ResetCause, Severity, Stage, Upload, UploadFate, UploadKind,
+    digest,
 };
 use passband_proto::keyring::KeyRing;
 use passband_proto::keys::TagKey;
@@ -182,7 +183,16 @@ fn answer(round: u32) -> Answer {
     };
     let opcode = if (round / 8).is_multiple_of(2) { Opcode::PassStart } else { Opcode::Ping };
     let text = FixedText::cut(if reason == Reason::None { "" } else { "the transmitter is off" });
-    Answer { source: 2, number: 40 + round / 8, opcode: opcode.code(), stage, reason, unix: unix_ms(), text }
+    Answer {
+        source: 2,
+        number: 40 + round / 8,
+        opcode: opcode.code(),
+        check: 0,
+        stage,
+        reason,
+        unix: unix_ms(),
+        text,
+    }
 }
 
 fn parameter() -> Parameter {
@@ -221,6 +231,8 @@ fn upload(round: u32) -> Upload {
         piece: 180,
         pieces: 100,
         missing: 100 - round.min(100),
+        fate: if round < 100 { UploadFate::Coming } else { UploadFate::Taken },
+        reason: Reason::None,
         gaps: [0; 160],
     }
 }

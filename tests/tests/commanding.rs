@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use passband_tests::{Process, free_port, run, succeed, text, wait_for};
 use rand::{RngExt, SeedableRng};
@@ -96,6 +96,27 @@ impl Mission {
         (out.status.code().unwrap(), documents)
     }
 
+    /// Sends a file up as the planner: exit status and the document that is printed.
+    fn send_up(&self, what: &[&str]) -> (i32, Value) {
+        let (keys, state) = (self.path("planner"), self.path("outbox-planner"));
+        let (to, telemetry) = (format!("127.0.0.1:{}", self.uplink), format!("127.0.0.1:{}", self.telemetry));
+        let telemetry_keys = self.path("keys.txt");
+        let links = ["--keys", text(&keys), "--state", text(&state), "--to", &to, "--telemetry", &telemetry];
+        let how = [
+            "--telemetry-keys",
+            text(&telemetry_keys),
+            "--rate",
+            "256k",
+            "--piece",
+            "32",
+            "--wait",
+            "60",
+            "--json",
+        ];
+        let out = run("passband-ground", &[what, &links, &how].concat());
+        (out.status.code().unwrap(), serde_json::from_slice(&out.stdout).unwrap())
+    }
+
     /// What the daemon says of its orders.
     fn orders(&self) -> String {
         succeed("passband", &["orders", "--json", "--config", text(&self.config)])
@@ -161,6 +182,29 @@ fn orders_are_answered_over_a_link_that_loses_and_what_may_not_be_is_refused() {
 }
 
 #[test]
+fn counters_that_the_board_lost_are_mended_by_the_outbox_within_a_pass() {
+    let ear = free_port();
+    let mission = Mission::new(ear);
+    let mut daemon = mission.daemon();
+    mission.commission();
+    let (status, said) = mission.order("operator", mission.uplink, &["--wait", "60"], &["ping"]);
+    assert_eq!(status, 0, "{said:?}");
+    daemon.kill();
+    let records = fs::read_dir(mission.path("state")).unwrap().map(|entry| entry.unwrap().path());
+    let records: Vec<_> = records.filter(|path| text(path).contains("/command.redb")).collect();
+    assert!(!records.is_empty());
+    records.iter().for_each(|path| fs::remove_file(path).unwrap());
+    let _daemon = mission.daemon();
+    wait_for("the daemon", PATIENCE, || mission.passband(&["keys"]));
+    let keys = succeed("passband", &["keys", "--json", "--config", text(&mission.config)]);
+    assert!(keys.contains("unsynchronised"), "{keys}");
+    let begun = Instant::now();
+    let (status, said) = mission.order("operator", mission.uplink, &["--wait", "60"], &["ping"]);
+    assert_eq!((status, &said.last().unwrap()["answer"]["stage"]), (0, &"done".into()), "{said:?}");
+    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn a_plan_is_sent_up_in_pieces_and_what_is_wrong_is_said_before() {
     let ear = free_port();
     let mission = Mission::new(ear);
@@ -172,30 +216,19 @@ fn a_plan_is_sent_up_in_pieces_and_what_is_wrong_is_said_before() {
     assert_eq!(status, 2);
     let plan = mission.path("night.plan");
     fs::write(&plan, "plan night\nversion 1\nafter 1s do ping\n").unwrap();
-    let (keys, state) = (mission.path("planner"), mission.path("outbox-planner"));
-    let (to, telemetry) = (format!("127.0.0.1:{}", mission.uplink), format!("127.0.0.1:{ear}"));
-    let args = [
-        "plan",
-        "upload",
-        text(&plan),
-        "--keys",
-        text(&keys),
-        "--state",
-        text(&state),
-        "--to",
-        &to,
-        "--telemetry",
-        &telemetry,
-        "--rate",
-        "256k",
-        "--piece",
-        "32",
-        "--wait",
-        "60",
-        "--json",
-    ];
-    let out = run("passband-ground", &args);
-    let said: Value = serde_json::from_slice(&out.stdout).unwrap();
-    assert_eq!((out.status.code(), &said["whole"]), (Some(0), &true.into()), "{said}");
+    // What came up before comes up again.
+    for version in ["first", "again"] {
+        let (status, said) = mission.send_up(&["plan", "upload", text(&plan)]);
+        assert_eq!(
+            (status, &said["whole"], &said["fate"]),
+            (0, &true.into(), &"taken".into()),
+            "{version}: {said}"
+        );
+    }
     assert!(mission.orders().contains("upload begin"));
+    // What the board won't have is no success.
+    let junk = mission.path("junk");
+    fs::write(&junk, [7; 100]).unwrap();
+    let (status, said) = mission.send_up(&["upload", text(&junk), "--kind", "plan", "--name", "junk"]);
+    assert_eq!((status, &said["fate"], &said["in_place"]), (1, &"refused".into(), &false.into()), "{said}");
 }

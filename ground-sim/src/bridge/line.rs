@@ -17,7 +17,7 @@ use super::frames::Frames;
 
 /// Commands that may wait to be looked at.
 const MAX_WAITING: usize = 64;
-/// Connections at a time.
+/// Connections at a time; one more closes the oldest.
 const MAX_CLIENTS: usize = 8;
 /// A connection that takes nothing for so long is closed.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -116,8 +116,12 @@ fn connections(listener: &TcpListener, clients: &Clients, out: &SyncSender<Vec<u
         let Ok(stream) = stream else { continue };
         let Ok(reader) = stream.try_clone() else { continue };
         let mut all = clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MAX_CLIENTS || stream.set_write_timeout(Some(PATIENCE)).is_err() {
+        if stream.set_write_timeout(Some(PATIENCE)).is_err() {
             continue;
+        }
+        // One whose other end vanished without a word stays open here: the newest is the one that is used.
+        while all.len() >= MAX_CLIENTS {
+            let _ = all.remove(0).shutdown(std::net::Shutdown::Both);
         }
         let out = out.clone();
         let reading = thread::Builder::new().name("commands".into()).spawn(move || commands_of(reader, &out));
@@ -189,6 +193,23 @@ mod tests {
         client.write_all(b"something else").unwrap();
         client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         assert_eq!(client.read(&mut got).unwrap_or(0), 0, "closed");
+    }
+
+    #[test]
+    fn a_new_connection_pushes_the_oldest_out() {
+        let (line, address) = Line::cosmos("127.0.0.1:0".parse().unwrap()).unwrap();
+        let mut clients: Vec<_> = (0..=MAX_CLIENTS).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let command = [0x10, 0xFF, 0xC0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 1];
+        let newest = clients.last_mut().unwrap();
+        newest.write_all(&command).unwrap();
+        assert_eq!(wait_for(|| line.command()), command);
+        line.send(b"packet");
+        let mut got = [0; 6];
+        newest.read_exact(&mut got).unwrap();
+        assert_eq!(&got, b"packet");
+        let oldest = clients.first_mut().unwrap();
+        oldest.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        assert_eq!(oldest.read(&mut got).unwrap_or(0), 0, "closed");
     }
 
     #[test]

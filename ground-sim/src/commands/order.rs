@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
 use passband_proto::dict::{Hazard, Order, OrderDef, words};
 use passband_proto::packet::Mode;
-use passband_proto::plan::show_utc;
+use passband_proto::plan::{Dictionary, alone, compile, show_utc};
 use passband_proto::sdls::Role;
 
 use super::role_keys::holder;
@@ -29,7 +29,7 @@ use crate::uplink::Entry;
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 #[command(
-    after_help = "Examples:\n  passband-ground order --keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 ping\n  passband-ground order --keys operator.txt --state outbox pass start 300     # while `uplink run` works the outbox\n  passband-ground order --keys operator.txt --state outbox --arm board reboot\n\nExit status: 0 done, 1 refused, failed or not answered yet, 2 bad usage or input."
+    after_help = "Examples:\n  passband-ground order --keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt ping\n  passband-ground order --keys operator.txt --state outbox pass start 300     # while `uplink run` works the outbox\n  passband-ground order --keys operator.txt --state outbox --arm board reboot\n\nExit status: 0 done, 1 refused, failed or not answered yet, 2 bad usage or input."
 )]
 pub struct OrderArgs {
     #[command(flatten)]
@@ -63,11 +63,12 @@ pub fn run(args: &OrderArgs) -> Result<ExitCode> {
     let (order, def) = parse(&args.words)?;
     let key = holder(&args.uplink.holder.keys, args.uplink.holder.spi)?;
     check_role(def, key.role())?;
+    check_agenda(&order, key.role())?;
     let steps = steps(def, args.arm, args.fire)?;
     if steps.len() > 1 && !args.yes {
         confirm(&order, def)?;
     }
-    let mut desk = Desk::open(&args.uplink)?;
+    let mut desk = if args.wait > 0.0 { Desk::open(&args.uplink)? } else { Desk::only_queue(&args.uplink)? };
     let until = Instant::now() + Duration::from_secs_f64(args.wait);
     let mut good = true;
     for step in steps {
@@ -104,6 +105,24 @@ pub fn check_role(def: &OrderDef, role: Role) -> Result<()> {
     Ok(())
 }
 
+/// Whether the board would put on the agenda what is to be put there: it makes a plan of one entry of it.
+///
+/// # Errors
+/// WHEN is none, or the order isn't one that plans and this role may give.
+pub fn check_agenda(order: &Order, role: Role) -> Result<()> {
+    let Order::AgendaAdd { when, order } = order else { return Ok(()) };
+    let nested = Order::decode(&order.0).map_err(|e| anyhow!("the order for the agenda: {e}"))?;
+    let text = alone("one", when, &nested.to_string()).context("WHEN is one line of words")?;
+    let plan = compile(&text, "agenda add", &Dictionary::default());
+    let plan = plan.map_err(|faults| {
+        anyhow!(
+            "agenda add: {}",
+            faults.iter().map(|fault| fault.what.clone()).collect::<Vec<_>>().join("; ")
+        )
+    })?;
+    super::plan::check_role(&plan, role)
+}
+
 /// The steps that an order takes, as it is asked for.
 fn steps(def: &OrderDef, arm: bool, fire: bool) -> Result<&'static [Mode]> {
     Ok(match (def.hazard, arm, fire) {
@@ -133,7 +152,7 @@ fn confirm(order: &Order, def: &OrderDef) -> Result<()> {
 /// Shows an order's way until it is settled or the time is over: whether it did what was asked.
 fn follow(desk: &mut Desk, entry: Entry, until: Instant, json: bool) -> Result<bool> {
     let stop = stop_on_signals()?;
-    let number = entry.number;
+    let mut number = entry.number;
     let mut shown = String::new();
     let mut entry = entry;
     loop {
@@ -142,7 +161,9 @@ fn follow(desk: &mut Desk, entry: Entry, until: Instant, json: bool) -> Result<b
             show(&entry, json)?;
             shown = state;
         }
-        if !entry.is_open() {
+        if let Some(next) = entry.goes_on_as {
+            number = next;
+        } else if !entry.is_open() {
             return Ok(entry.told.is_some_and(|told| told.is_good()));
         }
         if Instant::now() >= until || stop.load(Ordering::Relaxed) {
@@ -187,6 +208,11 @@ mod tests {
         assert_eq!(usage(def), "pass start SECONDS [--rate RATE]");
         let science = check_role(def, Role::Science).unwrap_err().to_string();
         assert_eq!(science, "pass start may not be given by science");
+        let agenda = |line: &str| check_agenda(&given(line).unwrap().0, Role::Operator);
+        agenda("agenda add aos -- pass start 300").unwrap();
+        assert!(agenda("agenda add garbage -- ping").unwrap_err().to_string().starts_with("agenda add: "));
+        let reboot = agenda("agenda add aos -- board reboot").unwrap_err().to_string();
+        assert!(reboot.contains("takes two steps"), "{reboot}");
         assert!(steps(def, true, false).is_err() && steps(def, false, false).unwrap() == [Mode::Run]);
         let (_, reboot) = given("board reboot").unwrap();
         assert_eq!(steps(reboot, false, false).unwrap(), [Mode::Arm, Mode::Fire]);

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand};
-use passband_proto::dict::{OrderDef, UploadKind};
+use passband_proto::dict::{OrderDef, Source, UploadKind};
 use passband_proto::plan::{Action, MAX_PLAN_BYTES, MAX_TEXT_BYTES, Plan, SignedPlan, compile, sign};
-use passband_proto::sdls::{RoleKey, RoleKeys};
+use passband_proto::sdls::{Role, RoleKey, RoleKeys};
 
 use super::role_keys::holder;
 use super::upload::{DeliveryArgs, deliver};
@@ -25,7 +25,7 @@ use passband_proto::plan::Dictionary;
 /// sends it up. `dry-run` plays it with the sequencer that flies.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  passband-ground plan check night.plan\n  passband-ground plan dry-run night.plan --elements tle.txt --stations stations.toml --for 1d --event '+2h disk-full'\n  passband-ground plan upload night.plan --keys planner.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020\n\nExit status: 0 done, 1 not (all) done, 2 bad usage or input."
+    after_help = "Examples:\n  passband-ground plan check night.plan --keys planner.txt\n  passband-ground plan dry-run night.plan --elements tle.txt --stations stations.toml --for 1d --event '+2h disk-full'\n  passband-ground plan upload night.plan --keys planner.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt\n\nExit status: 0 done, 1 not (all) done, 2 bad usage or input."
 )]
 pub struct PlanArgs {
     #[command(subcommand)]
@@ -38,6 +38,12 @@ enum Command {
     Check {
         /// The text.
         file: PathBuf,
+        /// The command key of the holder who will sign it: whether a plan of his role may give all its orders.
+        #[arg(long, value_name = "FILE")]
+        keys: Option<PathBuf>,
+        /// Which key, if the file holds several.
+        #[arg(long, requires = "keys")]
+        spi: Option<u16>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -124,7 +130,10 @@ struct DryRunArgs {
 /// Files or keys can't be read, or what stands in them is no plan.
 pub fn run(args: &PlanArgs) -> Result<ExitCode> {
     match &args.command {
-        Command::Check { file, json } => check(file, *json),
+        Command::Check { file, keys, spi, json } => {
+            let role = keys.as_deref().map(|keys| holder(keys, *spi)).transpose()?.map(|key| key.role());
+            check(file, role, *json)
+        }
         Command::Compile { file, keys, spi, out } => {
             let bytes = signed(&read(file)?, &holder(keys, *spi)?)?;
             let out = out.clone().unwrap_or_else(|| file.with_extension("pbp"));
@@ -146,8 +155,12 @@ pub fn run(args: &PlanArgs) -> Result<ExitCode> {
     }
 }
 
-fn check(file: &Path, json: bool) -> Result<ExitCode> {
-    match compile(&text_of(file)?, &file.display().to_string(), &Dictionary::default()) {
+fn check(file: &Path, role: Option<Role>, json: bool) -> Result<ExitCode> {
+    let compiled = compile(&text_of(file)?, &file.display().to_string(), &Dictionary::default());
+    if let (Ok(plan), Some(role)) = (&compiled, role) {
+        check_role(plan, role)?;
+    }
+    match compiled {
         Ok(plan) if json => {
             print_json(&serde_json::json!({
                 "schema": 1, "plan": plan.name, "version": plan.version, "entries": plan.entries.len(),
@@ -178,6 +191,20 @@ fn check(file: &Path, json: bool) -> Result<ExitCode> {
             Ok(ExitCode::from(2))
         }
     }
+}
+
+/// Whether the board takes a plan that is signed by this role: each order is one that plans may give, and one that its signer
+/// may give; a planner's plans may give all that plans may.
+///
+/// # Errors
+/// It doesn't, with the first order that is in its way.
+pub fn check_role(plan: &Plan, role: Role) -> Result<()> {
+    for bytes in &plan.orders {
+        let (def, _) = OrderDef::read(bytes).map_err(|e| anyhow::anyhow!("plan {}: {e}", plan.name))?;
+        let may = def.sources.has(Source::Plan) && (role == Role::Planner || def.sources.has(role.into()));
+        ensure!(may, "plan {}: a plan of {role} may not give {}", plan.name, def.words);
+    }
+    Ok(())
 }
 
 /// The words of the orders that a plan gives, each once.
@@ -233,6 +260,7 @@ fn read(file: &Path) -> Result<Plan> {
 }
 
 fn signed(plan: &Plan, key: &RoleKey) -> Result<Vec<u8>> {
+    check_role(plan, key.role())?;
     sign(plan, key.spi(), &key.plan_key()).with_context(|| format!("plan {}", plan.name))
 }
 
@@ -264,7 +292,6 @@ fn text_of(file: &Path) -> Result<String> {
 mod tests {
     use super::*;
     use crate::commands::role_keys;
-    use passband_proto::sdls::Role;
 
     const TEXT: &str = "plan night\nversion 2\naos any +10s do pass start 300\n";
 
@@ -293,6 +320,16 @@ mod tests {
         fs::write(&file, TEXT.replace("300", "never")).unwrap();
         let error = read(&file).unwrap_err().to_string();
         assert!(error.contains("bad.plan:3:") && error.contains("never"), "{error}");
-        assert_eq!(check(&file, true).unwrap(), ExitCode::from(2));
+        assert_eq!(check(&file, None, true).unwrap(), ExitCode::from(2));
+    }
+
+    #[test]
+    fn what_the_signer_may_not_order_is_told_before_it_is_sent() {
+        let plan = compile(TEXT, "", &Dictionary::default()).unwrap();
+        check_role(&plan, Role::Planner).unwrap();
+        check_role(&plan, Role::Operator).unwrap();
+        let key = RoleKey::new(1, 4, Role::Science, [1; 32]).unwrap();
+        let error = signed(&plan, &key).unwrap_err().to_string();
+        assert_eq!(error, "plan night: a plan of science may not give pass start");
     }
 }

@@ -81,12 +81,22 @@ pub(super) fn show(path: &Path, json: bool) -> Result<()> {
 /// The file can't be read, or doesn't tell which key is meant.
 pub fn holder(path: &Path, spi: Option<u16>) -> Result<RoleKey> {
     let keys = read(path)?;
+    warn_if_open(path);
     let mut meant = keys.iter().filter(|key| spi.is_none_or(|spi| key.spi() == spi));
     match (meant.next(), meant.next(), spi) {
         (Some(key), None, _) => Ok(key.clone()),
         (None, _, Some(spi)) => bail!("{} holds no key of SPI {spi}", path.display()),
         (None, _, None) => bail!("{} holds no command key", path.display()),
         (Some(_), Some(_), _) => bail!("{} holds several command keys: name one with --spi", path.display()),
+    }
+}
+
+/// A key that others can read is theirs, too.
+fn warn_if_open(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).map_or(0, |about| about.permissions().mode() & 0o777);
+    if mode & 0o077 != 0 {
+        tracing::warn!("key file {}: others may read it (mode {mode:o}); chmod 600 it", path.display());
     }
 }
 

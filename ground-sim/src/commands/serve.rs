@@ -60,7 +60,7 @@ impl SourceArgs {
 /// there is a line to copy.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  passband-ground serve --out products --archive tlm --telemetry 0.0.0.0:47010 \\\n      --elements orbit.omm --stations stations.toml\n\nRuns until it is interrupted (Ctrl-C). Exit status: 0 then, 2 bad usage or input."
+    after_help = "Example:\n  passband-ground serve --out products --archive tlm --telemetry 0.0.0.0:47020 \\\n      --elements orbit.omm --stations stations.toml\n\nRuns until it is interrupted (Ctrl-C). Exit status: 0 then, 2 bad usage or input."
 )]
 pub struct ServeArgs {
     #[command(flatten)]

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// forged, and kept in no archive.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  passband-ground tlm --listen 0.0.0.0:47020 --keys keys.txt --archive telemetry\n  passband-ground tlm pass1.pcap --packet event\n  passband-ground tlm stream.bin --packet housekeeping --csv > housekeeping.csv\n\nExit status: 0 packets came, 1 none did, 2 bad usage or input."
+    after_help = "Examples:\n  passband-ground tlm --listen 0.0.0.0:47020 --keys keys.txt --archive telemetry\n  passband-ground tlm pass1.pcap --packet event\n  passband-ground tlm stream.bin --packet housekeeping --csv > housekeeping.csv\n\nExit status: 0 packets came, 1 none did or the archive failed, 2 bad usage or input."
 )]
 pub struct TlmArgs {
     /// Streams and captures.
@@ -89,33 +89,37 @@ fn listen(args: &TlmArgs, keys: TagKeys, screen: &mut Screen<'_>) -> Result<()> 
     let until = args.for_s.map(|s| Instant::now() + Duration::from_secs_f64(s));
     while !stop.load(Ordering::Relaxed) && until.is_none_or(|until| Instant::now() < until) {
         match feed.next(PATIENCE) {
-            Some(heard) => screen.take(&heard, true)?,
-            None => screen.sync()?,
+            Some(heard) => screen.take(&heard, true),
+            None => screen.sync(),
         }
     }
+    screen.sync();
     screen.sum(feed.packets(), feed.packets().stats());
-    screen.sync()
+    Ok(())
 }
 
 fn read(args: &TlmArgs, keys: TagKeys, screen: &mut Screen<'_>) -> Result<()> {
     let mut packets = Packets::new(keys);
     let mut stats = ReaderStats::default();
     for path in &args.files {
-        let mut failed = None;
         let met = read_file(path, packet_bytes, |packet, at| {
             // A stream says no time of reception: that of the packet stands in for it.
             let at = at.and_then(|at| u64::try_from(at.as_millis()).ok());
             packets.take(packet, at.unwrap_or(packet.time().to_unix_ms()));
             while let Some(heard) = packets.pop() {
-                let took = screen.take(&heard, at.is_some());
-                failed = failed.take().or(took.err());
+                screen.take(&heard, at.is_some());
             }
         })?;
-        failed.map_or(Ok(()), Err)?;
+        if met.reader.packets == 0 {
+            screen
+                .lines
+                .push(format!("{}: no packet of telemetry stands in it, nor a capture", path.display()));
+        }
         stats.add(&met.reader);
     }
+    screen.sync();
     screen.sum(&packets, stats);
-    screen.sync()
+    Ok(())
 }
 
 /// Shows packets, keeps them, and counts.
@@ -127,6 +131,8 @@ struct Screen<'a> {
     proofs: [u64; 3],
     summary: serde_json::Value,
     lines: Vec<String>,
+    /// Writes of the archive that failed.
+    not_kept: u64,
 }
 
 impl<'a> Screen<'a> {
@@ -139,12 +145,13 @@ impl<'a> Screen<'a> {
             proofs: [0; 3],
             summary: json!(null),
             lines: Vec::new(),
+            not_kept: 0,
         }
     }
 
-    fn take(&mut self, heard: &Heard, timed: bool) -> Result<()> {
-        let Some(packet) = heard.packet() else { return Ok(()) };
-        let Some(def) = PacketDef::of(packet.apid()) else { return Ok(()) };
+    fn take(&mut self, heard: &Heard, timed: bool) {
+        let Some(packet) = heard.packet() else { return };
+        let Some(def) = PacketDef::of(packet.apid()) else { return };
         self.proofs[heard.proof as usize] += 1;
         if heard.proof != Proof::Forged {
             self.limits.learn(&packet);
@@ -152,11 +159,12 @@ impl<'a> Screen<'a> {
                 self.correlate(heard);
             }
             if let Some(archive) = &mut self.archive {
-                archive.append(&packet, heard.received_unix_ms)?;
+                let kept = archive.append(&packet, heard.received_unix_ms);
+                self.note(kept);
             }
         }
         if self.args.packet.is_some_and(|wanted| wanted.apid != def.apid) {
-            return Ok(());
+            return;
         }
         let fields = self.limits.show(def, packet.data());
         if self.args.json {
@@ -166,7 +174,6 @@ impl<'a> Screen<'a> {
         } else {
             say!("{}", line(def, &packet, heard.proof, &fields));
         }
-        Ok(())
     }
 
     fn correlate(&mut self, heard: &Heard) {
@@ -181,8 +188,19 @@ impl<'a> Screen<'a> {
         }
     }
 
-    fn sync(&self) -> Result<()> {
-        self.archive.as_ref().map_or(Ok(()), Archive::sync)
+    fn sync(&mut self) {
+        let synced = self.archive.as_ref().map_or(Ok(()), Archive::sync);
+        self.note(synced);
+    }
+
+    /// An archive that fails doesn't end reception: it is said once, and by the exit status.
+    fn note(&mut self, kept: Result<()>) {
+        if let Err(e) = kept {
+            if self.not_kept == 0 {
+                tracing::warn!("the archive: {e:#}; packets are shown all the same");
+            }
+            self.not_kept += 1;
+        }
     }
 
     /// Sums up what came.
@@ -210,7 +228,7 @@ impl<'a> Screen<'a> {
         self.summary = json!({
             "schema": 1, "summary": {
                 "reader": stats, "packets": rows, "verified": verified, "unverified": unverified, "forged": forged,
-                "boots": boots,
+                "boots": boots, "archive_errors": self.not_kept,
             },
         });
     }
@@ -252,7 +270,7 @@ impl<'a> Screen<'a> {
                 let _ = writeln!(err, "{line}");
             }
         }
-        ExitCode::from(u8::from(self.proofs.iter().all(|count| *count == 0)))
+        ExitCode::from(u8::from(self.proofs.iter().all(|count| *count == 0) || self.not_kept > 0))
     }
 }
 

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use passband_proto::dict::UploadKind;
 
+use super::role_keys::holder;
 use super::uplink::{Desk, UplinkArgs, upload_state};
 use super::{print_json, stop_on_signals};
 use crate::station::hex;
@@ -26,7 +27,7 @@ const SHOW_EVERY: Duration = Duration::from_secs(10);
 /// next `upload` of the same file, or with `passband-ground uplink run`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  passband-ground upload check.sh --kind script --name check --keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020\n\nExit status: 0 all of it is there, 1 it isn't yet or was refused, 2 bad usage or input."
+    after_help = "Example:\n  passband-ground upload check.sh --kind script --name check --keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt\n\nExit status: 0 it is in its place (an image: all there), 1 it isn't yet or was refused, 2 bad usage or input."
 )]
 pub struct UploadArgs {
     /// The file.
@@ -73,7 +74,9 @@ pub fn run(args: &UploadArgs) -> Result<ExitCode> {
 /// It can't be sent, or the outbox can't be used.
 pub fn deliver(kind: UploadKind, name: &str, content: &[u8], args: &DeliveryArgs) -> Result<ExitCode> {
     ensure!((0.0..1e9).contains(&args.wait), "--wait takes 0 to 1,000,000,000 seconds");
-    let mut desk = Desk::open(&args.uplink)?;
+    let role = holder(&args.uplink.holder.keys, args.uplink.holder.spi)?.role();
+    ensure!(kind.sources().has(role.into()), "a {kind} is not for {role} to send up");
+    let mut desk = if args.wait > 0.0 { Desk::open(&args.uplink)? } else { Desk::only_queue(&args.uplink)? };
     // No more pieces than a report can tell.
     let piece = args.piece.max(content.len().div_ceil(MAX_PIECES));
     let about = desk.queue_upload(kind, name, content, piece)?;
@@ -84,9 +87,11 @@ pub fn deliver(kind: UploadKind, name: &str, content: &[u8], args: &DeliveryArgs
         print_json(&serde_json::json!({
             "schema": 1, "id": hex(&about.id), "kind": about.kind, "name": about.name, "bytes": content.len(),
             "pieces": progress.1, "there": progress.0, "whole": about.whole, "answer": about.told,
+            "fate": about.fate().map(|(fate, _)| fate), "reason": about.fate().map(|(_, reason)| reason),
+            "in_place": about.is_in_place(),
         }))?;
     }
-    Ok(ExitCode::from(u8::from(!about.whole)))
+    Ok(ExitCode::from(u8::from(!about.is_in_place())))
 }
 
 fn follow(desk: &mut Desk, about: About, content: &[u8], args: &DeliveryArgs) -> Result<About> {

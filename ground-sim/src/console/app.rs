@@ -230,8 +230,18 @@ impl App {
             (Guard::ToFire { .. }, Key::Escape | Key::Ctrl(_)) => {
                 self.say("NOT fired: given up; the satellite disarms by itself", Tone::Warning);
             }
-            (Guard::ToFire { order, .. }, Key::Enter) if guard.fires(now_ms) => {
+            (Guard::ToFire { order, number, .. }, Key::Enter) if guard.fires(now_ms) => {
                 let order = order.clone();
+                // What another key's holder armed has no number here.
+                let armed = if *number == 0 { Ok(()) } else { commanding.armed(*number) };
+                if let Err(why) = armed {
+                    self.say(
+                        format!("NOT fired: it isn't armed yet: {why}; Enter tries again"),
+                        Tone::Warning,
+                    );
+                    self.guard = Some(guard);
+                    return;
+                }
                 self.give(Mode::Fire, &order, commanding);
             }
             (Guard::ToFire { .. }, key) => {
@@ -275,6 +285,8 @@ mod tests {
     struct Model {
         given: Vec<(Mode, String)>,
         refuses: bool,
+        /// Whether the satellite is silent.
+        silent: bool,
     }
 
     impl Commanding for Model {
@@ -288,6 +300,10 @@ mod tests {
             }
             self.given.push((step, order.to_string()));
             Ok(u32::try_from(self.given.len()).unwrap())
+        }
+
+        fn armed(&self, _number: u32) -> Result<(), String> {
+            if self.silent { Err("sent once".to_owned()) } else { Ok(()) }
         }
 
         fn outgoing(&self) -> Vec<Outgoing> {
@@ -328,6 +344,17 @@ mod tests {
         type_in(&mut app, &mut model, "FIRE\n", 4000);
         assert_eq!(model.given.last().unwrap(), &(Mode::Fire, "board reboot".to_owned()));
         assert!(app.guard().is_none());
+    }
+
+    #[test]
+    fn nothing_is_fired_before_the_satellite_has_said_that_it_is_armed() {
+        let (mut app, mut model) = (App::new(Vec::new(), ARM_MS), Model { silent: true, ..Model::default() });
+        type_in(&mut app, &mut model, "board reboot\nyFIRE\n", 1000);
+        assert_eq!(model.given.len(), 1);
+        assert!(app.message().0.contains("it isn't armed yet: sent once"), "{:?}", app.message());
+        model.silent = false;
+        type_in(&mut app, &mut model, "\n", 2000);
+        assert_eq!(model.given.last().unwrap(), &(Mode::Fire, "board reboot".to_owned()));
     }
 
     #[test]

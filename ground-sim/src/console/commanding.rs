@@ -33,6 +33,12 @@ pub trait Commanding {
     /// Why it isn't taken, in words for the operator. Nothing is sent then.
     fn send(&mut self, step: Mode, order: &Order) -> Result<u32, String>;
 
+    /// Whether the satellite has said that the order of this number is armed.
+    ///
+    /// # Errors
+    /// It hasn't, with where it stands.
+    fn armed(&self, number: u32) -> Result<(), String>;
+
     /// The orders given, the newest first.
     fn outgoing(&self) -> Vec<Outgoing>;
 }
@@ -53,6 +59,10 @@ impl Commanding for NoUplink {
             Mode::Fire => "--fire ",
         };
         Err(format!("no uplink here; elsewhere: passband-ground order {flag}-- {order}"))
+    }
+
+    fn armed(&self, _number: u32) -> Result<(), String> {
+        Err("no uplink here".to_owned())
     }
 
     fn outgoing(&self) -> Vec<Outgoing> {
@@ -98,6 +108,11 @@ impl Commanding for Rehearsal {
         self.given.insert(0, Outgoing { number, step, words, state: "rehearsed".to_owned() });
         self.given.truncate(MOST);
         Ok(number)
+    }
+
+    /// No satellite answers here.
+    fn armed(&self, _number: u32) -> Result<(), String> {
+        Ok(())
     }
 
     fn outgoing(&self) -> Vec<Outgoing> {

@@ -9,7 +9,7 @@ use passband_flight::passes::{
     parse_windows,
 };
 use passband_flight::sequence::dry_run::{Assumed, Assumption};
-use passband_proto::dict::{EventCode, Severity};
+use passband_proto::dict::{EventCode, Housekeeping, Kind, Packet, Severity};
 use passband_proto::plan::Orders;
 
 use passband_proto::plan::Dictionary;
@@ -89,7 +89,14 @@ pub fn parse_channel(text: &str, start_unix_ms: u64) -> Result<Assumption> {
     let (name, value) = rest.trim().split_once('=').with_context(wanted)?;
     let channel = Dictionary::default().channel(name);
     let channel = channel.with_context(|| format!("{text:?}: no channel is called {name}"))?;
+    let field = Housekeeping::DEF.fields.get(usize::from(channel));
+    // So the satellite says that it doesn't know, and no plan sees that.
+    let unknown = field.is_some_and(|field| field.kind == Kind::U32).then_some(f64::from(u32::MAX));
     let value: f64 = value.parse().ok().filter(|value: &f64| value.is_finite()).with_context(wanted)?;
+    ensure!(
+        Some(value) != unknown,
+        "{text:?}: {value} stands for a value that isn't known, and fires nothing"
+    );
     Ok(Assumption { unix_ms: parse_moment(when, start_unix_ms)?, what: Assumed::Channel(channel, value) })
 }
 
@@ -176,6 +183,13 @@ mod tests {
         {
             assert!(parse_event(bad, START).is_err(), "{bad}");
         }
+        assert!(parse_channel("+1min frame_age=4294967294", START).is_ok());
+        assert!(
+            parse_channel("+1min frame_age=4294967295", START)
+                .unwrap_err()
+                .to_string()
+                .contains("isn't known")
+        );
         for bad in ["+1min temperature", "+1min nothing=3", "+1min temperature=NaN", "temperature=3"] {
             assert!(parse_channel(bad, START).is_err(), "{bad}");
         }

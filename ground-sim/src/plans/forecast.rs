@@ -350,6 +350,6 @@ mod tests {
             "p",
             &Dictionary::default(),
         );
-        assert!(refused.unwrap_err()[0].to_string().contains("may not give"));
+        assert!(refused.unwrap_err()[0].to_string().contains("takes two steps"));
     }
 }

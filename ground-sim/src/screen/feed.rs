@@ -201,12 +201,15 @@ impl Shared {
         self.keys.is_empty() || self.keys.iter().any(|key| packet.verify(key))
     }
 
-    /// Shows a packet; whether it is one to be kept.
-    fn show(&self, packet: &TelemetryPacket<'_>, received_unix_ms: u64) -> bool {
-        if !self.is_authentic(packet) {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-            return false;
-        }
+    /// Whether a packet is to be believed; one that isn't is counted.
+    fn admit(&self, packet: &TelemetryPacket<'_>) -> bool {
+        let authentic = self.is_authentic(packet);
+        self.refused.fetch_add(u64::from(!authentic), Ordering::Relaxed);
+        authentic
+    }
+
+    /// Shows a packet that is to be believed.
+    fn show(&self, packet: &TelemetryPacket<'_>, received_unix_ms: u64) {
         held(&self.model).take(packet, received_unix_ms);
         let number = self.packets.fetch_add(1, Ordering::Relaxed) + 1;
         let (unix_ms, bytes) = (packet.time().to_unix_ms(), packet.bytes().to_vec());
@@ -216,7 +219,6 @@ impl Shared {
             recent.pop_front();
         }
         self.version.fetch_add(1, Ordering::Release);
-        true
     }
 
     fn survey(&self, surveyor: &mut Surveyor) {
@@ -243,7 +245,9 @@ impl Shared {
         let mut last_sync = Instant::now();
         while self.goes_on() {
             let sink = |packet: &TelemetryPacket<'_>, received_unix_ms: u64| {
-                if intake.take(packet) == Verdict::New && self.show(packet, received_unix_ms) {
+                // A forged one must not keep the true one of the same count out.
+                if self.admit(packet) && intake.take(packet) == Verdict::New {
+                    self.show(packet, received_unix_ms);
                     self.keep(packet, received_unix_ms);
                 }
             };
@@ -286,7 +290,9 @@ impl Shared {
 
     fn follow(&self, follower: &mut Follower) -> Result<()> {
         while follower.catch_up(|stored| {
-            if let Ok(packet) = TelemetryPacket::parse(&stored.packet) {
+            if let Ok(packet) = TelemetryPacket::parse(&stored.packet)
+                && self.admit(&packet)
+            {
                 self.show(&packet, stored.received_unix_ms);
             }
         })? {}

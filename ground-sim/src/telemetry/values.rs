@@ -184,7 +184,8 @@ fn word(value: &Value<'_>) -> String {
 
 fn bare(value: &Value<'_>) -> String {
     match value {
-        Value::Text(text) => (*text).to_owned(),
+        // What would steer a terminal is blank.
+        Value::Text(text) => text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
         Value::Bytes(bytes) => trimmed(bytes),
         value => value.to_string(),
     }
@@ -243,7 +244,7 @@ mod tests {
         let parameter = Parameter {
             id: ParameterId::TemperatureLimits,
             value: FixedText::cut("-,-,60,70"),
-            staged: FixedText::cut(""),
+            staged: FixedText::cut("\u{1b}[2J"),
             state: ParametersState::Confirmed,
             source: 0,
             number: 0,
@@ -257,7 +258,9 @@ mod tests {
         assert_eq!(temperature(&limits, 80.0).1, Some(Level::Red));
         let fields = limits.show(Parameter::DEF, packet.data());
         let row = csv(&packet, Proof::Verified, &fields);
-        assert!(row.contains(",\"-,-,60,70\","), "{row}");
+        assert!(row.contains(",\"-,-,60,70\", [2J,"), "nothing steers a terminal: {row}");
+        let text = line(Parameter::DEF, &packet, Proof::Verified, &fields);
+        assert!(!row.contains('\u{1b}') && !text.contains('\u{1b}'), "{text}");
         assert_eq!(row.split(',').count(), csv_head(Parameter::DEF).split(',').count() + 3);
         let heard = Heard { bytes: bytes.clone(), received_unix_ms: 3, proof: Proof::Verified };
         let document = document(Parameter::DEF, &heard, &packet, &fields);

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use anyhow::{Context, Result, bail};
+use passband_proto::crc32c::checksum;
 use passband_proto::dict::{Answer, Order, Reason, Stage};
 use passband_proto::packet::Mode;
 use serde::{Deserialize, Serialize};
@@ -24,13 +25,14 @@ pub struct Told {
 
 impl From<&Answer> for Told {
     fn from(answer: &Answer) -> Self {
-        Self {
-            stage: answer.stage,
-            reason: answer.reason,
-            unix_ms: answer.unix,
-            text: answer.text.0.to_string(),
-        }
+        Self { stage: answer.stage, reason: answer.reason, unix_ms: answer.unix, text: plain(&answer.text.0) }
     }
+}
+
+/// Text of telemetry for a terminal: what would steer one is blank. A packet without a tag may come from anybody.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 impl Told {
@@ -80,6 +82,11 @@ pub struct Entry {
     pub told: Option<Told>,
     /// Whether it was taken back here: it is sent no more, and may have been done.
     pub dropped: bool,
+    /// Whether it is a step of a hazardous order that was not answered in its time: it is sent no more, and may have been
+    /// done.
+    pub expired: bool,
+    /// The number under which it goes on: its own was another order's.
+    pub goes_on_as: Option<u32>,
 }
 
 impl Entry {
@@ -87,13 +94,31 @@ impl Entry {
     #[must_use]
     pub fn new(number: u32, step: Mode, order: &Order, queued_unix_ms: u64) -> Self {
         let bytes = order.encode().to_vec();
-        Self { number, step, bytes, queued_unix_ms, sent: 0, sent_unix_ms: None, told: None, dropped: false }
+        Self {
+            number,
+            step,
+            bytes,
+            queued_unix_ms,
+            sent: 0,
+            sent_unix_ms: None,
+            told: None,
+            dropped: false,
+            expired: false,
+            goes_on_as: None,
+        }
+    }
+
+    /// The same under the number of [`Self::goes_on_as`]; none: it goes on under none.
+    #[must_use]
+    pub fn renumbered(&self) -> Option<Self> {
+        let number = self.goes_on_as?;
+        Some(Self { number, sent: 0, sent_unix_ms: None, told: None, goes_on_as: None, ..self.clone() })
     }
 
     /// Whether something may still become of it.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.dropped && !self.told.as_ref().is_some_and(Told::is_final)
+        !self.dropped && !self.expired && !self.told.as_ref().is_some_and(Told::is_final)
     }
 
     /// Whether the satellite is known to have it.
@@ -108,6 +133,12 @@ impl Entry {
         self.bytes.first_chunk::<2>().map_or(0, |bytes| u16::from_be_bytes(*bytes))
     }
 
+    /// CRC-32C of its bytes: the answer to it names it.
+    #[must_use]
+    pub fn check(&self) -> u32 {
+        checksum(&self.bytes)
+    }
+
     /// Its words.
     #[must_use]
     pub fn words(&self) -> String {
@@ -118,8 +149,18 @@ impl Entry {
     #[must_use]
     pub fn state(&self) -> String {
         match (&self.told, self.dropped, self.sent) {
-            (Some(told), _, _) if told.is_final() => told.to_string(),
+            (Some(told), _, _) if told.is_final() => match self.goes_on_as {
+                Some(number) => format!("{told}; it goes on as #{number}"),
+                None => told.to_string(),
+            },
             (_, true, _) => "dropped".to_owned(),
+            (_, false, 0) if self.expired => {
+                "expired: there was no contact in the time that an order stays armed; it was never sent".to_owned()
+            }
+            (_, false, _) if self.expired => {
+                "expired: not answered in the time that an order stays armed; it is sent no more, and may have arrived"
+                    .to_owned()
+            }
             (Some(told), false, _) => told.to_string(),
             (None, false, 0) => "waiting".to_owned(),
             (None, false, 1) => "sent once".to_owned(),
@@ -141,6 +182,8 @@ impl Entry {
             "sent_unix_ms": self.sent_unix_ms,
             "answer": self.told,
             "dropped": self.dropped,
+            "expired": self.expired,
+            "goes_on_as": self.goes_on_as,
         })
     }
 
@@ -162,6 +205,8 @@ impl Entry {
             sent_unix_ms: stored.sent_unix_ms,
             told: stored.answer,
             dropped: stored.dropped,
+            expired: stored.expired,
+            goes_on_as: stored.goes_on_as,
         })
     }
 }
@@ -176,6 +221,10 @@ struct Stored {
     sent_unix_ms: Option<u64>,
     answer: Option<Told>,
     dropped: bool,
+    #[serde(default)]
+    expired: bool,
+    #[serde(default)]
+    goes_on_as: Option<u32>,
 }
 
 fn step_of(name: &str) -> Result<Mode> {
@@ -204,6 +253,38 @@ mod tests {
         assert!(entry.is_open() && !entry.is_there());
         assert_eq!(entry.state(), "refused (busy): later");
         assert_eq!(Entry::parse(&serde_json::to_vec(&entry.json()).unwrap()).unwrap(), entry);
+        entry.expired = true;
+        assert!(
+            !entry.is_open()
+                && entry.state().starts_with("expired")
+                && entry.state().contains("may have arrived")
+        );
+        entry.told = Some(Told {
+            stage: Stage::Refused,
+            reason: Reason::NumberTaken,
+            unix_ms: 3,
+            text: String::new(),
+        });
+        entry.goes_on_as = Some(9);
+        assert_eq!(entry.state(), "refused (number-taken); it goes on as #9");
+        assert_eq!(Entry::parse(&serde_json::to_vec(&entry.json()).unwrap()).unwrap(), entry);
+        let next = entry.renumbered().unwrap();
+        assert_eq!((next.number, next.queued_unix_ms, next.told, next.goes_on_as), (9, 5, None, None));
         assert!(Entry::parse(b"{}").is_err());
+    }
+
+    #[test]
+    fn what_the_board_says_steers_no_terminal() {
+        let answer = Answer {
+            source: 2,
+            number: 1,
+            opcode: 1,
+            check: 0,
+            stage: Stage::Done,
+            reason: Reason::None,
+            unix: 0,
+            text: passband_proto::dict::FixedText::cut("a\u{1b}[2Jb\u{9b}c"),
+        };
+        assert_eq!(Told::from(&answer).to_string(), "done: a [2Jb c");
     }
 }

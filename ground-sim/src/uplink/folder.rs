@@ -10,9 +10,12 @@
 //! lock           held by the worker: one process at a time
 //! ```
 //!
-//! Every file is written aside, synced and renamed. A folder that is new, or has lost its counter or number, goes on from the
-//! time: counters from the milliseconds since 1970, numbers from tens of seconds since 2026. Both are above what an older
-//! folder of the same key can have used, unless its holder gave more than an order each ten seconds for years.
+//! Every file is written aside, synced and renamed. Counters and numbers go on from the time, if that is ahead of what the files
+//! say: counters from the milliseconds since 1970, numbers from tens of seconds since 2026. So a folder that is new, has lost a
+//! file, or is an old copy that was put back goes on above what was used, unless its holder gave more than an order each ten
+//! seconds ever since; that is seen by the answers, which name the order that they are of.
+//!
+//! A document that can't be read is set aside as `N.json.damaged`, and told of; all else goes on.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
@@ -30,6 +33,7 @@ use super::pieces::{MAX_BYTES, PieceSender};
 use super::shelf::Shelf;
 use super::upload::{About, Upload};
 use crate::station::hex;
+use crate::telemetry::feed::unix_ms;
 
 /// 2026-01-01T00:00:00Z, s since 1970.
 const NUMBERS_FROM_S: u64 = 1_767_225_600;
@@ -98,12 +102,12 @@ impl Folder {
         }
     }
 
-    /// All counters up to this one count as used.
+    /// All counters up to this one count as used. The time goes before the file, which may be an old copy.
     ///
     /// # Errors
     /// The file can't be read.
     pub fn mark(&self, unix_ms: u64) -> Result<u64> {
-        Ok(self.number_in("counter")?.unwrap_or(unix_ms))
+        Ok(self.number_in("counter")?.unwrap_or(0).max(unix_ms))
     }
 
     /// All numbers up to this one count as used.
@@ -111,12 +115,11 @@ impl Folder {
     /// # Errors
     /// The file can't be read, or all are used.
     pub fn used_number(&self, unix_ms: u64) -> Result<u32> {
-        if let Some(used) = self.number_in("number")? {
-            return u32::try_from(used).context("all numbers of orders are used");
-        }
+        let used = u32::try_from(self.number_in("number")?.unwrap_or(0))
+            .context("all numbers of orders are used")?;
         let by_time = (unix_ms / 1000).saturating_sub(NUMBERS_FROM_S) / 10;
         let by_time = u32::try_from(by_time).unwrap_or(u32::MAX / 2);
-        Ok(self.numbers()?.last().copied().unwrap_or(0).max(by_time))
+        Ok(self.numbers()?.last().copied().unwrap_or(0).max(by_time).max(used))
     }
 
     /// Queues an order.
@@ -207,6 +210,26 @@ impl Folder {
         let path = self.orders().join(order_name(number));
         let entry = read_small(&path)?.map(|text| Entry::parse(&text));
         entry.transpose().with_context(|| format!("reading {}", path.display()))
+    }
+
+    /// Sets the document of an order or upload aside that can't be read; where it is now.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn set_aside(&self, what: Drop) -> Result<PathBuf> {
+        let path = match what {
+            Drop::Order(number) => self.orders().join(order_name(number)),
+            Drop::Upload(id) => self.uploads().join(format!("{}.json", hex(&id))),
+        };
+        let aside = path.with_extension("json.damaged");
+        fs::rename(&path, &aside).with_context(|| format!("renaming {}", path.display()))?;
+        Ok(aside)
+    }
+
+    /// Whether there is an outbox in a folder.
+    #[must_use]
+    pub fn is_there(root: &Path) -> bool {
+        root.join("holder.json").exists()
     }
 
     /// The uploads that are kept.
@@ -330,7 +353,7 @@ impl Shelf for Folder {
     }
 
     fn new_number(&mut self) -> Result<u32> {
-        self.take_number(0)
+        self.take_number(unix_ms())
     }
 
     fn use_numbers(&mut self, up_to: u32) -> Result<()> {
@@ -403,12 +426,31 @@ mod tests {
     }
 
     #[test]
+    fn an_old_copy_uses_no_number_and_no_counter_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(dir.path(), &key(2)).unwrap();
+        let old = folder.queue(Mode::Run, &Order::Ping {}, NOW).unwrap().number;
+        folder.keep_mark(NOW + 16).unwrap();
+        let files = ["number", "counter"].map(|name| (name, fs::read(dir.path().join(name)).unwrap()));
+        let last =
+            (0..5).map(|_| folder.queue(Mode::Run, &Order::PassStop {}, NOW).unwrap().number).max().unwrap();
+        folder.keep_mark(NOW + 32).unwrap();
+        // An hour later the copy of before is put back.
+        files.iter().for_each(|(name, content)| fs::write(dir.path().join(name), content).unwrap());
+        (old + 1..=last).for_each(|number| folder.forget_order(number).unwrap());
+        let later = NOW + 3_600_000;
+        assert!(folder.queue(Mode::Run, &Order::Ping {}, later).unwrap().number > last);
+        assert!(folder.mark(later).unwrap() > NOW + 32);
+    }
+
+    #[test]
     fn one_process_works_it_and_a_lost_counter_goes_on_from_the_time() {
         let dir = tempfile::tempdir().unwrap();
         let mut folder = Folder::open(dir.path(), &key(2)).unwrap();
         assert_eq!(folder.mark(NOW).unwrap(), NOW);
         folder.keep_mark(NOW + 16).unwrap();
-        assert_eq!(folder.mark(NOW + 99).unwrap(), NOW + 16);
+        assert_eq!(folder.mark(NOW + 9).unwrap(), NOW + 16);
+        assert_eq!(folder.mark(NOW + 99).unwrap(), NOW + 99, "the file may be an old copy");
         let lock = folder.lock().unwrap();
         assert!(lock.is_some() && folder.lock().unwrap().is_none());
         drop(lock);

@@ -3,17 +3,20 @@
 //! What it does with an order is to count it. Its fault model: it is started anew at any moment, and keeps what it had kept by
 //! then. It opens no socket and reads no clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use passband_flight::orders::{Giver, Keep, Ledger, Moment, OrderId, Record, Step};
 use passband_proto::dict::{
     Association, Beacon, Disk, FixedText, KeyState, Mode, Order, Packet, ParametersState, Reason, ResetCause,
-    Severity, Shed, UpdateState, Upload, UploadKind,
+    Severity, Shed, UpdateState, Upload, UploadFate, UploadKind, Wanted,
 };
 use passband_proto::packet::{CommandPacket, Mode as Flags};
 use passband_proto::sdls::{
-    AssociationStatus, Associations, Channel, Content, Limits, Mark, RoleKey, RoleKeys, State,
+    AssociationStatus, Associations, Channel, Content, Limits, Mark, Reject, RoleKey, RoleKeys, State,
 };
+
+/// How often the state of keys is told, ms.
+const KEYS_MS: u64 = 10_000;
 
 /// A packet of telemetry: APID, when it was made (ms since 1970-01-01 UTC), user data.
 pub type Told = (u16, u64, Vec<u8>);
@@ -34,8 +37,16 @@ pub struct BoardModel {
     pub done: BTreeMap<OrderId, u32>,
     /// What came up of files, on its disk, by their ids.
     pub uploads: BTreeMap<[u8; 4], Coming>,
-    /// Whether its telemetry says how its keys stand.
+    /// Whether its telemetry says how its keys stand: at its start, when asked, every ten seconds while counters are lost, and
+    /// within ten seconds after an authentic frame was refused.
     pub tells_keys: bool,
+    /// What becomes of a file that is whole.
+    pub fate: (UploadFate, Reason),
+    /// Answers that are told once.
+    refused: Vec<(OrderId, Record)>,
+    /// Keys whose state is to be told, and when the next may be told, ms.
+    keys_wanted: BTreeSet<u16>,
+    keys_ms: u64,
 }
 
 /// A file that comes up.
@@ -66,6 +77,10 @@ impl BoardModel {
             done: BTreeMap::new(),
             uploads: BTreeMap::new(),
             tells_keys: true,
+            fate: (UploadFate::Taken, Reason::None),
+            refused: Vec::new(),
+            keys_wanted: BTreeSet::new(),
+            keys_ms: 0,
         };
         board.restart();
         board
@@ -82,11 +97,22 @@ impl BoardModel {
         let orders = self.kept.iter().map(|(id, record)| Keep::Order(*id, record.clone()));
         let used = self.used.iter().map(|(source, number)| Keep::Used(*source, *number));
         self.ledger = Ledger::restore(orders.chain(used).collect::<Vec<_>>());
+        self.keys_wanted = self.associations.status().map(|status| status.spi).collect();
+        self.keys_ms = 0;
+    }
+
+    /// Starts anew with its disk emptied.
+    pub fn forget(&mut self) {
+        (self.marks, self.kept, self.used) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        self.restart();
     }
 
     /// Takes a frame of the uplink.
     pub fn take(&mut self, now_ms: u64, frame: &[u8]) {
-        let Ok(opened) = self.associations.open(now_ms, frame) else { return };
+        let opened = match self.associations.open(now_ms, frame) {
+            Ok(opened) => opened,
+            Err(reject) => return self.note_refused(&reject),
+        };
         if let Some(mark) = opened.must_persist {
             self.marks.insert(mark.spi, mark);
             self.associations.persisted(&mark);
@@ -103,9 +129,20 @@ impl BoardModel {
                     coming.there.insert(index, bytes.to_vec());
                 }
             }
+            Ok(Order::TelemetrySend { packet: Wanted::Associations }) => {
+                self.keys_wanted.insert(opened.spi);
+                self.keys_ms = 0;
+            }
             Ok(Order::TelemetrySend { .. }) => {}
             _ => self.order(now_ms, Giver { source: opened.spi, role: opened.role.into() }, &command),
         }
+    }
+
+    fn note_refused(&mut self, reject: &Reject) {
+        use passband_proto::sdls::Reason::{Backward, Challenge, Replayed, Retired, TooOld, Unsynchronised};
+        let known =
+            matches!(reject.reason(), Backward | Challenge | Replayed | Retired | TooOld | Unsynchronised);
+        self.keys_wanted.extend(reject.spi().filter(|_| known));
     }
 
     fn order(&mut self, now_ms: u64, giver: Giver, command: &CommandPacket<'_>) {
@@ -117,9 +154,13 @@ impl BoardModel {
         let now = moment(now_ms);
         let taken = self.ledger.take(now, giver, command.number, step, command.order);
         self.keep(&taken.keep);
+        // What is refused and not kept is answered all the same.
+        self.refused.extend(taken.answer.filter(|(_, record)| record.is_settled()));
         if let Some(run) = taken.run {
             *self.done.entry(run.id).or_default() += 1;
             if let Order::UploadBegin { id, kind, size, piece, .. } = run.order {
+                // What was taken before comes up anew.
+                self.uploads.retain(|known, coming| *known != id || !coming.is_whole());
                 self.uploads.entry(id).or_insert(Coming { kind, size, piece, there: BTreeMap::new() });
             }
             let done = self.ledger.finished(now, run.id, Reason::None, "as told");
@@ -150,20 +191,34 @@ impl BoardModel {
             self.challenges += 1;
             self.associations.set_challenge(self.challenges.to_be_bytes(), now_ms);
         }
-        let answers = self.ledger.unseen().take(8).map(|(id, record)| told(now_ms, &record.answer(*id)));
-        let mut out: Vec<_> = answers.collect();
-        if self.tells_keys {
-            out.extend(self.associations.status().map(|status| told(now_ms, &self.association(&status))));
-        }
-        out.extend(self.uploads.iter().map(|(id, coming)| told(now_ms, &coming.report(*id))));
+        let refused = std::mem::take(&mut self.refused);
+        let answers = self.ledger.unseen().take(8).chain(refused.iter().map(|(id, record)| (id, record)));
+        let mut out: Vec<_> = answers.map(|(id, record)| told(now_ms, &record.answer(*id))).collect();
+        out.extend(self.tell_keys(now_ms));
+        out.extend(self.uploads.iter().map(|(id, coming)| told(now_ms, &coming.report(*id, self.fate))));
         let challenge = self.associations.challenge().unwrap_or_default();
         out.push(told(now_ms, &beacon(self.channel.spacecraft, challenge)));
         out
     }
 
+    fn tell_keys(&mut self, now_ms: u64) -> Vec<Told> {
+        if now_ms < self.keys_ms {
+            return Vec::new();
+        }
+        let wanted = std::mem::take(&mut self.keys_wanted);
+        let is_due = |status: &AssociationStatus| {
+            status.state == State::Unsynchronised || wanted.contains(&status.spi)
+        };
+        let due: Vec<_> = self.associations.status().filter(is_due).collect();
+        if due.is_empty() {
+            return Vec::new();
+        }
+        self.keys_ms = now_ms + KEYS_MS;
+        let packets = due.iter().map(|status| told(now_ms, &self.association(status)));
+        if self.tells_keys { packets.collect() } else { Vec::new() }
+    }
+
     fn association(&self, status: &AssociationStatus) -> Association {
-        let last =
-            self.ledger.iter().filter(|(id, _)| id.source == status.spi).map(|(id, _)| id.number).max();
         let key = self.keys.get(self.channel.spacecraft, status.spi);
         Association {
             spi: status.spi,
@@ -177,14 +232,14 @@ impl BoardModel {
             highest: status.highest.unwrap_or(0),
             taken: 0,
             refused: 0,
-            last_number: last.unwrap_or(0),
+            last_number: self.ledger.next_number(status.spi).saturating_sub(1),
         }
     }
 }
 
 impl Coming {
     /// What it tells of itself: where the gaps are, the last of them up to the end of the last.
-    fn report(&self, id: [u8; 4]) -> Upload {
+    fn report(&self, id: [u8; 4], fate: (UploadFate, Reason)) -> Upload {
         let pieces = self.size.div_ceil(self.piece.into());
         let missing: Vec<u32> = (0..pieces).filter(|index| !self.there.contains_key(index)).collect();
         let mut pairs: Vec<(u32, u32)> = Vec::new();
@@ -208,7 +263,12 @@ impl Coming {
         }
         let missing = u32::try_from(missing.len()).unwrap_or(u32::MAX);
         let (kind, name) = (self.kind, FixedText::cut("a file"));
-        Upload { id, kind, name, size: self.size, piece: self.piece, pieces, missing, gaps }
+        let (fate, reason) = if missing == 0 { fate } else { (UploadFate::Coming, Reason::None) };
+        Upload { id, kind, name, size: self.size, piece: self.piece, pieces, missing, fate, reason, gaps }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.there.len() == self.size.div_ceil(self.piece.into()) as usize
     }
 }
 

@@ -11,6 +11,7 @@
 use core::fmt;
 use std::collections::VecDeque;
 
+use passband_proto::crc32c::checksum;
 use passband_proto::dict::{Order, Upload, UploadKind};
 use sha2::{Digest, Sha256};
 
@@ -24,6 +25,8 @@ pub const MAX_BYTES: usize = 64 << 20;
 const BEGIN_EVERY: u64 = 32;
 /// So many of the orders sent last may still be under way when a report was made: they go last.
 const UNDER_WAY: u64 = 4;
+/// A report that is older by more than that, ms, is none that came late: the board's clock was set back.
+pub const SET_BACK_MS: u64 = 60_000;
 
 /// A file that can't be sent up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +148,12 @@ impl PieceSender {
         self.id
     }
 
+    /// CRC-32C of the order that begins it: the answer to it names it.
+    #[must_use]
+    pub fn begin_check(&self) -> u32 {
+        checksum(&self.begin.encode())
+    }
+
     /// The order that the link carries next; `None` once all of it is known to be there.
     pub fn next_order(&mut self) -> Option<Order> {
         if self.whole {
@@ -165,13 +174,14 @@ impl PieceSender {
         Some(self.order(index))
     }
 
-    /// Takes what the satellite told, in a packet made at `unix_ms`. An older one than was heard before says nothing. Whether
-    /// it was of this upload.
+    /// Takes what the satellite told, in a packet made at `unix_ms` by its clock. One that is a little older than one heard
+    /// before came late and says nothing; one that is much older is of a clock that was set back. Whether it was of this
+    /// upload.
     pub fn hear(&mut self, report: &Upload, unix_ms: u64) -> bool {
         if report.id != self.id {
             return false;
         }
-        if unix_ms < self.heard_at {
+        if is_late(unix_ms, self.heard_at) {
             return true;
         }
         self.heard_at = unix_ms;
@@ -186,6 +196,11 @@ impl PieceSender {
         self.learn(report);
         self.line_up();
         true
+    }
+
+    /// The satellite has answered the order that begins it.
+    pub fn hear_begun(&mut self) {
+        self.begun = true;
     }
 
     /// The satellite has no such upload: it was dropped, or its beginning was never heard.
@@ -247,6 +262,12 @@ impl PieceSender {
         let order = (0..count).map(|nth| (self.round + nth * step) % count);
         self.queue = order.filter(|index| self.known[*index] != Known::There).collect();
     }
+}
+
+/// Whether a packet made at `unix_ms` is one from before `than_ms` that came late.
+#[must_use]
+pub fn is_late(unix_ms: u64, than_ms: u64) -> bool {
+    (1..=SET_BACK_MS).contains(&than_ms.saturating_sub(unix_ms))
 }
 
 /// A step that goes once over all of `count`: about so far that neighbours are far apart, and another each round.

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use anyhow::{Context, Result};
-use passband_proto::dict::{self, Packet, UploadKind};
+use anyhow::Result;
+use passband_proto::dict::{self, Packet, Reason, UploadFate, UploadKind};
 use serde::{Deserialize, Serialize};
 
 use super::entry::Told;
-use super::pieces::{PieceSender, Progress};
+use super::pieces::{PieceSender, Progress, is_late};
 use crate::station::hex;
 
 /// What is kept of an upload.
@@ -29,7 +29,7 @@ pub struct About {
     pub told: Option<Told>,
     /// The user data of the newest report, and when that was made, ms since 1970-01-01 UTC.
     pub report: Option<(u64, Vec<u8>)>,
-    /// Whether all of it is known to be there.
+    /// Whether all of it is known to be there, and what became of it.
     pub whole: bool,
     /// Whether it was taken back here.
     pub dropped: bool,
@@ -40,6 +40,30 @@ impl About {
     #[must_use]
     pub fn is_open(&self) -> bool {
         !self.whole && !self.dropped && !self.is_refused()
+    }
+
+    /// What the satellite said becomes of it, and why if it isn't what was wanted; none: it said nothing yet.
+    #[must_use]
+    pub fn fate(&self) -> Option<(UploadFate, Reason)> {
+        let (_, data) = self.report.as_ref()?;
+        dict::Upload::read(data).map(|report| (report.fate, report.reason))
+    }
+
+    /// Whether it is where it is of use: an image waits there for its update.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        let is_good = |(fate, _)| match fate {
+            UploadFate::Taken => true,
+            UploadFate::Waits => self.kind == UploadKind::Image,
+            UploadFate::Coming | UploadFate::Refused => false,
+        };
+        self.whole && self.fate().is_some_and(is_good)
+    }
+
+    /// Whether a report, made at `unix_ms` by the board's clock, is of this upload: of what came up before there are
+    /// reports, too, until this one's beginning was heard.
+    pub(super) fn takes_report(&self, unix_ms: u64) -> bool {
+        self.told.as_ref().is_some_and(|told| told.is_good() && !is_late(unix_ms, told.unix_ms))
     }
 
     /// Whether the satellite won't have it.
@@ -72,9 +96,13 @@ impl Upload {
     pub fn new(about: About, content: Vec<u8>) -> Result<Self> {
         let mut sender = PieceSender::new(about.kind, &about.name, content, about.piece)?;
         anyhow::ensure!(sender.id() == about.id, "{about}: the file that is kept is another one");
-        if let Some((unix_ms, data)) = &about.report {
-            let report = dict::Upload::read(data).context("a report that is kept is none")?;
-            sender.hear(&report, *unix_ms);
+        if about.told.as_ref().is_some_and(Told::is_good) {
+            sender.hear_begun();
+        }
+        // One that can't be read is of another dictionary: it is told again.
+        let report = about.report.as_ref().and_then(|(at, data)| Some((*at, dict::Upload::read(data)?)));
+        if let Some((unix_ms, report)) = report {
+            sender.hear(&report, unix_ms);
         }
         Ok(Self { about, sender, asked: 0 })
     }
@@ -83,6 +111,11 @@ impl Upload {
     #[must_use]
     pub fn about(&self) -> &About {
         &self.about
+    }
+
+    /// Whether pieces of it, or its beginning, are to be sent.
+    pub(super) fn has_pieces(&self) -> bool {
+        self.about.is_open() && !self.sender.progress().whole
     }
 
     /// How far it is.

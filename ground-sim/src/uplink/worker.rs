@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use passband_proto::sdls::{RESYNC_SALT, RoleKey};
 
+use super::entry::Entry;
 use super::folder::{Drop, Folder, KEEP_MS};
 use super::outbox::{Begin, Moment, Noticed, Outbox};
+use super::shelf::Shelf;
 use super::upload::About;
 use crate::telemetry::feed::unix_ms;
 use crate::telemetry::{Feed, Heard, Proof};
@@ -33,6 +35,8 @@ pub struct Uplink {
     pub vcid: u8,
     /// Whether only packets whose tag holds are believed.
     pub verified_only: bool,
+    /// For how long an order stays armed on board, ms.
+    pub arm_ms: u64,
 }
 
 /// Works an outbox.
@@ -75,7 +79,8 @@ impl Worker {
         let socket = UdpSocket::bind(any).context("opening a socket for the uplink")?;
         let now_ms = unix_ms();
         let (mark, number) = (folder.mark(now_ms)?, folder.used_number(now_ms)?);
-        let begin = Begin { key, vcid: uplink.vcid, rate_bps: uplink.rate_bps, salt: salt()?, mark, number };
+        let Uplink { vcid, rate_bps, arm_ms, .. } = uplink;
+        let begin = Begin { key, vcid, rate_bps, salt: salt()?, mark, number, arm_ms };
         let outbox = Outbox::new(&begin)?;
         let mut worker = Self {
             folder,
@@ -163,13 +168,14 @@ impl Worker {
         let now = self.now();
         for number in self.folder.numbers()? {
             if self.known.insert(number)
-                && let Some(entry) = self.folder.order(number)?
+                && let Some(entry) = self.order(number)?
             {
+                self.complete(&entry)?;
                 self.outbox.add(now, entry);
             }
         }
         for id in self.folder.upload_ids()? {
-            let Some(about) = self.folder.upload(id)? else { continue };
+            let Some(about) = self.upload(id)? else { continue };
             if self.uploads.insert(id, about.begin) != Some(about.begin) {
                 self.take_upload(about)?;
             }
@@ -186,16 +192,42 @@ impl Worker {
 
     fn take_upload(&mut self, about: About) -> Result<()> {
         if about.is_open() {
-            let upload = self.folder.load_upload(about)?;
-            self.outbox.add_upload(upload);
+            let id = about.id;
+            match self.folder.load_upload(about) {
+                Ok(upload) => self.outbox.add_upload(upload),
+                Err(e) => self.set_aside(Drop::Upload(id), &e)?,
+            }
         }
         Ok(())
+    }
+
+    /// An order that is kept; one that can't be read is set aside, and stops nothing else.
+    fn order(&self, number: u32) -> Result<Option<Entry>> {
+        self.folder.order(number).or_else(|e| self.set_aside(Drop::Order(number), &e).map(|()| None))
+    }
+
+    fn upload(&self, id: [u8; 4]) -> Result<Option<About>> {
+        self.folder.upload(id).or_else(|e| self.set_aside(Drop::Upload(id), &e).map(|()| None))
+    }
+
+    fn set_aside(&self, what: Drop, why: &anyhow::Error) -> Result<()> {
+        let aside = self.folder.set_aside(what)?;
+        tracing::warn!("{why:#}: it is set aside as {}", aside.display());
+        Ok(())
+    }
+
+    /// An order that was given another number goes on under that, also if the process was killed in between.
+    fn complete(&mut self, entry: &Entry) -> Result<()> {
+        match entry.renumbered() {
+            Some(next) if self.order(next.number)?.is_none() => self.folder.keep_order(&next),
+            _ => Ok(()),
+        }
     }
 
     fn forget_old(&mut self, now_ms: u64) -> Result<()> {
         for number in self.folder.numbers()? {
             let old = |queued: u64| now_ms.saturating_sub(queued) > KEEP_MS;
-            if self.folder.order(number)?.is_some_and(|entry| !entry.is_open() && old(entry.queued_unix_ms)) {
+            if self.order(number)?.is_some_and(|entry| !entry.is_open() && old(entry.queued_unix_ms)) {
                 self.folder.forget_order(number)?;
             }
         }
@@ -268,7 +300,7 @@ mod tests {
         let folder = Folder::open(dir, &key()).unwrap();
         let lock = folder.lock().unwrap().unwrap();
         let feed = Feed::open(&[Source::Udp(ear)], TagKeys::default()).unwrap();
-        let uplink = Uplink { to, rate_bps: 256_000, vcid: 0, verified_only };
+        let uplink = Uplink { to, rate_bps: 256_000, vcid: 0, verified_only, arm_ms: 60_000 };
         Worker::open(folder, lock, &key(), uplink, feed).unwrap()
     }
 
@@ -292,6 +324,22 @@ mod tests {
         let entry = other.order(dropped).unwrap().unwrap();
         assert!(entry.dropped && entry.sent == 0);
         assert!(other.drops().unwrap().is_empty() && worker.hears());
+    }
+
+    #[test]
+    fn a_document_that_is_damaged_is_set_aside_and_stops_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let ear = spare();
+        let folder = Folder::open(dir.path(), &key()).unwrap();
+        let damaged = folder.queue(Mode::Run, &Order::PassStop {}, unix_ms()).unwrap().number;
+        let number = folder.queue(Mode::Run, &Order::Ping {}, unix_ms()).unwrap().number;
+        let name = |ending: &str| dir.path().join(format!("orders/{damaged:010}.json{ending}"));
+        std::fs::write(name(""), "{").unwrap();
+        std::fs::write(dir.path().join("uploads/01020304.json"), "{}").unwrap();
+        let worker = work(dir.path(), board(ear), ear, false);
+        assert!(worker.outbox().order(number).is_some() && worker.outbox().order(damaged).is_none());
+        assert!(name(".damaged").exists() && !name("").exists());
+        assert!(dir.path().join("uploads/01020304.json.damaged").exists());
     }
 
     #[test]

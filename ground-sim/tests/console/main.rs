@@ -100,7 +100,10 @@ fn a_pass_at_the_console() {
     pty.wait_for("frame-rejected permian-0413");
     let (opcode, stage, reason) = (Opcode::PassStart.code(), Stage::Done, Reason::None);
     let text = FixedText::cut("until LOS");
-    tell(&telemetry, &Answer { source: 2, number: 1, opcode, stage, reason, unix: unix_ms(), text });
+    tell(
+        &telemetry,
+        &Answer { source: 2, number: 1, opcode, check: 0, stage, reason, unix: unix_ms(), text },
+    );
     pty.wait("the order's answer", |pty| pty.text().contains("1 run pass start 300 --rate 0: d"));
 
     pty.resize((200, 60));

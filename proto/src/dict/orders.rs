@@ -444,8 +444,10 @@ const UPLOADS: Sources = Sources(OPERATOR | PLANNER | UPDATER | SCIENCE | RECOVE
 const PLANS: Sources = Sources(OPERATOR | PLANNER | RECOVERY | SHELL | PLAN);
 /// Who may change what the payload is.
 const CHIEF: Sources = Sources(OPERATOR | RECOVERY | SHELL);
-/// Who may change the software.
+/// Who may end a change of the software.
 const SOFTWARE: Sources = Sources(UPDATER | RECOVERY | SHELL | PLAN);
+/// Who may begin one. It is hazardous, and a plan gives no such order.
+const UPDATES: Sources = Sources(UPDATER | RECOVERY | SHELL);
 
 impl UploadKind {
     /// Who may bring up something of this kind. What a plan may order is another matter.
@@ -454,7 +456,7 @@ impl UploadKind {
         match self {
             Self::Plan => UPLOADS,
             Self::Script | Self::File => CHIEF,
-            Self::Image => Sources(SOFTWARE.0 & !PLAN),
+            Self::Image => UPDATES,
         }
     }
 }
@@ -614,7 +616,7 @@ orders! {
     }
     /// Puts one order on the agenda.
     AgendaAdd = 0x0607 "agenda add", Sources(OPERATOR | PLANNER | RECOVERY | SHELL), None {
-        /// When, as a plan says it: "aos +10s", "2026-12-01T10:00:00Z", "on disk-full".
+        /// When, as a plan says it: "aos +10s", "2026-12-01T10:00:00Z", "event disk-full".
         when: String<96> = {},
         /// What to do.
         order: NestedOrder = {},
@@ -668,7 +670,7 @@ orders! {
     BlackboxSend = 0x0806 "blackbox send", DAILY, None {}
 
     /// Begins an update with an image that is on board or comes up.
-    UpdateStart = 0x0901 "update start", SOFTWARE, TwoSteps {
+    UpdateStart = 0x0901 "update start", UPDATES, TwoSteps {
         /// The first 4 bytes of the image's SHA-256.
         id: [u8; 4] = {},
     }
@@ -743,6 +745,9 @@ mod tests {
         assert!(ALL.has(Source::Plan) && !CHIEF.has(Source::Plan) && SOFTWARE.has(Source::Updater));
         let seen = OrderDef::of(3).unwrap().sources;
         assert!(!seen.has(Source::Plan) && seen.has(Source::Shell));
+        let of_plans = |def: &&OrderDef| def.hazard != Hazard::None && def.sources.has(Source::Plan);
+        let found = ORDERS.iter().find(of_plans).map(|def| def.words);
+        assert_eq!(found, None, "a plan gives nothing that takes two steps");
     }
 
     proptest! {

@@ -737,7 +737,7 @@ mod tests {
             .map(|(field, value)| (field.name, value.unwrap().to_string()))
             .collect();
         assert_eq!(shown, read);
-        assert_eq!(read[3], ("stage", "refused".to_owned()));
+        assert_eq!(read[4], ("stage", "refused".to_owned()));
         assert_eq!(answer.to_string(), "2/77 pass start: refused (not-allowed): only the operator may");
         assert_eq!(answer.write(&mut [0; 20]), None);
     }

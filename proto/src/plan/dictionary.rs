@@ -26,11 +26,11 @@ impl Orders for Dictionary {
     fn encode(&self, words: &str) -> Result<Vec<u8>, String> {
         let order = Order::from_line(words).map_err(|e| e.to_string())?;
         if let Some(def) = order.def() {
-            if !def.sources.has(Source::Plan) {
-                return Err(std::format!("a plan may not give the order {:?}", def.words));
-            }
             if def.hazard != Hazard::None {
                 return Err(std::format!("{:?} takes two steps, which a plan can't do", def.words));
+            }
+            if !def.sources.has(Source::Plan) {
+                return Err(std::format!("a plan may not give the order {:?}", def.words));
             }
         }
         Ok(order.encode().to_vec())

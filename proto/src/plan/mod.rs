@@ -8,6 +8,7 @@
 //! and channels, is told by [`Orders`], which the dictionary implements. It never reads a plan whose signature wasn't
 //! verified: there is no way from bytes to a [`Plan`] but [`SignedPlan::verify`].
 
+mod alone;
 mod binary;
 mod check;
 mod compile;
@@ -22,6 +23,7 @@ mod time;
 mod words;
 mod write;
 
+pub use alone::alone;
 pub use compile::compile;
 pub use dictionary::Dictionary;
 pub use error::PlanError;

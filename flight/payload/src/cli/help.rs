@@ -299,7 +299,8 @@ Usage: passband keys [--json] [--socket PATH | --config FILE]
 
 Shows each security association with its holder's role, the highest counter that was taken, and frames
 taken and refused since the start; never a secret. unsynchronised: no counter is known; a new key is put to
-use by `keys accept`, an old one by a re-synchronisation, which has to name the challenge shown.
+use by `keys accept`, an old one by a re-synchronisation, which has to name the challenge shown. A key is
+retired by radio alone, and takes two holders: one arms `keys retire SPI`, another fires it.
 
 Options:
   --json          one JSON document, \"schema\": 1

@@ -152,7 +152,7 @@ impl Watch {
 }
 
 /// The number that a value is, if it is known.
-fn known(kind: Kind, value: &Value<'_>) -> Option<f64> {
+pub(crate) fn known(kind: Kind, value: &Value<'_>) -> Option<f64> {
     let unknown = kind == Kind::U32 && *value == Value::Unsigned(u32::MAX.into());
     value.number().filter(|n| !n.is_nan() && !unknown)
 }

@@ -24,6 +24,7 @@ mod settings;
 pub use blackbox::{BlackBox, Record, Writing, packets};
 pub use channels::Sample;
 pub use clock::ClockWatch;
+pub(crate) use limits::known;
 pub use limits::{Level, Limits, Outcome};
 pub use others::{Marks, OrderCounts, Others, Sensed, UplinkCounts};
 pub use schedule::{Due, MAX_ANSWERS, MAX_ASKED, Refused, Schedule};

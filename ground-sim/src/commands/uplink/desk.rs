@@ -1,5 +1,6 @@
 //! What all commands that give orders share: options, and the outbox, whoever works it.
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,12 +9,14 @@ use anyhow::{Result, bail};
 use clap::Args;
 use passband_proto::dict::{Order, UploadKind};
 use passband_proto::packet::Mode;
+use passband_proto::sdls::RoleKey;
 
 use super::super::role_keys::holder;
 use super::super::{optional_keys, parse_rate};
 use super::{HolderArgs, PATIENCE};
 use crate::telemetry::feed::{Source, unix_ms};
 use crate::telemetry::{Feed, Heard, Proof, TagKeys};
+use crate::uplink::outbox::ARM_MS;
 use crate::uplink::worker::{Turn, Uplink};
 use crate::uplink::{About, Entry, Folder, Worker};
 
@@ -50,6 +53,10 @@ pub struct UplinkArgs {
     /// The virtual channel of the frames, 0 to 63, as the satellite is configured.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=63))]
     pub vcid: u8,
+    /// For how long an order stays armed on board, s: the parameter command.arm. A step of a hazardous order that isn't
+    /// answered by then is sent no more.
+    #[arg(long, value_name = "S", default_value_t = ARM_MS / 1000, value_parser = clap::value_parser!(u64).range(5..=600))]
+    pub arm_time: u64,
     /// Where answers come from.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
@@ -60,8 +67,19 @@ pub struct UplinkArgs {
 pub enum Desk {
     /// This process does.
     Works(Box<Worker>),
-    /// Another one does.
-    Queues(Folder),
+    /// Another one does; when it ends, this one takes over.
+    Queues(Box<Queue>),
+}
+
+/// An outbox that another process works, or that something is only put into.
+#[derive(Debug)]
+pub struct Queue {
+    folder: Folder,
+    args: UplinkArgs,
+    /// Whether nobody is to work it here.
+    only: bool,
+    /// Whether it was said that nobody works it any more.
+    told: bool,
 }
 
 impl TelemetryArgs {
@@ -77,6 +95,11 @@ impl TelemetryArgs {
     /// # Errors
     /// One can't be opened, or the keys can't be read.
     pub fn open(&self) -> Result<Feed> {
+        if !self.sources().is_empty() && self.telemetry_keys.is_none() {
+            tracing::warn!(
+                "telemetry is believed whoever sent it, since no --telemetry-keys are given: an order may be told as done that was not"
+            );
+        }
         Feed::open(&self.sources(), TagKeys::new(&optional_keys(self.telemetry_keys.as_deref())?))
     }
 }
@@ -89,17 +112,32 @@ impl Desk {
     pub fn open(args: &UplinkArgs) -> Result<Self> {
         let key = holder(&args.holder.keys, args.holder.spi)?;
         let folder = Folder::open(&args.holder.state, &key)?;
-        let Some(lock) = folder.lock()? else { return Ok(Self::Queues(folder)) };
+        let state = args.holder.state.display();
+        let Some(lock) = folder.lock()? else {
+            if let Some(to) = args.to {
+                tracing::warn!("another process works {state}, and sends to where it was told, not to {to}");
+            }
+            return Ok(Self::queue_into(folder, args, false));
+        };
         let Some(to) = args.to else {
             bail!(
-                "nobody works {}: say where frames go with --to, or start `passband-ground uplink run`",
-                args.holder.state.display()
+                "nobody works {state}: say where frames go with --to, or start `passband-ground uplink run`"
             );
         };
-        let verified_only = args.telemetry.telemetry_keys.is_some();
-        let uplink = Uplink { to, rate_bps: args.rate, vcid: args.vcid, verified_only };
-        let worker = Worker::open(folder, lock, &key, uplink, args.telemetry.open()?)?;
-        Ok(Self::Works(Box::new(worker)))
+        work(folder, lock, &key, to, args)
+    }
+
+    /// Opens the outbox, and only puts things into it.
+    ///
+    /// # Errors
+    /// Keys or folder can't be used.
+    pub fn only_queue(args: &UplinkArgs) -> Result<Self> {
+        let folder = Folder::open(&args.holder.state, &holder(&args.holder.keys, args.holder.spi)?)?;
+        Ok(Self::queue_into(folder, args, true))
+    }
+
+    fn queue_into(folder: Folder, args: &UplinkArgs, only: bool) -> Self {
+        Self::Queues(Box::new(Queue { folder, args: args.clone(), only, told: false }))
     }
 
     /// Queues an order.
@@ -146,8 +184,11 @@ impl Desk {
     pub fn turn(&mut self) -> Result<Turn> {
         match self {
             Self::Works(worker) => worker.turn(PATIENCE),
-            Self::Queues(_) => {
+            Self::Queues(queue) => {
                 std::thread::sleep(PATIENCE);
+                if let Some(desk) = queue.take_over()? {
+                    *self = desk;
+                }
                 Ok(Turn::default())
             }
         }
@@ -172,9 +213,43 @@ impl Desk {
     pub fn folder(&self) -> &Folder {
         match self {
             Self::Works(worker) => worker.folder(),
-            Self::Queues(folder) => folder,
+            Self::Queues(queue) => &queue.folder,
         }
     }
+}
+
+impl Queue {
+    /// Works the outbox if nobody else does any more, and it is known where frames go.
+    fn take_over(&mut self) -> Result<Option<Desk>> {
+        if self.only || (self.told && self.args.to.is_none()) {
+            return Ok(None);
+        }
+        let Some(lock) = self.folder.lock()? else { return Ok(None) };
+        let state = self.args.holder.state.display();
+        self.told = true;
+        let Some(to) = self.args.to else {
+            tracing::warn!(
+                "nobody works {state} any more: nothing is sent until `passband-ground uplink run` is started"
+            );
+            return Ok(None);
+        };
+        tracing::warn!("nobody works {state} any more: this process does, and sends to {to}");
+        let key = holder(&self.args.holder.keys, self.args.holder.spi)?;
+        let folder = Folder::open(self.folder.path(), &key)?;
+        work(folder, lock, &key, to, &self.args).map(Some)
+    }
+}
+
+fn work(folder: Folder, lock: File, key: &RoleKey, to: SocketAddr, args: &UplinkArgs) -> Result<Desk> {
+    let uplink = Uplink {
+        to,
+        rate_bps: args.rate,
+        vcid: args.vcid,
+        verified_only: args.telemetry.telemetry_keys.is_some(),
+        arm_ms: args.arm_time * 1000,
+    };
+    let worker = Worker::open(folder, lock, key, uplink, args.telemetry.open()?)?;
+    Ok(Desk::Works(Box::new(worker)))
 }
 
 /// Whether a packet is to be handed on: never a forged one, and if so asked only one whose tag holds.
@@ -184,5 +259,49 @@ pub fn believed(heard: &Heard, verified_only: bool) -> bool {
         Proof::Verified => true,
         Proof::Unverified => !verified_only,
         Proof::Forged => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::role_keys;
+    use passband_proto::sdls::Role;
+
+    fn args(dir: &std::path::Path, to: Option<SocketAddr>) -> UplinkArgs {
+        let holder = HolderArgs { keys: dir.join("operator"), spi: None, state: dir.join("outbox") };
+        let telemetry = TelemetryArgs::default();
+        UplinkArgs { holder, to, rate: 9600, vcid: 0, arm_time: 60, telemetry }
+    }
+
+    #[test]
+    fn when_who_works_the_outbox_ends_another_takes_over() {
+        let dir = tempfile::tempdir().unwrap();
+        role_keys::add(1, 2, Role::Operator, &dir.path().join("operator"), None).unwrap();
+        let to = Some("127.0.0.1:9".parse().unwrap());
+        assert!(Desk::open(&args(dir.path(), None)).unwrap_err().to_string().contains("--to"));
+        let first = Desk::open(&args(dir.path(), to)).unwrap();
+        let mut second = Desk::open(&args(dir.path(), to)).unwrap();
+        let mut third = Desk::open(&args(dir.path(), None)).unwrap();
+        let number = second.queue(Mode::Run, &Order::Ping {}).unwrap().number;
+        second.turn().unwrap();
+        assert!(matches!((&first, &second), (Desk::Works(_), Desk::Queues(_))));
+        drop(first);
+        third.turn().unwrap();
+        assert!(matches!(third, Desk::Queues(_)), "it doesn't know where to send");
+        second.turn().unwrap();
+        assert!(matches!(second, Desk::Works(_)));
+        second.turn().unwrap();
+        assert_eq!(second.order(number).unwrap().unwrap().sent, 1);
+    }
+
+    #[test]
+    fn what_is_only_put_into_the_outbox_wants_no_address() {
+        let dir = tempfile::tempdir().unwrap();
+        role_keys::add(1, 2, Role::Operator, &dir.path().join("operator"), None).unwrap();
+        let mut desk = Desk::only_queue(&args(dir.path(), None)).unwrap();
+        let number = desk.queue(Mode::Run, &Order::Ping {}).unwrap().number;
+        desk.turn().unwrap();
+        assert_eq!(desk.order(number).unwrap().unwrap().sent, 0);
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, Subcommand};
+use passband_proto::dict::{Reason, UploadFate};
 use passband_proto::plan::show_utc;
 
 use super::role_keys::holder;
@@ -30,7 +31,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// (`order`, `upload`) put what they have into it, and see what becomes of it.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  passband-ground uplink run --keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020\n  passband-ground uplink list --keys operator.txt --state outbox\n  passband-ground uplink drop 2877120 --keys operator.txt --state outbox\n\nExit status: 0 done, 1 not (all) done, 2 bad usage or input."
+    after_help = "Examples:\n  passband-ground uplink run --keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt\n  passband-ground uplink list --keys operator.txt --state outbox\n  passband-ground uplink drop 2877120 --keys operator.txt --state outbox\n\nExit status: 0 done, 1 not (all) done, 2 bad usage or input."
 )]
 pub struct UplinkCommand {
     #[command(subcommand)]
@@ -97,14 +98,14 @@ fn work(args: &UplinkArgs, forward: &[SocketAddr]) -> Result<ExitCode> {
     let Desk::Works(mut worker) = Desk::open(args)? else {
         bail!("another process works {}", args.holder.state.display());
     };
-    let socket = UdpSocket::bind("0.0.0.0:0").context("opening a socket")?;
+    let mut forward = forward.iter().map(|to| Forward::open(*to)).collect::<Result<Vec<_>>>()?;
     let stop = stop_on_signals()?;
     let mut last_refusal = None;
     say!("working {}: {} orders open", args.holder.state.display(), open_orders(&worker).count());
     while !stop.load(Ordering::Relaxed) {
         let turn = worker.turn(PATIENCE)?;
         if let Some(heard) = turn.heard.as_ref().filter(|heard| believed(heard, false)) {
-            send_on(&socket, heard, forward);
+            forward.iter_mut().for_each(|forward| forward.send(heard));
         }
         turn.noticed.iter().for_each(|noticed| say!("{}", told(noticed, &worker)));
         if turn.refused != last_refusal {
@@ -119,10 +120,27 @@ fn open_orders(worker: &Worker) -> impl Iterator<Item = &Entry> {
     worker.outbox().orders().filter(|entry| entry.is_open())
 }
 
-/// Hands a packet on. Nobody may listen: nothing here waits for it.
-fn send_on(socket: &UdpSocket, heard: &Heard, forward: &[SocketAddr]) {
-    for to in forward {
-        let _ = socket.send_to(&heard.bytes, to);
+/// Hands packets on. Nobody may listen: nothing here waits for it.
+struct Forward {
+    socket: UdpSocket,
+    to: SocketAddr,
+    /// Whether it was said that the network took none.
+    told: bool,
+}
+
+impl Forward {
+    fn open(to: SocketAddr) -> Result<Self> {
+        let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let socket = UdpSocket::bind(any).with_context(|| format!("opening a socket to {to}"))?;
+        Ok(Self { socket, to, told: false })
+    }
+
+    fn send(&mut self, heard: &Heard) {
+        let refused = self.socket.send_to(&heard.bytes, self.to).err().filter(|_| !self.told);
+        if let Some(e) = refused {
+            self.told = true;
+            tracing::warn!("handing telemetry on to {}: {e}", self.to);
+        }
     }
 }
 
@@ -159,6 +177,9 @@ pub fn told(noticed: &Noticed, worker: &Worker) -> String {
         Noticed::NumbersBehind { board } => format!(
             "the board knows order {board} of this key, which isn't here: numbers go on from there; does another outbox use this key?"
         ),
+        Noticed::NumberTaken(number) => format!(
+            "the board has another order under number {number}: ours gets another one once it is refused; is this outbox an old copy?"
+        ),
         Noticed::Retired => "this key is retired: the board takes nothing under it any more".into(),
     }
 }
@@ -166,22 +187,43 @@ pub fn told(noticed: &Noticed, worker: &Worker) -> String {
 /// Where a file stands, in words.
 pub fn upload_state(about: &About, there: usize, pieces: usize) -> String {
     match &about.told {
-        _ if about.whole => "all there".to_owned(),
+        _ if about.whole => fate_text(about),
         _ if about.dropped => "dropped".to_owned(),
         Some(told) if about.is_refused() => told.to_string(),
         _ => format!("{there} of {pieces} pieces there"),
     }
 }
 
+/// What became of a file of which all came.
+fn fate_text(about: &About) -> String {
+    match about.fate() {
+        Some((UploadFate::Refused, why)) => {
+            format!("refused ({why}): all of it came, and none of it is kept")
+        }
+        Some((UploadFate::Waits, Reason::None)) => "all there; it waits for its update".to_owned(),
+        Some((UploadFate::Waits, why)) => {
+            format!("all there, and not in its place ({why}): it is kept, and the same `upload` tries again")
+        }
+        Some((UploadFate::Taken, _)) => "all there, in its place".to_owned(),
+        Some((UploadFate::Coming, _)) | None => "all there".to_owned(),
+    }
+}
+
+/// The outbox of a holder, if there is one: a typo makes none.
+fn existing(args: &HolderArgs) -> Result<Folder> {
+    ensure!(Folder::is_there(&args.state), "{} is no outbox", args.state.display());
+    Folder::open(&args.state, &holder(&args.keys, args.spi)?)
+}
+
 fn list(args: &HolderArgs, all: bool, json: bool) -> Result<ExitCode> {
-    let folder = Folder::open(&args.state, &holder(&args.keys, args.spi)?)?;
+    let folder = existing(args)?;
     let mut orders = Vec::new();
     for number in folder.numbers()? {
-        orders.extend(folder.order(number)?.filter(|entry| all || entry.is_open()));
+        orders.extend(readable(folder.order(number)).filter(|entry| all || entry.is_open()));
     }
     let mut uploads = Vec::new();
     for id in folder.upload_ids()? {
-        uploads.extend(folder.upload(id)?.filter(|about| all || about.is_open()));
+        uploads.extend(readable(folder.upload(id)).filter(|about| all || about.is_open()));
     }
     let is_open = orders.iter().any(Entry::is_open) || uploads.iter().any(About::is_open);
     if json {
@@ -202,8 +244,16 @@ fn list(args: &HolderArgs, all: bool, json: bool) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(is_open)))
 }
 
+/// What is kept, unless its document is damaged: that is said, and hides nothing else.
+fn readable<T>(kept: Result<Option<T>>) -> Option<T> {
+    kept.unwrap_or_else(|e| {
+        tracing::warn!("{e:#}");
+        None
+    })
+}
+
 fn take_back(what: &str, args: &HolderArgs) -> Result<ExitCode> {
-    let folder = Folder::open(&args.state, &holder(&args.keys, args.spi)?)?;
+    let folder = existing(args)?;
     let drop = match what.parse() {
         Ok(number) if folder.order(number)?.is_some() => Drop::Order(number),
         _ => {

@@ -4,13 +4,15 @@
 //! half of all there are is not believed: it would leave none for us.
 
 use anyhow::Result;
-use passband_proto::dict::{Answer, Association, Beacon, KeyState, Packet, Reason, Stage, Upload as Report};
+use passband_proto::dict::{
+    Answer, Association, Beacon, KeyState, Packet, Reason, Stage, Upload as Report, UploadFate, UploadKind,
+};
 use passband_proto::sdls::WINDOW;
 
-use super::super::entry::Told;
+use super::super::entry::{Entry, Told};
 use super::super::shelf::Shelf;
 use super::pace::Pace;
-use super::{Moment, Outbox};
+use super::{Live, Moment, Outbox, Resync};
 
 /// Telemetry that is heard after so long a silence, ms, begins a contact.
 const SILENCE_MS: u64 = 60_000;
@@ -41,6 +43,8 @@ pub enum Noticed {
     },
     /// The key is retired: nothing is taken under it any more.
     Retired,
+    /// The board has another order under the number of one of ours: that isn't done, and ours is an old copy.
+    NumberTaken(u32),
 }
 
 impl Outbox {
@@ -66,7 +70,7 @@ impl Outbox {
             }
         } else if apid == Beacon::DEF.apid {
             if let Some(beacon) = Beacon::read(data).filter(|beacon| beacon.spacecraft == self.spacecraft) {
-                self.resync.challenge = Some(beacon.challenge).filter(|challenge| *challenge != [0; 8]);
+                self.challenge(now, beacon.challenge);
             }
         } else if apid == Report::DEF.apid
             && let Some(report) = Report::read(data)
@@ -81,9 +85,19 @@ impl Outbox {
         let silent = self.heard_ms.is_none_or(|heard| now.steady_ms.saturating_sub(heard) >= SILENCE_MS);
         self.heard_ms = Some(now.steady_ms);
         if silent {
-            self.resync.unanswered = 0;
+            self.resync =
+                Resync { challenge: self.resync.challenge, pace: self.resync.pace, ..Resync::default() };
             self.ask_at_ms = self.ask_at_ms.min(now.steady_ms);
             self.orders.values_mut().for_each(|live| live.pace = Pace::at(now.steady_ms));
+        }
+    }
+
+    /// A new challenge is answered at once if the counters are apart: what was sent under the one before is refused.
+    fn challenge(&mut self, now: Moment, challenge: [u8; 8]) {
+        let challenge = Some(challenge).filter(|challenge| *challenge != [0; 8]);
+        if challenge != self.resync.challenge {
+            self.resync.challenge = challenge;
+            self.resync.pace = self.resync.pace.map(|_| Pace::at(now.steady_ms));
         }
     }
 
@@ -94,26 +108,36 @@ impl Outbox {
         shelf: &mut dyn Shelf,
         noticed: &mut Vec<Noticed>,
     ) -> Result<()> {
-        self.arrives();
         let told = Told::from(answer);
         let number = answer.number;
         let settled = match self.orders.get_mut(&number) {
             // The answer to an order that had this number before: ours is refused for it.
-            Some(live) if live.entry.opcode() != answer.opcode => false,
+            Some(live) if live.entry.check() != answer.check => {
+                if live.entry.is_open() && self.taken_numbers.insert(number) {
+                    noticed.push(Noticed::NumberTaken(number));
+                }
+                false
+            }
             Some(live) => {
                 let before = live.entry.told.as_ref();
                 if !before.is_some_and(Told::is_final) && before != Some(&told) {
+                    self.resync.arrives();
                     live.armed_ms = (told.stage == Stage::Armed).then_some(now.steady_ms);
-                    live.entry.told = Some(told);
                     if answer.stage == Stage::Refused && answer.reason == Reason::Busy {
                         live.pace.went(now.steady_ms);
                     }
+                    live.entry.told = Some(told);
+                    let renumbered = live.renumber(shelf)?;
                     shelf.keep_order(&live.entry)?;
                     noticed.push(Noticed::Order(number));
+                    let settled = live.entry.told.as_ref().is_some_and(Told::is_final);
+                    self.go_on_as(now, renumbered, shelf)?;
+                    settled
+                } else {
+                    before.is_some_and(Told::is_final)
                 }
-                live.entry.told.as_ref().is_some_and(Told::is_final)
             }
-            None => self.answer_of_begin(number, told, shelf, noticed)?,
+            None => self.answer_of_begin(now, answer, told, shelf, noticed)?,
         };
         if settled {
             self.acknowledge.settle(now.steady_ms, number);
@@ -121,17 +145,39 @@ impl Outbox {
         Ok(())
     }
 
+    /// Takes an order of ours that has another number now.
+    fn go_on_as(&mut self, now: Moment, renumbered: Option<Entry>, shelf: &mut dyn Shelf) -> Result<()> {
+        let Some(entry) = renumbered else { return Ok(()) };
+        shelf.keep_order(&entry)?;
+        self.add(now, entry);
+        Ok(())
+    }
+
     /// An answer to none of the orders: whether it is to be acknowledged.
     fn answer_of_begin(
         &mut self,
-        number: u32,
+        now: Moment,
+        answer: &Answer,
         told: Told,
         shelf: &mut dyn Shelf,
         noticed: &mut Vec<Noticed>,
     ) -> Result<bool> {
-        let settled = told.is_final();
+        let (number, settled) = (answer.number, told.is_final());
         if let Some(upload) = self.uploads.iter_mut().find(|upload| upload.about.begin == number) {
-            if settled && upload.about.told.as_ref() != Some(&told) {
+            if upload.sender.begin_check() != answer.check {
+                return Ok(false);
+            }
+            if answer.reason == Reason::NumberTaken {
+                self.resync.arrives();
+                upload.about.begin = shelf.new_number()?;
+                shelf.keep_upload(&upload.about)?;
+            } else if settled && upload.about.told.as_ref() != Some(&told) {
+                self.resync.arrives();
+                if told.is_good() {
+                    // What is there already is told at once.
+                    upload.sender.hear_begun();
+                    self.ask_at_ms = self.ask_at_ms.min(now.steady_ms);
+                }
                 upload.about.told = Some(told);
                 shelf.keep_upload(&upload.about)?;
                 noticed.push(Noticed::Upload(upload.about.id));
@@ -150,6 +196,7 @@ impl Outbox {
         shelf: &mut dyn Shelf,
         noticed: &mut Vec<Noticed>,
     ) -> Result<()> {
+        self.resync.asked = true;
         match state.state {
             KeyState::Retired => {
                 if !std::mem::replace(&mut self.retired, true) {
@@ -158,7 +205,10 @@ impl Outbox {
             }
             KeyState::CountersLost => {
                 if self.resync.pace.is_none() {
-                    self.resync.pace = Some(Pace::at(now.steady_ms));
+                    // Ours may be an old copy, too: the time is above all that was used.
+                    self.go_ahead(now);
+                }
+                if !std::mem::replace(&mut self.resync.lost, true) {
                     noticed.push(Noticed::CountersLost);
                 }
             }
@@ -194,17 +244,20 @@ impl Outbox {
         let Some(upload) = self.uploads.iter_mut().find(|upload| upload.about.id == report.id) else {
             return Ok(());
         };
-        let before = upload.progress();
+        if !upload.about.takes_report(unix_ms) {
+            return Ok(());
+        }
+        let before = (upload.progress().there, upload.about.fate());
         upload.asked = 0;
         upload.sender.hear(report, unix_ms);
         let now = upload.progress();
-        if (now.there, now.whole) != (before.there, before.whole) {
+        if (now.there, Some((report.fate, report.reason))) != before {
             upload.about.report = Some((unix_ms, data.to_vec()));
-            upload.about.whole = now.whole;
+            upload.about.whole = now.whole && is_settled(report);
             shelf.keep_upload(&upload.about)?;
             noticed.push(Noticed::Upload(report.id));
+            self.resync.arrives();
         }
-        self.arrives();
         Ok(())
     }
 
@@ -223,14 +276,39 @@ impl Outbox {
         Ok(())
     }
 
-    /// Something that was sent has arrived: the counters are as they should be.
-    fn arrives(&mut self) {
-        (self.resync.unanswered, self.resync.pace) = (0, None);
-    }
-
     fn highest_number(&self) -> u32 {
         let orders = self.orders.last_key_value().map_or(0, |(last, _)| *last);
         let begins = self.uploads.iter().map(|upload| upload.about.begin).max().unwrap_or(0);
         orders.max(begins).max(self.numbers_from)
+    }
+}
+
+impl Resync {
+    /// Something that was sent has arrived: the counters are as they should be. An answer that is repeated says nothing of
+    /// that: it is of what arrived before.
+    fn arrives(&mut self) {
+        (self.unanswered, self.since_ms, self.pace, self.lost) = (0, None, None, false);
+    }
+}
+
+impl Live {
+    /// Gives an order another number that was refused for its number, which is another order's: it was not done. None if
+    /// nothing of it is to be sent any more.
+    fn renumber(&mut self, shelf: &mut dyn Shelf) -> Result<Option<Entry>> {
+        let is_taken = |told: &Told| told.stage == Stage::Refused && told.reason == Reason::NumberTaken;
+        if self.entry.dropped || self.entry.expired || !self.entry.told.as_ref().is_some_and(is_taken) {
+            return Ok(None);
+        }
+        self.entry.goes_on_as = Some(shelf.new_number()?);
+        Ok(self.entry.renumbered())
+    }
+}
+
+/// Whether nothing more becomes of a file that is whole, unless somebody does something about it.
+fn is_settled(report: &Report) -> bool {
+    match report.fate {
+        UploadFate::Coming => false,
+        UploadFate::Waits => report.kind == UploadKind::Image || report.reason != Reason::None,
+        UploadFate::Taken | UploadFate::Refused => true,
     }
 }

@@ -10,8 +10,11 @@
 //! - While a hazardous order is between its two steps, orders behind it wait, since each would disarm it: two minutes at
 //!   most for it to be armed, and a minute, if it is armed, for it to be fired.
 //! - Frames keep to the uplink's rate, and to fewer a second than the satellite takes of one holder.
+//! - A step of a hazardous order that isn't answered in the time that an order stays armed is sent no more: fired by
+//!   surprise hours later it would do harm.
 //! - The counter goes ahead, and the board is asked to go along, when it says that its counters are lost or higher than
-//!   ours, or when telemetry is heard and no order is answered.
+//!   ours, or when telemetry is heard and no order is answered: after twelve seconds, once more after twice that, and anew
+//!   in each contact. It is asked how our key stands before that.
 
 mod acknowledge;
 mod hear;
@@ -22,7 +25,7 @@ mod tests;
 
 pub use hear::Noticed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, anyhow};
 use passband_proto::dict::{Order, Wanted};
@@ -38,8 +41,12 @@ use super::upload::Upload;
 
 /// Orders behind a hazardous one wait so long at most for it to be armed or fired, ms.
 const HOLD_MS: u64 = 120_000;
-/// And so long, once it is armed, for it to be fired, ms: what the board allows unless it is configured otherwise.
-const ARMED_MS: u64 = 60_000;
+/// An order stays armed so long on board unless it is configured otherwise, ms: the default of `command.arm`.
+pub const ARM_MS: u64 = 60_000;
+/// So many orders are to go unanswered before the counters are suspected.
+const SUSPICIOUS: u32 = 3;
+/// And for so long, ms: an answer takes a second or two on a slow line.
+const PATIENCE_MS: u64 = 12_000;
 /// How often the state of uploads is asked for, ms.
 const ASK_EVERY_MS: u64 = 20_000;
 /// Telemetry is heard as long as the last packet isn't older, ms. The beacon comes each 30 s unless it is set otherwise.
@@ -69,6 +76,8 @@ pub struct Begin<'a> {
     pub mark: u64,
     /// All numbers of orders up to this one are used.
     pub number: u32,
+    /// For how long an order stays armed on board, ms.
+    pub arm_ms: u64,
 }
 
 /// Sends orders and files until they are there.
@@ -88,6 +97,9 @@ pub struct Outbox {
     numbers_from: u32,
     retired: bool,
     count: u16,
+    arm_ms: u64,
+    /// Orders whose number was found to be another's, and which are not renumbered yet.
+    taken_numbers: BTreeSet<u32>,
 }
 
 /// An order, and when it goes next.
@@ -111,15 +123,35 @@ enum Hold {
 }
 
 /// How the counters of both ends come together again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Resync {
     challenge: Option<[u8; 8]>,
     /// When the board is asked to go on from our counter; none: all is well.
     pace: Option<Pace>,
     /// Orders sent since the last sign that any arrives, while telemetry is heard.
     unanswered: u32,
-    /// So many of them are suspicious.
-    patience: u32,
+    /// When the first of them was, ms.
+    since_ms: Option<u64>,
+    /// So long without an answer is suspicious, ms.
+    patience_ms: u64,
+    /// Whether the board was asked in this contact how our key stands, or said so.
+    asked: bool,
+    /// Whether the board has said that its counters are lost.
+    lost: bool,
+}
+
+impl Default for Resync {
+    fn default() -> Self {
+        Self {
+            challenge: None,
+            pace: None,
+            unanswered: 0,
+            since_ms: None,
+            patience_ms: PATIENCE_MS,
+            asked: false,
+            lost: false,
+        }
+    }
 }
 
 /// What may be sent next.
@@ -127,6 +159,7 @@ struct Resync {
 enum Job {
     Resync,
     Acknowledge,
+    AskKeys,
     Ask,
     Order(u32),
     Upload(usize),
@@ -147,12 +180,14 @@ impl Outbox {
             orders: BTreeMap::new(),
             uploads: Vec::new(),
             acknowledge: Acknowledge::default(),
-            resync: Resync { patience: 6, ..Resync::default() },
+            resync: Resync::default(),
             ask_at_ms: 0,
             heard_ms: None,
             numbers_from: begin.number,
             retired: false,
             count: 0,
+            arm_ms: begin.arm_ms,
+            taken_numbers: BTreeSet::new(),
         })
     }
 
@@ -209,6 +244,7 @@ impl Outbox {
         fresh: &mut dyn FnMut() -> Result<[u8; 8]>,
         shelf: &mut dyn Shelf,
     ) -> Result<Vec<Vec<u8>>> {
+        self.expire(now, shelf)?;
         let mut frames = Vec::new();
         while self.line.is_free(now.steady_ms) {
             let Some(job) = self.next_job(now) else { break };
@@ -224,7 +260,9 @@ impl Outbox {
     pub fn next_ms(&self, now: Moment) -> Option<u64> {
         let orders = self.orders.values().filter(|live| live.is_to_go()).map(|live| live.pace.due_ms());
         let others = [self.resync_due_ms(), self.acknowledge.due_ms()].into_iter().flatten();
-        let pieces = self.uploads.iter().any(|upload| upload.about.is_open()).then_some(0);
+        let pieces = self.uploads.iter().any(Upload::has_pieces).then_some(0);
+        let asked = self.uploads.iter().any(|upload| upload.about.is_open()).then_some(self.ask_at_ms);
+        let pieces = pieces.into_iter().chain(asked);
         orders.chain(others).chain(pieces).min().map(|due| self.line.free_ms(due.max(now.steady_ms)))
     }
 
@@ -268,12 +306,17 @@ impl Outbox {
     fn next_job(&self, now: Moment) -> Option<Job> {
         let due = |at: Option<u64>| at.is_some_and(|at| at <= now.steady_ms);
         let hold = self.hold(now);
-        let upload = self.uploads.iter().position(|upload| upload.about.is_open() && hold == Hold::Nothing);
+        let free = hold == Hold::Nothing;
+        let upload = self.uploads.iter().position(|upload| upload.has_pieces() && free);
+        let begun =
+            self.uploads.iter().any(|upload| upload.about.is_open() && upload.about.told.is_some() && free);
         if due(self.resync_due_ms()) {
             Some(Job::Resync)
         } else if due(self.acknowledge.due_ms()) {
             Some(Job::Acknowledge)
-        } else if upload.is_some() && self.ask_at_ms <= now.steady_ms {
+        } else if self.resync.unanswered > 1 && !self.resync.asked {
+            Some(Job::AskKeys)
+        } else if begun && self.ask_at_ms <= now.steady_ms {
             Some(Job::Ask)
         } else {
             self.next_order(now, hold).map(Job::Order).or(upload.map(Job::Upload))
@@ -294,7 +337,7 @@ impl Outbox {
     fn hold(&self, now: Moment) -> Hold {
         let orders = || self.orders.values();
         let is_armed =
-            |live: &&Live| live.armed_ms.is_some_and(|at| now.steady_ms.saturating_sub(at) < ARMED_MS);
+            |live: &&Live| live.armed_ms.is_some_and(|at| now.steady_ms.saturating_sub(at) < self.arm_ms);
         if let Some(armed) = orders().rev().find(is_armed).map(|live| live.entry.number) {
             let fires = |live: &Live| live.entry.number > armed && live.entry.step == Mode::Fire;
             if !orders().any(|live| fires(live) && !live.entry.is_open()) {
@@ -318,6 +361,11 @@ impl Outbox {
                 let lowest = self.open_numbers().min();
                 let order = self.acknowledge.order(lowest);
                 self.acknowledge.sent();
+                self.seal(Mode::Run, 0, &order.encode(), shelf)
+            }
+            Job::AskKeys => {
+                self.resync.asked = true;
+                let order = Order::TelemetrySend { packet: Wanted::Associations };
                 self.seal(Mode::Run, 0, &order.encode(), shelf)
             }
             Job::Ask => {
@@ -383,12 +431,33 @@ impl Outbox {
         if !self.hears(now) {
             return;
         }
-        self.resync.unanswered += 1;
-        if self.resync.unanswered > self.resync.patience {
-            (self.resync.unanswered, self.resync.patience) = (0, self.resync.patience.saturating_mul(2));
-            self.sender.skip_to(now.unix_ms);
-            self.resync.pace = Some(Pace::at(now.steady_ms));
+        let resync = &mut self.resync;
+        resync.unanswered = resync.unanswered.saturating_add(1);
+        let since_ms = *resync.since_ms.get_or_insert(now.steady_ms);
+        if resync.unanswered >= SUSPICIOUS && now.steady_ms.saturating_sub(since_ms) >= resync.patience_ms {
+            (resync.unanswered, resync.since_ms) = (0, None);
+            resync.patience_ms = resync.patience_ms.saturating_mul(2);
+            self.go_ahead(now);
         }
+    }
+
+    /// Has the board go on from a counter that is above all that can have been used.
+    fn go_ahead(&mut self, now: Moment) {
+        self.sender.skip_to(now.unix_ms);
+        self.resync.pace = Some(Pace::at(now.steady_ms));
+    }
+
+    /// Sends steps of hazardous orders no more whose time is over.
+    fn expire(&mut self, now: Moment, shelf: &mut dyn Shelf) -> Result<()> {
+        for live in self.orders.values_mut().filter(|live| live.is_to_go() && live.entry.step != Mode::Run) {
+            let age_ms = now.unix_ms.saturating_sub(live.entry.queued_unix_ms);
+            // Whatever the clock of the day does.
+            if age_ms.max(now.steady_ms.saturating_sub(live.since_ms)) >= self.arm_ms {
+                live.entry.expired = true;
+                shelf.keep_order(&live.entry)?;
+            }
+        }
+        Ok(())
     }
 
     /// The numbers of what is not settled.

@@ -7,7 +7,7 @@ use passband_flight::adapters::disk::Disk;
 use passband_flight::adapters::uploads::UploadFolder;
 use passband_flight::faults::SimDisk;
 use passband_flight::uplink::uploads::{About, Pieces, UploadError, Uploads};
-use passband_proto::dict::FixedText;
+use passband_proto::dict::{FixedText, Reason, UploadFate};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -155,6 +155,17 @@ fn what_is_known_to_be_there_never_goes_again_and_what_is_missing_goes_first() {
 }
 
 #[test]
+fn a_board_whose_clock_was_set_back_is_still_heard() {
+    let mut sender = sender(10);
+    let mut pieces = Pieces::none(10);
+    assert!(sender.hear(&packet(&sender, &pieces), 9_000_000));
+    (0..10).for_each(|index| pieces.add(index));
+    let all = packet(&sender, &pieces);
+    assert!(sender.hear(&all, 9_000_000 - SET_BACK_MS) && !sender.progress().whole, "it came late");
+    assert!(sender.hear(&all, 1_000) && sender.progress().whole);
+}
+
+#[test]
 fn the_beginning_goes_often_until_something_is_heard() {
     let mut sender = sender(500);
     let begins = |sender: &mut PieceSender, orders| {
@@ -192,6 +203,8 @@ fn packet(sender: &PieceSender, pieces: &Pieces) -> Upload {
         piece: 32,
         pieces: u32::try_from(sender.known.len()).unwrap(),
         missing: pieces.missing(),
+        fate: UploadFate::Coming,
+        reason: Reason::None,
         gaps: pieces.gaps(),
     }
 }

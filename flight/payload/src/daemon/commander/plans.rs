@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use passband_proto::dict::{EventCode, Housekeeping, Order, OrderDef, Packet, Reason, Source};
 use passband_proto::keys::TagKey;
-use passband_proto::plan::{Dictionary, Plan, SignedPlan, compile};
+use passband_proto::plan::{Dictionary, Plan, SignedPlan, alone, compile};
 use passband_proto::sdls::{Associations, State};
 
 use super::Works;
@@ -22,7 +22,7 @@ use crate::sequence::{
 };
 use crate::store::StoreError;
 use crate::store::orders::{Change, Kind, OrderStore};
-use crate::telemetry::Report;
+use crate::telemetry::{Report, known};
 
 /// Largest file of a plan that is read, bytes.
 const MAX_FILE_BYTES: usize = (256 << 10) + 64;
@@ -198,16 +198,7 @@ impl Plans {
         if wanted.is_empty() {
             return;
         }
-        let mut values = Vec::new();
-        let mut number = 0_u16;
-        channels.visit(&mut |_, value| {
-            if wanted.contains(&number)
-                && let Some(value) = value.number()
-            {
-                values.push((number, value));
-            }
-            number = number.saturating_add(1);
-        });
+        let values = known_of(channels, &wanted);
         for (channel, value) in values {
             self.sequencer.on_channel(now, channel, value);
         }
@@ -254,6 +245,22 @@ impl Plans {
         }
         Ok(())
     }
+}
+
+/// What is known of channels, by their numbers. "Not known" is no value: as the largest number there is it would be above
+/// every threshold.
+pub(super) fn known_of(channels: &Housekeeping, wanted: &BTreeSet<u16>) -> Vec<(u16, f64)> {
+    let mut values = Vec::new();
+    let mut number = 0_u16;
+    channels.visit(&mut |field, value| {
+        if wanted.contains(&number)
+            && let Some(value) = known(field.kind, &value)
+        {
+            values.push((number, value));
+        }
+        number = number.saturating_add(1);
+    });
+    values
 }
 
 /// The signed plan in a file, and who signed it.
@@ -417,10 +424,9 @@ impl Worker<'_> {
             Err(e) => return Outcome::failed(Reason::Malformed, e.to_string()),
         };
         let name = format!("{ALONE}{}-{}", run.id.source, run.id.number);
-        let Some(when) = spelled_out(when) else {
+        let Some(text) = alone(&name, when, &words) else {
             return Outcome::failed(Reason::Malformed, "when it is to be done is one line of words");
         };
-        let text = format!("plan {name}\nversion 1\n{when} do {words}\n");
         let plan = match compile(&text, "the agenda", &plans.dictionary) {
             Ok(plan) => plan,
             Err(faults) => return Outcome::failed(Reason::NotPossible, first(&faults)),
@@ -444,23 +450,6 @@ impl Worker<'_> {
             Change { kind: Kind::Note, key: name.clone().into_bytes(), value: Some(text.into_bytes()) };
         Outcome::done(format!("on the agenda as {name}")).with(changes).with([note])
     }
-}
-
-/// When, as a plan says it: a time alone is at that time, and AOS and LOS are those of any station unless it is named.
-fn spelled_out(when: &str) -> Option<String> {
-    let when = when.trim();
-    if when.is_empty() || when.chars().any(char::is_control) {
-        return None;
-    }
-    let (first, rest) = when.split_once(' ').unwrap_or((when, ""));
-    let rest = rest.trim();
-    Some(match first {
-        "aos" | "los" if rest.is_empty() || rest.starts_with(['+', '-']) => {
-            format!("{first} any {rest}").trim().to_owned()
-        }
-        _ if first.starts_with(|c: char| c.is_ascii_digit()) => format!("at {when}"),
-        _ => when.to_owned(),
-    })
 }
 
 fn is_operational(associations: &Associations, spi: u16) -> bool {

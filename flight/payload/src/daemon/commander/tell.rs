@@ -88,7 +88,10 @@ impl Commander {
     /// Tells telemetry of an order that stands anew.
     pub(super) fn told(&mut self, works: &dyn Works, id: OrderId, record: &Record) {
         let now = self.moment(works);
-        if !record.seen {
+        if id.source == sequence::SOURCE {
+            // Nobody says for a plan that the ground has it: it is told once, and events tell of it as well.
+            let _sent = works.desk().ask(Due::of(&record.answer(id)));
+        } else if !record.seen {
             works.desk().answer(now.steady_ms, record.answer(id));
         }
         let result = match record.stage {

@@ -741,3 +741,13 @@ fn where_a_key_stands_is_told_when_a_frame_under_it_is_refused_for_that() {
     commander.poll(&mut works);
     assert!(commander.parts().keys_wanted.is_empty());
 }
+
+#[test]
+fn a_channel_that_is_not_known_is_above_no_threshold() {
+    let channels = crate::telemetry::Sample::default().housekeeping();
+    let all = (0..200).collect();
+    let known = super::plans::known_of(&channels, &all);
+    assert!(!known.is_empty() && known.iter().all(|(_, value)| *value < f64::from(u32::MAX)), "{known:?}");
+    let frame_age = passband_proto::plan::Orders::channel(&Dictionary::default(), "frame_age").unwrap();
+    assert!(known.iter().all(|(channel, _)| *channel != frame_age), "no frame was taken yet");
+}
