@@ -3,7 +3,7 @@
 //! under the [`replay`](../replay/index.html) of this crate, which needs no nightly toolchain.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -453,7 +453,8 @@ struct Board {
     ledger: Ledger,
     kept: Vec<Keep>,
     done: BTreeSet<OrderId>,
-    armed: Option<(OrderId, Vec<u8>)>,
+    /// What each giver has armed.
+    armed: BTreeMap<u16, (OrderId, Vec<u8>)>,
     now_ms: u64,
 }
 
@@ -474,14 +475,18 @@ impl Board {
             assert_eq!(run.order.encode(), bytes);
             self.check_hazard(run, step, bytes);
         }
-        if let Some((id, record)) = answer.filter(|(_, record)| !known && record.stage == Stage::Armed) {
-            self.armed = Some((id, record.bytes));
+        if let Some((id, record)) = answer.filter(|_| !known) {
+            if record.stage == Stage::Armed {
+                self.armed.insert(giver.source, (id, record.bytes));
+            } else if !matches!(record.reason, dict::Reason::TooOld | dict::Reason::Busy) {
+                self.armed.remove(&giver.source);
+            }
         }
         match (who >> 4, run) {
             // The power goes: before it is done, and it is resumed; or behind.
             (0, run) => {
                 self.ledger = Ledger::restore(self.kept.iter().cloned());
-                self.armed = None;
+                self.armed.clear();
                 let resumed: Vec<_> = self.ledger.resume().into_iter().map(|run| run.id).collect();
                 assert!(run.is_none_or(|run| resumed.contains(&run.id)), "forgotten while under way");
                 resumed.into_iter().for_each(|id| self.finish(now, id));
@@ -502,8 +507,13 @@ impl Board {
             return;
         }
         assert_eq!(step, Step::Fire);
-        let (id, armed) = self.armed.take().expect("it was armed");
-        assert!(armed == bytes && (hazard != Hazard::TwoKeys || id.source != run.id.source));
+        let may = |id: &OrderId| hazard != Hazard::TwoKeys || id.source != run.id.source;
+        let mut armed = self.armed.values().filter(|(id, armed)| armed == bytes && may(id));
+        let id = armed.next().expect("it was armed").0;
+        // Of several that fit it is for the ledger to choose; one that was armed alone is used up.
+        if armed.next().is_none() {
+            self.armed.remove(&id.source);
+        }
     }
 
     fn finish(&mut self, now: Moment, id: OrderId) {

@@ -4,8 +4,9 @@
 //! it; the input that caused it is then in `artifacts/<target>`.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use std::{env, fs, panic, process};
+use std::{env, fs, panic, process, thread};
 
 use passband_fuzz::{TARGETS, Target};
 
@@ -21,11 +22,18 @@ fn main() {
             _ => usage(),
         }
     }
-    for (name, target) in TARGETS {
-        if names.is_empty() || names.iter().any(|n| n == name) {
-            run(name, target, Duration::from_secs(seconds), seed);
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
+    let targets: Vec<_> = TARGETS.into_iter().filter(|(name, _)| wanted(name)).collect();
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some((name, target)) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    run(name, *target, Duration::from_secs(seconds), seed);
+                }
+            });
         }
-    }
+    });
 }
 
 fn usage() -> ! {

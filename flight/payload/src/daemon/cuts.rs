@@ -367,13 +367,22 @@ fn a_power_cut_at_any_operation_loses_and_doubles_nothing() {
     let mut seed = 1;
     let done = Arc::new(Mutex::new(0_u64));
     let count = Arc::clone(&done);
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     disk.watch(move |disk| {
         let promises = watched.lock().unwrap().clone();
-        for _ in 0..each {
-            seed += 1;
-            look_after(&disk.after_cut(seed), &promises);
-            *count.lock().unwrap() += 1;
-        }
+        let (disk, promises, count) = (&*disk, &promises, &count);
+        std::thread::scope(|scope| {
+            for thread in 0..threads {
+                let seeds = (seed + thread..seed + each).step_by(usize::try_from(threads).unwrap());
+                scope.spawn(move || {
+                    for seed in seeds {
+                        look_after(&disk.after_cut(seed), promises);
+                        *count.lock().unwrap() += 1;
+                    }
+                });
+            }
+        });
+        seed += each;
     });
     day(&World::open(&disk).unwrap(), &promises);
     disk.unwatch();
