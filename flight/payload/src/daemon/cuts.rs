@@ -370,7 +370,7 @@ fn a_power_cut_at_any_operation_loses_and_doubles_nothing() {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     disk.watch(move |disk| {
         let promises = watched.lock().unwrap().clone();
-        let (disk, promises, count) = (&*disk, &promises, &count);
+        let (promises, count) = (&promises, &count);
         std::thread::scope(|scope| {
             for thread in 0..threads {
                 let seeds = (seed + thread..seed + each).step_by(usize::try_from(threads).unwrap());
