@@ -16,6 +16,14 @@ need_command() {
     DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq "$2" >/dev/null
 }
 
+# Installs what makes Python's virtual environments: Debian's Python comes without.
+need_venv() {
+    python3 -c 'import ensurepip' 2>/dev/null && return
+    command -v apt-get >/dev/null || die "needs Python's venv module (Debian's package is called python3-venv)"
+    as_root apt-get update -qq >&2
+    DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq python3-venv >/dev/null
+}
+
 need_rust() {
     command -v cargo >/dev/null || die "needs Rust 1.95 or newer: see https://rustup.rs"
 }
