@@ -297,3 +297,15 @@ fn what_cannot_be_run_is_refused() {
         Command::new(env!("CARGO_BIN_EXE_passband")).args(["script-child", "outer", "1", "none"]).output();
     assert!(!child.unwrap().status.success(), "not for people");
 }
+
+#[test]
+fn a_state_folder_that_is_named_from_here_holds_in_the_folder_of_a_run_too() {
+    let here = std::env::current_dir().unwrap();
+    let dir = tempfile::tempdir_in(&here).unwrap();
+    let mut bed = Bed::with(Network::Allow);
+    bed.runner = open(dir.path().strip_prefix(&here).unwrap(), Network::Allow).0;
+    let done = bed.run("pwd; echo $HOME", Limits::default());
+    assert_eq!(done.record.end, Some(End::Exited(0)), "{}", String::from_utf8_lossy(&done.output));
+    let told = String::from_utf8(done.output).unwrap();
+    assert!(told.lines().all(|line| line.starts_with('/')), "{told}");
+}

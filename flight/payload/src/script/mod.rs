@@ -114,7 +114,7 @@ impl Default for Limits {
             wall_s: 300,
             cpu_s: 60,
             memory_bytes: 256 << 20,
-            output_bytes: 64 << 10,
+            output_bytes: 1 << 20,
             processes: 32,
             file_bytes: 16 << 20,
         }

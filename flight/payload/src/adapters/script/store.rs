@@ -24,7 +24,8 @@ pub struct ScriptStore {
 impl ScriptStore {
     /// Opens the folder in a state folder, making it.
     pub fn open(disk: Arc<dyn Disk>, state: &Path) -> Result<Self, ScriptError> {
-        let folder = state.join("scripts");
+        // A script begins in a folder of its own: what it is called by must hold there, too.
+        let folder = std::path::absolute(state).unwrap_or_else(|_| state.to_owned()).join("scripts");
         let made = disk.make_folder(&folder).and_then(|()| disk.sync_folder(state));
         made.map_err(|e| failed("making", &folder, &e))?;
         Ok(Self { disk, folder })

@@ -274,6 +274,11 @@ fn read_plan(
 }
 
 fn verify(bytes: &[u8], keys: &BTreeMap<u16, (Source, TagKey)>) -> Result<(u16, Plan), String> {
+    if bytes.starts_with(b"plan ") || bytes.starts_with(b"#") {
+        return Err(
+            "it is the text of a plan: `passband-ground plan compile` makes a signed one of it".to_owned()
+        );
+    }
     let signed = SignedPlan::new(bytes).map_err(|e| e.to_string())?;
     let spi = signed.spi();
     let (_, key) =
