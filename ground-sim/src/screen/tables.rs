@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use passband_proto::dict::{
-    Parameter, ParametersState, Plan, PlanState, Script, ScriptEnd, Upload, UploadKind,
+    Parameter, ParametersState, Plan, PlanState, Reason, Script, ScriptEnd, Upload, UploadFate, UploadKind,
 };
 use serde::Serialize;
 
@@ -42,6 +42,10 @@ pub struct ShownUpload {
     pub pieces: u32,
     /// Those that are missing.
     pub missing: u32,
+    /// What becomes of it.
+    pub fate: UploadFate,
+    /// Why it was refused, or can't be taken now.
+    pub reason: Reason,
 }
 
 /// A plan on board.
@@ -145,6 +149,8 @@ impl Tables {
             bytes: packet.size,
             pieces: packet.pieces,
             missing: packet.missing.min(packet.pieces),
+            fate: packet.fate,
+            reason: packet.reason,
         };
         self.uploads.put(packet.id, unix_ms, row);
     }

@@ -1,6 +1,6 @@
 //! What is pending, what comes up, scripts, the update and the engineer's log, as the operator sees them.
 
-use passband_proto::dict::{UpdateState, Upload};
+use passband_proto::dict::{Reason, UpdateState, Upload, UploadFate};
 use serde::{Deserialize, Serialize};
 
 use super::text::LIST_LINES;
@@ -154,6 +154,10 @@ pub struct UploadLine {
     pub pieces: u32,
     /// Those that are missing.
     pub missing: u32,
+    /// What becomes of it.
+    pub fate: UploadFate,
+    /// Why it was refused, or can't be taken now.
+    pub reason: Reason,
 }
 
 impl From<Upload> for UploadLine {
@@ -165,6 +169,8 @@ impl From<Upload> for UploadLine {
             bytes: upload.size,
             pieces: upload.pieces,
             missing: upload.missing,
+            fate: upload.fate,
+            reason: upload.reason,
         }
     }
 }
@@ -261,15 +267,16 @@ pub fn update_text(answer: &UpdateAnswer) -> String {
     put!(out, "; passband {} runs\n", answer.version);
     for upload in &answer.uploads {
         let there = upload.pieces.saturating_sub(upload.missing);
-        let line = format!(
-            "{:<7} {} {:<32} {} of {} pieces, {}",
-            upload.kind,
-            upload.id,
-            upload.name,
-            there,
-            upload.pieces,
-            size(upload.bytes.into())
-        );
+        let mut line = format!("{:<7} {} {:<24} ", upload.kind, upload.id, upload.name);
+        match upload.fate {
+            UploadFate::Coming => {
+                put!(line, "{there} of {} pieces, {}", upload.pieces, size(upload.bytes.into()))
+            }
+            fate => put!(line, "{fate}, {}", size(upload.bytes.into())),
+        }
+        if upload.reason != Reason::None {
+            put!(line, ": {}", upload.reason);
+        }
         out += &cut(&line);
         out.push('\n');
     }

@@ -150,7 +150,7 @@ function showChannels({ channels, now_unix_ms: now }) {
 function showOrders({ answers, uploads, plans, scripts, parameters }) {
   fill("answer-rows", answers.map((a) => el("div", { class: "row" }, chip(a.stage, stages[a.stage]), el("b", {}, a.order), el("span", { class: "when" }, `${a.source}/${a.number} ${day(a.unix_ms)}`),
     a.reason !== "none" || a.text ? el("span", { class: "text" }, [a.reason === "none" ? "" : a.reason, a.text].filter(Boolean).join(": ")) : "")), "no answers came yet");
-  const rows = [...uploads.map((u) => ["upload", u.name, `${u.kind}, ${u.pieces - u.missing}/${u.pieces} pieces`]), ...plans.map((p) => ["plan", p.name, `${p.state}, ${p.done}/${p.entries} done${p.failed ? `, ${p.failed} failed` : ""}${p.next_order ? `; next ${p.next_unix_ms ? clock(p.next_unix_ms) : ""} ${p.next_order}` : ""}`]),
+  const rows = [...uploads.map((u) => ["upload", u.name, `${u.kind}, ${u.pieces - u.missing}/${u.pieces} pieces${u.fate === "coming" ? "" : `, ${u.fate}`}${u.reason === "none" ? "" : `: ${u.reason}`}`]), ...plans.map((p) => ["plan", p.name, `${p.state}, ${p.done}/${p.entries} done${p.failed ? `, ${p.failed} failed` : ""}${p.next_order ? `; next ${p.next_unix_ms ? clock(p.next_unix_ms) : ""} ${p.next_order}` : ""}`]),
     ...scripts.map((s) => ["script", s.name, `${s.end} ${s.status}: ${s.text.split("\n")[0]}`]), ...parameters.map((p) => ["parameter", p.name, `${p.value} (${p.state}${p.staged ? `; staged ${p.staged}` : ""})`])];
   $("board-rows").replaceChildren(rows.length ? el("table", {}, ...rows.map(([kind, name, said]) => el("tr", {}, el("td", { class: "soft" }, kind), el("td", {}, name), el("td", { class: "soft" }, said)))) : "");
 }
