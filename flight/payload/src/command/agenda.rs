@@ -270,7 +270,7 @@ pub fn update_text(answer: &UpdateAnswer) -> String {
         let mut line = format!("{:<7} {} {:<24} ", upload.kind, upload.id, upload.name);
         match upload.fate {
             UploadFate::Coming => {
-                put!(line, "{there} of {} pieces, {}", upload.pieces, size(upload.bytes.into()))
+                put!(line, "{there} of {} pieces, {}", upload.pieces, size(upload.bytes.into()));
             }
             fate => put!(line, "{fate}, {}", size(upload.bytes.into())),
         }
