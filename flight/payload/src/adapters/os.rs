@@ -126,15 +126,6 @@ pub fn read_secret(path: &Path) -> io::Result<(Zeroizing<String>, bool)> {
     Ok((text, exposed))
 }
 
-/// For how long the board has been up, ms, if the system says so.
-pub fn board_up_ms() -> Option<u64> {
-    let text = read_text(Path::new("/proc/uptime"), 256).ok()?;
-    let seconds = text.split(' ').next()?.parse::<f64>().ok()?;
-    // The cast saturates.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float's cast saturates")]
-    Some((seconds * 1000.0) as u64)
-}
-
 /// Steady time since the board was started, ms; goes on over restarts of the program (CLOCK_BOOTTIME).
 pub fn board_clock_ms() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);

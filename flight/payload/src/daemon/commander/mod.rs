@@ -19,7 +19,6 @@ mod uploads;
 pub(crate) use daily::Nominal;
 pub(crate) use keys::read_role_keys;
 
-use crate::ordered;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,6 +44,7 @@ use crate::adapters::script::ScriptStore;
 use crate::adapters::uploads::UploadFolder;
 use crate::daemon::desk::Desk as Notices;
 use crate::daemon::scripts::{ScriptNews, ScriptOrder};
+use crate::ordered;
 use crate::orders::desk::{Desk, Outcome};
 use crate::orders::{Giver, Moment, OrderId, Record, Run, SHELL, Step};
 use crate::passes::Pass;

@@ -8,7 +8,7 @@ use passband_proto::dict::{
     Association, EventCode, FixedText, KeyState, Mode, Plan as PlanPacket, PlanState, Reason, Source, Stage,
     UpdateState, UploadKind, Wanted,
 };
-use passband_proto::sdls::{Reason as RejectReason, State};
+use passband_proto::sdls::{AssociationStatus, Reason as RejectReason, State};
 use serde_json::Value;
 
 use super::hands::Worker;
@@ -71,14 +71,14 @@ impl Commander {
             return;
         }
         let wanted = std::mem::take(&mut self.parts.keys_wanted);
-        let mut told = self.association_packets();
-        told.retain(|key| wanted.contains(&key.spi) || key.state == KeyState::CountersLost);
+        let told =
+            self.association_packets(|key| wanted.contains(&key.spi) || key.state == State::Unsynchronised);
         if told.is_empty() {
             return;
         }
         self.rounds.keys_ms = now.steady_ms.saturating_add(KEYS_MS);
         for key in &told {
-            // Of too much that waits the rest is told next time.
+            // Of too much that waits lost counters are told next time, and others when a frame is refused again.
             if works.desk().ask(Due::of(key)).is_err() {
                 return;
             }
@@ -265,7 +265,7 @@ impl Commander {
                         .map(Due::of)
                         .collect()
                 }
-                Wanted::Associations => self.association_packets().iter().map(Due::of).collect(),
+                Wanted::Associations => self.association_packets(|_| true).iter().map(Due::of).collect(),
                 Wanted::Agenda => self.plan_packets(now).iter().map(Due::of).collect(),
                 Wanted::Uploads => {
                     let uploads = self.parts.uploads.as_ref();
@@ -289,8 +289,8 @@ impl Commander {
         }
     }
 
-    fn association_packets(&self) -> Vec<Association> {
-        let packet = |status: passband_proto::sdls::AssociationStatus| Association {
+    fn association_packets(&self, which: impl Fn(&AssociationStatus) -> bool) -> Vec<Association> {
+        let packet = |status: AssociationStatus| Association {
             spi: status.spi,
             role: status.role.into(),
             state: match status.state {
@@ -304,7 +304,7 @@ impl Commander {
             refused: status.counts.all_rejected(),
             last_number: self.desk.ledger().next_number(status.spi).saturating_sub(1),
         };
-        self.associations.status().map(packet).collect()
+        self.associations.status().filter(which).map(packet).collect()
     }
 
     fn plan_packets(&self, now: Moment) -> Vec<PlanPacket> {
@@ -378,7 +378,7 @@ impl Commander {
 
     fn tell_digest(&self, works: &dyn Works, now: Moment) {
         let of = |wanted: State| {
-            let is = move |status: &passband_proto::sdls::AssociationStatus| status.state == wanted;
+            let is = move |status: &AssociationStatus| status.state == wanted;
             self.associations.status().filter(is).map(|status| status.spi).collect::<Vec<_>>()
         };
         let uploads = self.parts.uploads.as_ref().map(Coming::reports).unwrap_or_default();
