@@ -204,6 +204,8 @@ events! {
     CommandKeyRetired = 0x0714 "command-key-retired" Warning,
     /// The command keys can't be used: nothing is taken from the uplink.
     CommandKeysUnusable = 0x0715 "command-keys-unusable" Critical,
+    /// The file of command keys has changed and was read anew.
+    CommandKeysChanged = 0x0716 "command-keys-changed" Warning,
     /// Something uplinked is whole.
     UploadDone = 0x0720 "upload-done" Info,
     /// Something uplinked is not what it was said to be, or can't be kept.

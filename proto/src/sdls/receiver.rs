@@ -48,6 +48,7 @@ pub struct Associations {
     pub(super) all: BTreeMap<u16, Association>,
     pub(super) challenge: Option<Challenge>,
     pub(super) counts: Counts,
+    limits: Limits,
     pool: Bucket,
     room: Box<[u8; MAX_DATA_BYTES]>,
 }
@@ -105,26 +106,30 @@ impl Associations {
     /// The associations of all keys of this channel's spacecraft. None has marks yet: see [`Associations::restore`].
     #[must_use]
     pub fn new(channel: Channel, keys: &RoleKeys, limits: Limits) -> Self {
-        let ours = keys.iter().filter(|key| key.spacecraft() == channel.spacecraft);
-        let association = |role, cipher| Association {
-            role,
-            retired: false,
-            window: None,
-            durable: None,
-            reserve: 0,
-            spent: false,
-            counts: Counts::default(),
-            cipher,
-            share: Bucket::new(limits.share),
-            holder: Bucket::new(limits.holder),
-        };
-        Self {
+        let mut new = Self {
             channel,
-            all: ours.map(|key| (key.spi(), association(key.role(), key.frame_key().cipher()))).collect(),
+            all: BTreeMap::new(),
             challenge: None,
             counts: Counts::default(),
+            limits,
             pool: Bucket::new(limits.pool),
             room: Box::new([0; MAX_DATA_BYTES]),
+        };
+        new.set_keys(keys);
+        new
+    }
+
+    /// Has these be the keys from now on. An association that stays keeps its window, its counts and its limits, also where
+    /// its key is another one; of a new one the marks are to be restored.
+    pub fn set_keys(&mut self, keys: &RoleKeys) {
+        let mut before = core::mem::take(&mut self.all);
+        for key in keys.iter().filter(|key| key.spacecraft() == self.channel.spacecraft) {
+            let cipher = key.frame_key().cipher();
+            let association = match before.remove(&key.spi()) {
+                Some(association) => Association { role: key.role(), cipher, ..association },
+                None => Association::new(key.role(), cipher, self.limits),
+            };
+            self.all.insert(key.spi(), association);
         }
     }
 
@@ -173,6 +178,21 @@ impl Associations {
 }
 
 impl Association {
+    fn new(role: Role, cipher: Aes256Gcm, limits: Limits) -> Self {
+        Self {
+            role,
+            retired: false,
+            window: None,
+            durable: None,
+            reserve: 0,
+            spent: false,
+            counts: Counts::default(),
+            cipher,
+            share: Bucket::new(limits.share),
+            holder: Bucket::new(limits.holder),
+        }
+    }
+
     /// Uses a counter, if it is free. Gives the mark to write.
     fn accept(&mut self, now_ms: u64, spi: u16, counter: u64) -> Result<Option<Mark>, Reject> {
         let window = self.window.ok_or(Reject::Unsynchronised { spi })?;

@@ -182,6 +182,12 @@ impl FileState {
         Self { path: path.to_owned(), size_and_time }
     }
 
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The state of the same file now.
     #[must_use]
     pub fn now(&self) -> Self {

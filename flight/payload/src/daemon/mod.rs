@@ -64,7 +64,7 @@ use passband_proto::sdls::{Channel, RoleKeys};
 use passband_spectral::target::{MAX_TARGET_BYTES, Target};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::commander::{Begin as BeginCommander, Commander, Nominal, read_role_keys};
+use self::commander::{Begin as BeginCommander, Commander, Nominal, exposed_file, read_role_keys};
 use self::encoder::QueueChange;
 use self::life::Life;
 use self::ready::Ready;
@@ -72,7 +72,7 @@ pub(crate) use self::recover::{line_up, recover};
 use self::shared::{Shared, lock};
 use crate::adapters::calibration::{CalibrationError, check_calibration};
 use crate::adapters::crash;
-use crate::adapters::os::{own_uid, random_8, read_keys, read_text, spare_socket};
+use crate::adapters::os::{FileState, own_uid, random_8, read_keys, read_text, spare_socket};
 use crate::adapters::parameters::ParameterFile;
 use crate::adapters::spool::Spool;
 use crate::config::Config;
@@ -246,12 +246,11 @@ fn open_commander(
     parameters: ParameterFile,
 ) -> Result<(Commander, Vec<Report>), DaemonError> {
     let mut reports = Vec::new();
+    let key_file = FileState::of(&config.uplink.keys);
     let keys = match read_role_keys(&config.uplink.keys, config.spacecraft) {
         Ok((keys, exposed)) => {
             if exposed {
-                let file = config.uplink.keys.display();
-                let text = format!("command key file {file} can be read by others than its owner");
-                reports.push(Report::warning(EventCode::KeysExposed, text));
+                reports.push(exposed_file(&config.uplink.keys));
             }
             keys
         }
@@ -269,6 +268,7 @@ fn open_commander(
         clock: life.pulse.clock,
         channel: Channel { spacecraft: config.spacecraft, vcid: config.uplink.vcid },
         keys,
+        key_file: Some(key_file),
         challenge,
         uploads_bytes: config.command.uploads_bytes,
         parameters: Some(parameters),

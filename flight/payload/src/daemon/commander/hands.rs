@@ -186,10 +186,7 @@ impl Worker<'_> {
 
     fn accept(&mut self, spi: u16) -> Outcome {
         match self.associations.state(spi) {
-            None => Outcome::failed(
-                Reason::NotFound,
-                format!("the command key file held no key {spi} when the daemon was started"),
-            ),
+            None => Outcome::failed(Reason::NotFound, format!("the command key file holds no key {spi}")),
             Some(State::Unsynchronised) => Outcome::done(format!("key {spi} counts from the beginning"))
                 .with([keys::mark_change(&Mark::fresh(spi))]),
             Some(state) => Outcome::failed(Reason::NotPossible, format!("key {spi} is {}", state.name())),

@@ -1,15 +1,52 @@
-//! The uplink's keys, as the commander has them: read, marked, retired.
+//! The uplink's keys, as the commander has them: read, read again when their file has changed, marked.
 
 use core::fmt;
 use std::path::Path;
 
-use passband_proto::dict::EventCode;
-use passband_proto::sdls::{Associations, Mark, RoleKeys, State};
+use passband_proto::dict::{EventCode, Source, Wanted};
+use passband_proto::keys::TagKey;
+use passband_proto::sdls::{Associations, Mark, RoleKey, RoleKeys, State};
 
-use super::record;
-use crate::adapters::os::read_secret;
+use super::{BTreeMap, Commander, Works, record};
+use crate::adapters::os::{FileState, read_secret};
+use crate::ordered;
 use crate::store::orders::{Change, Kind};
 use crate::telemetry::Report;
+
+/// How often the file of the keys is looked at, ms.
+const LOOK_MS: u64 = 5_000;
+
+/// The file of the uplink's keys, as far as it was read.
+#[derive(Debug)]
+pub(super) struct KeyFile {
+    /// The file that the keys in use were read from.
+    taken: FileState,
+    /// As it was at the last look: a file that is being written is left alone.
+    seen: FileState,
+    pub(super) next_ms: u64,
+}
+
+impl KeyFile {
+    pub(super) fn new(taken: FileState) -> Self {
+        Self { seen: taken.clone(), taken, next_ms: 0 }
+    }
+
+    /// Whether another file is there than what was read; it counts as read then. Not at once: it has to stay for two looks.
+    fn changed(&mut self, now_ms: u64, at_once: bool) -> bool {
+        if !at_once && now_ms < self.next_ms {
+            return false;
+        }
+        self.next_ms = now_ms.saturating_add(LOOK_MS);
+        let now = self.taken.now();
+        let rests = at_once || now == self.seen;
+        self.seen = now;
+        let changed = rests && self.seen != self.taken;
+        if changed {
+            self.taken = self.seen.clone();
+        }
+        changed
+    }
+}
 
 /// Why the uplink's keys can't be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +72,103 @@ pub(crate) fn read_role_keys(path: &Path, spacecraft: u16) -> Result<(RoleKeys, 
         return Err(fault(&format_args!("it holds no key of spacecraft {spacecraft}")));
     }
     Ok((keys, exposed))
+}
+
+impl Commander {
+    /// Takes the keys again if their file has changed; a file that can't be used changes nothing. `at_once`: someone on board
+    /// is at work, and has written all of it.
+    pub(super) fn look_at_keys(&mut self, works: &dyn Works, at_once: bool) {
+        let now_ms = self.clock.now_ms();
+        let Some(file) = self.key_file.as_mut() else { return };
+        if !file.changed(now_ms, at_once) {
+            return;
+        }
+        let path = file.taken.path().to_owned();
+        let read = read_role_keys(&path, self.spacecraft);
+        let taken = read.map_err(|e| e.to_string()).and_then(|(keys, exposed)| {
+            let told = self.take_keys(&keys).map_err(|e| e.to_string())?;
+            Ok((exposed, told))
+        });
+        match taken {
+            Ok((exposed, text)) => {
+                let text = format!("command key file {} is read anew: {text}", path.display());
+                works.event(&Report::warning(EventCode::CommandKeysChanged, text));
+                if exposed {
+                    works.event(&exposed_file(&path));
+                }
+                if let Some(report) = lost_counters(&self.associations) {
+                    works.event(&report);
+                }
+                self.parts.wanted.insert(Wanted::Associations);
+            }
+            Err(why) => {
+                let text = format!("{why}; the keys that were read before stay");
+                works.event(&Report::error(EventCode::CommandKeysUnusable, text));
+            }
+        }
+    }
+
+    /// Has these be the keys from now on; what is new, other or gone, in words.
+    fn take_keys(&mut self, keys: &RoleKeys) -> Result<String, crate::store::StoreError> {
+        let known: Vec<_> = self.associations.status().map(|status| status.spi).collect();
+        let marks = self.desk.store().records(Kind::Mark)?;
+        self.associations.set_keys(keys);
+        restore(&mut self.associations, marks, &known);
+        let before = core::mem::replace(&mut self.parts.fingerprints, fingerprints(keys, self.spacecraft));
+        let now = &self.parts.fingerprints;
+        let of = |which: &dyn Fn(&u16) -> bool, all: &BTreeMap<u16, [u8; 4]>| {
+            let spis: Vec<_> = all.keys().filter(|spi| which(spi)).map(u16::to_string).collect();
+            if spis.is_empty() { "none".to_owned() } else { spis.join(", ") }
+        };
+        let text = format!(
+            "new: {}; other than before: {}; gone: {}",
+            of(&|spi| !before.contains_key(spi), now),
+            of(&|spi| before.get(spi).is_some_and(|old| Some(old) != now.get(spi)), now),
+            of(&|spi| !now.contains_key(spi), &before),
+        );
+        self.parts.roles = roles(keys, self.spacecraft);
+        if let Some(plans) = self.parts.plans.as_mut() {
+            plans.set_keys(plan_keys(keys, self.spacecraft));
+        }
+        Ok(text)
+    }
+}
+
+/// Takes the marks of associations that aren't known yet.
+pub(super) fn restore(associations: &mut Associations, marks: Vec<(Vec<u8>, Vec<u8>)>, known: &[u16]) {
+    for (_, mark) in marks {
+        if let Ok(mark) = postcard::from_bytes::<Mark>(&mark)
+            && !known.contains(&mark.spi)
+        {
+            associations.restore(&mark);
+        }
+    }
+}
+
+/// Who holds the key of each security association.
+pub(super) fn roles(keys: &RoleKeys, spacecraft: u16) -> BTreeMap<u16, Source> {
+    ordered::gathered(ours(keys, spacecraft).map(|key| (key.spi(), key.role().into())))
+}
+
+/// What tells one key from another, by their associations.
+pub(super) fn fingerprints(keys: &RoleKeys, spacecraft: u16) -> BTreeMap<u16, [u8; 4]> {
+    ordered::gathered(ours(keys, spacecraft).map(|key| (key.spi(), key.fingerprint())))
+}
+
+/// What signs plans, by its association.
+pub(super) fn plan_keys(keys: &RoleKeys, spacecraft: u16) -> BTreeMap<u16, (Source, TagKey)> {
+    ordered::gathered(ours(keys, spacecraft).map(|key| (key.spi(), (key.role().into(), key.plan_key()))))
+}
+
+/// A file of keys may hold those of several spacecraft.
+fn ours(keys: &RoleKeys, spacecraft: u16) -> impl Iterator<Item = &RoleKey> {
+    keys.iter().filter(move |key| key.spacecraft() == spacecraft)
+}
+
+/// Tells that others can read the keys.
+pub(crate) fn exposed_file(path: &Path) -> Report {
+    let text = format!("command key file {} can be read by others than its owner", path.display());
+    Report::warning(EventCode::KeysExposed, text)
 }
 
 /// Tells of keys that have lost their counters, or never had any.

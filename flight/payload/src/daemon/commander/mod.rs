@@ -17,7 +17,7 @@ mod tests;
 mod uploads;
 
 pub(crate) use daily::Nominal;
-pub(crate) use keys::read_role_keys;
+pub(crate) use keys::{exposed_file, read_role_keys};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -31,6 +31,7 @@ use passband_proto::sdls::{
 };
 
 use self::hands::Worker;
+use self::keys::KeyFile;
 use self::parameters::put_in_force;
 use self::plans::{Found, Plans};
 use self::records::Records;
@@ -39,12 +40,12 @@ use self::uploads::Coming;
 use crate::adapters::catalogue::open_orders;
 use crate::adapters::clock::Clock;
 use crate::adapters::disk::Disk;
+use crate::adapters::os::FileState;
 use crate::adapters::parameters::ParameterFile;
 use crate::adapters::script::ScriptStore;
 use crate::adapters::uploads::UploadFolder;
 use crate::daemon::desk::Desk as Notices;
 use crate::daemon::scripts::{ScriptNews, ScriptOrder};
-use crate::ordered;
 use crate::orders::desk::{Desk, Outcome};
 use crate::orders::{Giver, Moment, OrderId, Record, Run, SHELL, Step};
 use crate::passes::Pass;
@@ -118,6 +119,8 @@ pub(crate) trait Works {
 pub(crate) struct Commander {
     desk: Desk,
     associations: Associations,
+    spacecraft: u16,
+    key_file: Option<KeyFile>,
     clock: Clock,
     parts: Parts,
     /// Frames that were let through and wait to be served, by their keys.
@@ -188,6 +191,8 @@ pub(crate) struct Begin {
     pub(crate) channel: Channel,
     /// Who may give orders.
     pub(crate) keys: RoleKeys,
+    /// The file they were read from, as it was then: it is read again when it changes.
+    pub(crate) key_file: Option<FileState>,
     /// Random bytes for a re-synchronisation.
     pub(crate) challenge: [u8; 8],
     /// The parameters.
@@ -202,7 +207,8 @@ impl Commander {
     /// # Errors
     /// The records can't be opened, not even in memory.
     pub(crate) fn open(begin: Begin) -> Result<(Self, Vec<Report>), StoreError> {
-        let Begin { disk, state, clock, channel, keys, challenge, parameters, uploads_bytes } = begin;
+        let Begin { disk, state, clock, channel, keys, key_file, challenge, parameters, uploads_bytes } =
+            begin;
         let opened = open_orders(disk.as_ref(), &state)?;
         let mut reports = Vec::new();
         if let Some(text) = opened.set_aside {
@@ -215,18 +221,14 @@ impl Commander {
         let mut desk = Desk::new(opened.store)?;
         desk.numbers_used(numbers_known(&disk, &state, parameters.as_ref()));
         let mut associations = Associations::new(channel, &keys, Limits_::default());
-        for (_, mark) in desk.store().records(Kind::Mark)? {
-            if let Ok(mark) = postcard::from_bytes::<Mark>(&mark) {
-                associations.restore(&mark);
-            }
-        }
+        keys::restore(&mut associations, desk.store().records(Kind::Mark)?, &[]);
         associations.set_challenge(challenge, clock.now_ms());
         reports.extend(keys::lost_counters(&associations));
         let found = Found {
             disk: &disk,
             state: &state,
             store: desk.store(),
-            keys: ordered::gathered(keys.iter().map(|key| (key.spi(), (key.role().into(), key.plan_key())))),
+            keys: keys::plan_keys(&keys, channel.spacecraft),
             last_order: desk.ledger().next_number(crate::sequence::SOURCE).saturating_sub(1),
             unix_ms: clock.unix_ms(),
         };
@@ -243,8 +245,8 @@ impl Commander {
             uploads,
             plans: Some(plans),
             update: note(UPDATE).and_then(|id| postcard::from_bytes(id).ok()),
-            roles: ordered::gathered(keys.iter().map(|key| (key.spi(), key.role().into()))),
-            fingerprints: ordered::gathered(keys.iter().map(|key| (key.spi(), key.fingerprint()))),
+            roles: keys::roles(&keys, channel.spacecraft),
+            fingerprints: keys::fingerprints(&keys, channel.spacecraft),
             disk: Some(disk),
             ..Parts::default()
         };
@@ -254,6 +256,8 @@ impl Commander {
             Self {
                 desk,
                 associations,
+                spacecraft: channel.spacecraft,
+                key_file: key_file.map(KeyFile::new),
                 clock,
                 parts,
                 waiting: BTreeMap::new(),
@@ -321,8 +325,9 @@ impl Commander {
         if self.waiting.get(&spi).is_none_or(VecDeque::is_empty) {
             self.waiting.remove(&spi);
         }
-        // Its key may have been retired meanwhile.
-        if let Some(opened) = opened.filter(|_| self.associations.state(spi) != Some(State::Retired)) {
+        // Its key may have been retired meanwhile, or be gone.
+        let held = self.associations.state(spi).is_some_and(|state| state != State::Retired);
+        if let Some(opened) = opened.filter(|_| held) {
             self.opened(works, &opened);
         }
         true
@@ -365,6 +370,7 @@ impl Commander {
         step: Step,
         bytes: &[u8],
     ) -> Result<Option<(OrderId, Record)>, StoreError> {
+        self.look_at_keys(works, true);
         let number = self.desk.ledger().next_number(SHELL);
         self.take(works, Giver { source: SHELL, role: Source::Shell }, number, step, bytes)
     }
@@ -466,6 +472,7 @@ impl Commander {
         name: &str,
         path: &Path,
     ) -> Result<String, String> {
+        self.look_at_keys(works, true);
         let mut worker = Worker { parts: &mut self.parts, associations: &mut self.associations, works };
         worker.load(kind, name, path).map_err(|refused| refused.text)
     }

@@ -130,6 +130,11 @@ impl Plans {
         Ok((plans, reports))
     }
 
+    /// Has plans that come from now on be signed by one of these.
+    pub(super) fn set_keys(&mut self, keys: BTreeMap<u16, (Source, TagKey)>) {
+        self.keys = keys;
+    }
+
     /// What the sequencer wants kept, as changes of the records; the rest waits until that is durable.
     pub(super) fn poll(&mut self, now: Instants) -> Vec<Change> {
         let mut changes = Vec::new();

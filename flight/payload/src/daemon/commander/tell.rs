@@ -54,6 +54,7 @@ impl Commander {
     pub(crate) fn poll(&mut self, works: &mut dyn Works) {
         let now = self.moment(works);
         self.see_to_records(works);
+        self.look_at_keys(works, false);
         self.take_news(works, now);
         self.poll_parameters(works, now);
         self.poll_plans(works, now);

@@ -138,6 +138,7 @@ fn open(disk: &SimDisk) -> (Commander, Vec<Report>) {
         clock: Clock::default(),
         channel: CHANNEL,
         keys: keys(),
+        key_file: None,
         challenge: [7; 8],
         parameters: Some(parameters),
         uploads_bytes: 1 << 20,
@@ -163,6 +164,71 @@ fn shell(commander: &mut Commander, step: Step, order: &str) -> Record {
 
 fn stage(commander: &Commander, source: u16, number: u32) -> Option<(Stage, Reason)> {
     commander.desk().ledger().get(&OrderId { source, number }).map(|record| (record.stage, record.reason))
+}
+
+#[test]
+fn a_file_of_command_keys_that_changes_is_read_again_and_counters_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("command-keys.txt");
+    let write = |keys: &[RoleKey]| {
+        let mut text = String::new();
+        for key in keys {
+            key.write_line(&mut text).unwrap();
+            text.push('\n');
+        }
+        std::fs::write(&path, text).unwrap();
+    };
+    let (two, three) = (role_key(2, Role::Operator), role_key(3, Role::Recovery));
+    write(&[two.clone(), three.clone()]);
+    let disk = new_disk();
+    let (mut commander, mut works) = (opened(&disk), Noting::default());
+    commander.key_file = Some(KeyFile::new(FileState::of(&path)));
+    let mut operator = Holder::new(2, Role::Operator, 0);
+    let before = operator.frame(1, PacketMode::Run, "pass start 300");
+    commander.frame(&mut works, &before);
+    let run = |commander: &mut Commander, works: &mut Noting, steps: u64| {
+        for _ in 0..steps {
+            commander.key_file.as_mut().unwrap().next_ms = 0;
+            commander.poll(works);
+        }
+    };
+    run(&mut commander, &mut works, 8);
+    assert!(!works.codes().contains(&EventCode::CommandKeysChanged), "it has not changed");
+
+    write(&[two.clone(), three.clone(), role_key(9, Role::Operator)]);
+    run(&mut commander, &mut works, 8);
+    let told = works.told.lock().unwrap().clone();
+    let (_, text) = told.iter().find(|(code, _)| *code == EventCode::CommandKeysChanged).unwrap();
+    assert!(text.ends_with("new: 9; other than before: none; gone: 4, 5, 6"), "{text}");
+    assert!(
+        told.iter().any(|(code, text)| *code == EventCode::UplinkCountersLost && text.contains("key 9:")),
+        "{told:?}"
+    );
+    commander.frame(&mut works, &before);
+    let after = operator.frame(2, PacketMode::Run, "pass start 60");
+    commander.frame(&mut works, &after);
+    assert_eq!(works.done, ["pass start 300 --rate 0", "pass start 60 --rate 0"], "no counter is free again");
+
+    // Someone in a shell needn't wait. A key that is gone gives no orders, and knows its counters when it is back.
+    write(std::slice::from_ref(&three));
+    assert_eq!(shell(&mut commander, Step::Run, "keys accept 2").reason, Reason::NotFound);
+    let unknown = operator.frame(3, PacketMode::Run, "pass start 61");
+    commander.frame(&mut works, &unknown);
+    write(&[two, three]);
+    let row = shell(&mut commander, Step::Run, "keys accept 2");
+    assert_eq!(row.text, "key 2 is operational");
+    commander.frame(&mut works, &after);
+    assert_eq!(works.done.len(), 2);
+    commander.frame(&mut works, &unknown);
+    assert_eq!(works.done.len(), 3, "it came before its key was known");
+
+    std::fs::write(&path, "no keys\n").unwrap();
+    run(&mut commander, &mut works, 8);
+    let codes = works.codes();
+    assert_eq!(codes.iter().filter(|code| **code == EventCode::CommandKeysUnusable).count(), 1);
+    let last = operator.frame(4, PacketMode::Run, "pass start 62");
+    commander.frame(&mut works, &last);
+    assert_eq!(works.done.len(), 4, "the keys that were read before stay");
 }
 
 #[test]
