@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand};
+use passband_flight::config::{Config, Downlink, TransmitMode};
 use passband_proto::dict::{OrderDef, Source, UploadKind};
 use passband_proto::plan::{Action, MAX_PLAN_BYTES, MAX_TEXT_BYTES, Plan, SignedPlan, compile, sign};
 use passband_proto::sdls::{Role, RoleKey, RoleKeys};
@@ -25,7 +26,7 @@ use passband_proto::plan::Dictionary;
 /// sends it up. `dry-run` plays it with the sequencer that flies.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  passband-ground plan check night.plan --keys planner.txt\n  passband-ground plan dry-run night.plan --elements tle.txt --stations stations.toml --for 1d --event '+2h disk-full'\n  passband-ground plan upload night.plan --keys planner.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt\n\nExit status: 0 done, 1 not (all) done, 2 bad usage or input."
+    after_help = "Examples:\n  passband-ground plan check night.plan --keys planner.txt\n  passband-ground plan dry-run night.plan --elements tle.txt --stations stations.toml --for 1d --event '+2h disk-full'\n  passband-ground plan upload night.plan --keys planner.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt\n\nExit status: 0 done, 1 not (all) done (dry-run: some entry would never be due), 2 bad usage or input."
 )]
 pub struct PlanArgs {
     #[command(subcommand)]
@@ -116,9 +117,15 @@ struct DryRunArgs {
     /// Orders that begin with these words are assumed to fail.
     #[arg(long, value_name = "WORDS")]
     fail: Vec<String>,
-    /// The configured rate of the fast link, bit/s of UDP payload.
-    #[arg(long, value_name = "BPS", default_value = "40M", value_parser = parse_rate)]
-    rate: u64,
+    /// The satellite's configuration: who opens the transmitter, and the rate of the fast link.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Who opens the transmitter: bus, plan, manual or always; default as in the configuration, else bus.
+    #[arg(long, value_name = "WHO", value_parser = parse_transmit)]
+    transmit: Option<TransmitMode>,
+    /// The rate of the fast link, bit/s of UDP payload; default as in the configuration, else 40M.
+    #[arg(long, value_name = "BPS", value_parser = parse_rate)]
+    rate: Option<u64>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -230,6 +237,7 @@ fn play(args: &DryRunArgs) -> Result<ExitCode> {
         elements: args.elements.as_deref(),
         stations: args.stations.as_deref(),
     };
+    let downlink = args.config.as_deref().map_or_else(|| Ok(Downlink::default()), downlink_of)?;
     let events = args.event.iter().map(|text| parse_event(text, start));
     let channels = args.channel.iter().map(|text| parse_channel(text, start));
     let trial = Trial {
@@ -237,7 +245,8 @@ fn play(args: &DryRunArgs) -> Result<ExitCode> {
         passes: files.passes(start, until)?,
         happens: events.chain(channels).collect::<Result<_>>()?,
         fails: args.fail.clone(),
-        rate_bps: args.rate,
+        transmit: args.transmit.unwrap_or(downlink.transmit),
+        rate_bps: args.rate.unwrap_or(downlink.rate_bps),
     };
     let paths = std::iter::once(&args.file).chain(&args.with);
     let plans = paths.map(|path| read(path)).collect::<Result<Vec<_>>>()?;
@@ -248,6 +257,17 @@ fn play(args: &DryRunArgs) -> Result<ExitCode> {
         say!("{}", timeline.text().trim_end());
     }
     Ok(ExitCode::from(u8::from(timeline.never() > 0)))
+}
+
+/// What a satellite's configuration says of the fast link.
+fn downlink_of(file: &Path) -> Result<Downlink> {
+    let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    Ok(Config::parse(&text, file)?.downlink)
+}
+
+fn parse_transmit(name: &str) -> Result<TransmitMode, String> {
+    let modes = [TransmitMode::Bus, TransmitMode::Plan, TransmitMode::Manual, TransmitMode::Always];
+    modes.into_iter().find(|mode| mode.name() == name).ok_or_else(|| "bus, plan, manual or always".to_owned())
 }
 
 /// The plan of a text.

@@ -5,29 +5,16 @@
 
 use std::collections::BTreeMap;
 
-use passband_flight::passes::Pass;
+use super::transmitter::{Aired, Transmitter};
 use passband_proto::dict::{Order, ParameterDef, ParameterId, Shed};
 
-/// A model of the satellite in a dry run. Times are ms since 1970-01-01 UTC.
+/// A model of the satellite in a dry run.
 #[derive(Debug)]
 pub struct Model {
-    now_unix_ms: u64,
-    passes: Vec<Pass>,
-    /// The configured rate, bit/s of UDP payload.
-    rate_bps: u64,
-    /// Until when the transmitter is open, and since when, at which rate.
-    open: Option<Opening>,
+    transmitter: Transmitter,
     staged: BTreeMap<ParameterId, String>,
     shed: Shed,
-    safe: bool,
-    totals: Totals,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Opening {
-    from_unix_ms: u64,
-    until_unix_ms: u64,
-    rate_bps: u64,
+    orders: u32,
 }
 
 /// Sums over a dry run.
@@ -35,41 +22,32 @@ struct Opening {
 pub struct Totals {
     /// Orders given.
     pub orders: u32,
-    /// Time with an open transmitter in which a station listens, ms.
-    pub heard_ms: u64,
-    /// Time with an open transmitter in which none does, ms.
-    pub unheard_ms: u64,
-    /// What the link carries in that time, bytes.
-    pub carried_bytes: u64,
+    /// What the transmitter did.
+    pub aired: Aired,
 }
 
 impl Model {
-    /// A satellite with these passes, whose transmitter is closed.
+    /// A satellite with this transmitter.
     #[must_use]
-    pub fn new(passes: Vec<Pass>, rate_bps: u64, start_unix_ms: u64) -> Self {
-        let (staged, totals) = (BTreeMap::new(), Totals::default());
-        let shed = Shed::Automatic;
-        Self { now_unix_ms: start_unix_ms, passes, rate_bps, open: None, staged, shed, safe: false, totals }
+    pub fn new(transmitter: Transmitter) -> Self {
+        Self { transmitter, staged: BTreeMap::new(), shed: Shed::Automatic, orders: 0 }
     }
 
-    /// What it came to by `end_unix_ms`.
+    /// What it came to by `end_unix_ms`, ms since 1970-01-01 UTC.
     #[must_use]
     pub fn totals(mut self, end_unix_ms: u64) -> Totals {
-        self.now_unix_ms = end_unix_ms;
-        self.close();
-        self.totals
+        self.transmitter.advance(end_unix_ms);
+        Totals { orders: self.orders, aired: self.transmitter.aired() }
     }
 
     /// What an order does at a moment.
     fn do_order(&mut self, order: &Order) -> String {
         match order {
             Order::PassStart { seconds, rate } => self.open_for(*seconds, *rate),
-            Order::PassStop {} => match self.close() {
-                Some(open) => format!(
-                    "the transmitter closes, {} s early",
-                    left_s(open.until_unix_ms, self.now_unix_ms)
-                ),
-                None => "the transmitter isn't open: nothing changes".to_owned(),
+            Order::PassStop {} => match self.transmitter.stop() {
+                Ok(Some(left_ms)) => format!("the transmitter closes, {} s early", left_ms / 1000),
+                Ok(None) => "the transmitter isn't open: nothing changes".to_owned(),
+                Err(refused) => refused.to_string(),
             },
             Order::ParamsSet { name, value } => {
                 self.staged.insert(*name, value.as_str().to_owned());
@@ -86,39 +64,27 @@ impl Model {
                 format!("shed: {before} → {level}")
             }
             Order::SafeEnter {} => {
-                self.safe = true;
-                self.close();
-                "safe mode: the daemon starts anew without camera, queue and transmitter".to_owned()
+                self.transmitter.turn_off();
+                "safe mode: the daemon starts anew without camera, queue and transmitter, and plans rest"
+                    .to_owned()
             }
             order => said(order),
         }
     }
 
     fn open_for(&mut self, seconds: u32, rate: u64) -> String {
-        self.close();
-        let rate_bps = if rate == 0 { self.rate_bps } else { rate };
-        let from_unix_ms = self.now_unix_ms;
-        let until_unix_ms = from_unix_ms.saturating_add(u64::from(seconds) * 1000);
-        self.open = Some(Opening { from_unix_ms, until_unix_ms, rate_bps });
-        let heard_ms = self.heard_ms(from_unix_ms, until_unix_ms);
-        let volume = megabytes(bytes_in(heard_ms, rate_bps));
+        let aired = match self.transmitter.start(seconds, rate) {
+            Ok(aired) => aired,
+            Err(refused) => return refused.to_string(),
+        };
         let of = format!("the transmitter opens for {seconds} s");
-        let mode = if self.safe { "; in safe mode nothing is sent" } else { "" };
-        match heard_ms / 1000 {
-            0 => format!("{of}, and no station listens{mode}"),
-            heard_s => format!("{of}; stations listen for {heard_s} s of it: up to {volume}{mode}"),
+        match aired.heard_ms / 1000 {
+            0 => format!("{of}, and no station listens"),
+            heard_s => {
+                let volume = megabytes(aired.carried_bytes);
+                format!("{of}; stations listen for {heard_s} s of it: up to {volume}")
+            }
         }
-    }
-
-    /// Closes the transmitter, and counts what it was open for.
-    fn close(&mut self) -> Option<Opening> {
-        let open = self.open.take()?;
-        let until = open.until_unix_ms.min(self.now_unix_ms);
-        let heard_ms = self.heard_ms(open.from_unix_ms, until);
-        self.totals.heard_ms += heard_ms;
-        self.totals.unheard_ms += until.saturating_sub(open.from_unix_ms).saturating_sub(heard_ms);
-        self.totals.carried_bytes += bytes_in(heard_ms, open.rate_bps);
-        (open.until_unix_ms > self.now_unix_ms).then_some(open)
     }
 
     fn commit(&mut self, within_s: u32) -> String {
@@ -132,28 +98,14 @@ impl Model {
         format!("{} in force {how}, on trial; put back in {within_s} s unless confirmed", names.join(", "))
     }
 
-    /// For how long at least one station listens in a stretch of time, ms.
-    fn heard_ms(&self, from_unix_ms: u64, until_unix_ms: u64) -> u64 {
-        let (mut at, mut heard) = (from_unix_ms, 0);
-        for pass in &self.passes {
-            let (aos, los) = (pass.aos_unix_ms.max(at), pass.los_unix_ms.min(until_unix_ms));
-            heard += los.saturating_sub(aos);
-            at = at.max(los);
-        }
-        heard
-    }
-
-    /// Sets the clock: whoever plays the plan knows when an order is given.
+    /// Sets the clock, ms since 1970-01-01 UTC: whoever plays the plan knows when an order is given.
     pub fn set_now(&mut self, unix_ms: u64) {
-        self.now_unix_ms = unix_ms;
-        if self.open.is_some_and(|open| open.until_unix_ms <= unix_ms) {
-            self.close();
-        }
+        self.transmitter.advance(unix_ms);
     }
 
     /// What an order does now.
     pub fn effect(&mut self, order: &Order) -> String {
-        self.totals.orders += 1;
+        self.orders += 1;
         self.do_order(order)
     }
 }
@@ -179,11 +131,6 @@ fn said(order: &Order) -> String {
     }
 }
 
-fn bytes_in(ms: u64, rate_bps: u64) -> u64 {
-    let bytes = u128::from(ms) * u128::from(rate_bps) / 8000;
-    u64::try_from(bytes).unwrap_or(u64::MAX)
-}
-
 /// Bytes as people say them.
 #[must_use]
 pub fn megabytes(bytes: u64) -> String {
@@ -194,14 +141,11 @@ pub fn megabytes(bytes: u64) -> String {
     }
 }
 
-fn left_s(until_unix_ms: u64, now_unix_ms: u64) -> u64 {
-    until_unix_ms.saturating_sub(now_unix_ms) / 1000
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use passband_flight::passes::Source;
+    use passband_flight::config::TransmitMode;
+    use passband_flight::passes::{Pass, Source};
 
     fn pass(aos_s: u64, los_s: u64) -> Pass {
         Pass {
@@ -223,7 +167,8 @@ mod tests {
     #[test]
     fn the_transmitter_carries_what_stations_hear_of_it() {
         // Two stations that overlap, and one alone.
-        let mut model = Model::new(vec![pass(100, 200), pass(150, 250), pass(900, 1000)], 8_000_000, 0);
+        let passes = vec![pass(100, 200), pass(150, 250), pass(900, 1000)];
+        let mut model = Model::new(Transmitter::new(passes, TransmitMode::Bus, 8_000_000, 0));
         let said = does(&mut model, 50, "pass start 300");
         assert_eq!(said, "the transmitter opens for 300 s; stations listen for 150 s of it: up to 150.0 MB");
         assert_eq!(does(&mut model, 120, "pass stop"), "the transmitter closes, 230 s early");
@@ -231,13 +176,13 @@ mod tests {
         let said = does(&mut model, 400, "pass start 100");
         assert_eq!(said, "the transmitter opens for 100 s, and no station listens");
         let totals = model.totals(2_000_000);
-        assert_eq!((totals.heard_ms, totals.unheard_ms, totals.carried_bytes), (20_000, 150_000, 20_000_000));
-        assert_eq!(totals.orders, 4);
+        let aired = Aired { heard_ms: 20_000, unheard_ms: 150_000, carried_bytes: 20_000_000 };
+        assert_eq!(totals, Totals { orders: 4, aired });
     }
 
     #[test]
     fn what_is_staged_comes_in_force_by_a_commit() {
-        let mut model = Model::new(Vec::new(), 1, 0);
+        let mut model = Model::new(Transmitter::new(Vec::new(), TransmitMode::Bus, 1000, 0));
         assert!(does(&mut model, 1, "params commit").contains("nothing is staged by this plan"));
         does(&mut model, 2, "params set telemetry.beacon 60");
         does(&mut model, 2, "params set triage.wind 3");

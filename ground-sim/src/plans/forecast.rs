@@ -6,6 +6,8 @@
 use std::fmt::Write as _;
 
 use anyhow::{Result, anyhow};
+use passband_flight::config::TransmitMode;
+use passband_flight::downlink::Refused;
 use passband_flight::passes::Pass;
 use passband_flight::sequence::dry_run::{Assumptions, Effect, Effects, Forecast, StepKind, dry_run};
 use passband_flight::sequence::{PassTimes, Run};
@@ -14,6 +16,7 @@ use passband_proto::plan::{Orders, Plan, show_utc};
 use serde_json::{Value, json};
 
 use super::effects::{Model, Totals, takes_ms};
+use super::transmitter::{Aired, Transmitter};
 use passband_proto::plan::Dictionary;
 
 /// Columns of a screen.
@@ -32,6 +35,8 @@ pub struct Trial {
     pub happens: Vec<passband_flight::sequence::dry_run::Assumption>,
     /// Orders that begin with these words fail.
     pub fails: Vec<String>,
+    /// Who opens the transmitter.
+    pub transmit: TransmitMode,
     /// The configured rate of the fast link, bit/s of UDP payload.
     pub rate_bps: u64,
 }
@@ -42,6 +47,9 @@ pub struct Timeline {
     rows: Vec<Row>,
     never: Vec<(String, u16, String)>,
     totals: Totals,
+    transmit: TransmitMode,
+    /// From when on plans rest in safe mode.
+    rests_unix_ms: Option<u64>,
     cut: bool,
 }
 
@@ -67,7 +75,7 @@ pub fn forecast(plans: &[Plan], trial: &Trial) -> Result<Timeline> {
     let (start_unix_ms, until_unix_ms) = trial.span;
     let passes = trial.passes.iter().map(PassTimes::from).collect();
     let assumed = Assumptions { start_unix_ms, until_unix_ms, passes, happens: trial.happens.clone() };
-    let mut timing = Timing { fails: &trial.fails };
+    let mut timing = Timing { trial };
     let orders = Dictionary::default();
     let forecast = dry_run(plans.to_vec(), &first.name, &orders, &assumed, &mut timing)
         .map_err(|e| anyhow!("plan {}: {e}", first.name))?;
@@ -76,26 +84,32 @@ pub fn forecast(plans: &[Plan], trial: &Trial) -> Result<Timeline> {
 
 /// Says how long orders take, and which fail.
 struct Timing<'a> {
-    fails: &'a [String],
+    trial: &'a Trial,
 }
 
 impl Effects for Timing<'_> {
     fn run(&mut self, run: &Run) -> Effect {
-        match Order::decode(&run.order) {
-            Err(e) => Effect { text: e.to_string(), done: false, takes_ms: 0 },
-            Ok(order) => {
-                let words = order.to_string();
-                let fails = self.fails.iter().any(|beginning| words.starts_with(beginning));
-                let text = if fails { "assumed to fail".to_owned() } else { String::new() };
-                Effect { text, done: !fails, takes_ms: takes_ms(&order) }
-            }
-        }
+        let order = match Order::decode(&run.order) {
+            Err(e) => return Effect { text: e.to_string(), ..Effect::default() },
+            Ok(order) => order,
+        };
+        let words = order.to_string();
+        let opens = matches!(order, Order::PassStart { .. } | Order::PassStop {});
+        let text = if self.trial.fails.iter().any(|beginning| words.starts_with(beginning)) {
+            "assumed to fail".to_owned()
+        } else if opens && self.trial.transmit == TransmitMode::Always {
+            Refused::Always.to_string()
+        } else {
+            String::new()
+        };
+        let done = text.is_empty();
+        Effect { text, done, takes_ms: takes_ms(&order), rests: done && order == Order::SafeEnter {} }
     }
 }
 
 fn timeline(plans: &[Plan], trial: &Trial, forecast: Forecast) -> Timeline {
     let (start, until) = trial.span;
-    let mut model = Model::new(trial.passes.clone(), trial.rate_bps, start);
+    let mut model = Model::new(Transmitter::new(trial.passes.clone(), trial.transmit, trial.rate_bps, start));
     let mut rows = pass_rows(trial);
     for step in forecast.steps {
         model.set_now(step.unix_ms);
@@ -112,7 +126,14 @@ fn timeline(plans: &[Plan], trial: &Trial, forecast: Forecast) -> Timeline {
         let text = trigger_of(plans, &plan, entry);
         (plan, entry, text)
     });
-    Timeline { rows, never: never.collect(), totals: model.totals(until), cut: forecast.cut }
+    Timeline {
+        rows,
+        never: never.collect(),
+        totals: model.totals(until),
+        transmit: trial.transmit,
+        rests_unix_ms: forecast.rests_unix_ms,
+        cut: forecast.cut,
+    }
 }
 
 fn order_of(model: &mut Model, run: Run, effect: Effect) -> What {
@@ -177,11 +198,28 @@ impl Timeline {
     }
 
     fn write_end(&self, out: &mut String) {
-        let Totals { orders, heard_ms, unheard_ms, carried_bytes } = self.totals;
+        let Totals { orders, aired: Aired { heard_ms, unheard_ms, carried_bytes } } = self.totals;
         let volume = super::effects::megabytes(carried_bytes);
-        let open =
-            format!("transmitter: heard for {} s, unheard for {} s", heard_ms / 1000, unheard_ms / 1000);
+        let opener = match self.transmit {
+            TransmitMode::Bus => " (what the bus computer opens not counted)",
+            TransmitMode::Plan => " (the pass plan opens it)",
+            TransmitMode::Always => " (it is always open)",
+            TransmitMode::Manual => "",
+        };
+        let open = format!(
+            "transmitter{opener}: heard for {} s, unheard for {} s",
+            heard_ms / 1000,
+            unheard_ms / 1000
+        );
         put(out, "", &format!("{orders} orders; {open}; up to {volume}"));
+        if let Some(at) = self.rests_unix_ms {
+            let at = show_utc(at / 1000 * 1000);
+            put(
+                out,
+                "",
+                &format!("safe mode from {at} on: plans rest until `safe leave`, and the forecast ends"),
+            );
+        }
         for (plan, entry, text) in &self.never {
             put(out, "", &format!("never: {plan} entry {entry}: {text}"));
         }
@@ -203,9 +241,11 @@ impl Timeline {
             "steps": rows,
             "never": never.collect::<Vec<_>>(),
             "orders": self.totals.orders,
-            "heard_ms": self.totals.heard_ms,
-            "unheard_ms": self.totals.unheard_ms,
-            "carried_bytes": self.totals.carried_bytes,
+            "transmit": self.transmit.name(),
+            "heard_ms": self.totals.aired.heard_ms,
+            "unheard_ms": self.totals.aired.unheard_ms,
+            "carried_bytes": self.totals.aired.carried_bytes,
+            "rests_unix_ms": self.rests_unix_ms,
             "cut": self.cut,
         })
     }
@@ -295,7 +335,14 @@ mod tests {
             stale: false,
         };
         let span = (START, START + 86_400_000);
-        Trial { span, passes: vec![pass], happens: Vec::new(), fails: Vec::new(), rate_bps: 40_000_000 }
+        Trial {
+            span,
+            passes: vec![pass],
+            happens: Vec::new(),
+            fails: Vec::new(),
+            transmit: TransmitMode::Bus,
+            rate_bps: 40_000_000,
+        }
     }
 
     fn plan(text: &str) -> Plan {
@@ -336,6 +383,23 @@ mod tests {
             text.contains("10:05:00  night:3 blackbox send\n                fails: assumed to fail"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn plans_rest_in_safe_mode_and_the_transmitter_is_opened_as_configured() {
+        let text = "aos Svalbard +10s do queue hold 3fa1\nafter 15min do safe enter\nlos any do queue release 3fa1\n";
+        let timeline = forecast(&[plan(text)], &Trial { transmit: TransmitMode::Plan, ..trial() }).unwrap();
+        let told = timeline.text().replace(&format!("\n{INDENT}"), " ");
+        for part in [
+            "2 orders; transmitter (the pass plan opens it): heard for 300 s, unheard for 0 s; up to 1500.0 MB",
+            "safe mode from 2026-12-01T10:15:00Z on: plans rest until `safe leave`, and the forecast ends",
+            "never: night entry 3: los any do queue release 3fa1",
+        ] {
+            assert!(told.contains(part), "{part}:\n{told}");
+        }
+        assert_eq!(timeline.json()["rests_unix_ms"], START + 900_000);
+        let always = forecast(&[plan(TEXT)], &Trial { transmit: TransmitMode::Always, ..trial() }).unwrap();
+        assert!(always.text().contains("fails: the transmitter is always open"), "{}", always.text());
     }
 
     #[test]

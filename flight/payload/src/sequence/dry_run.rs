@@ -24,7 +24,7 @@ pub trait Effects {
 }
 
 /// What comes of an order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Effect {
     /// What it does, or why it fails, for people.
     pub text: String,
@@ -32,6 +32,8 @@ pub struct Effect {
     pub done: bool,
     /// How long it takes, ms.
     pub takes_ms: u64,
+    /// Whether plans rest from then on: safe mode.
+    pub rests: bool,
 }
 
 /// Something that is assumed to happen.
@@ -72,6 +74,8 @@ pub struct Forecast {
     pub steps: Vec<Step>,
     /// Entries of all plans that were started whose order would never be given: plan, number from 1.
     pub never: Vec<(String, u16)>,
+    /// From when on plans rest, ms since 1970-01-01 UTC: the end of the forecast.
+    pub rests_unix_ms: Option<u64>,
     /// Whether it is longer than [`MAX_FORECAST`], and was cut.
     pub cut: bool,
 }
@@ -132,6 +136,7 @@ struct Trial<'a> {
     /// The plan of each run.
     runs: BTreeMap<u32, String>,
     fired: BTreeSet<(String, u16)>,
+    rests_unix_ms: Option<u64>,
     cut: bool,
 }
 
@@ -155,6 +160,7 @@ impl<'a> Trial<'a> {
             steps: Vec::new(),
             runs: BTreeMap::new(),
             fired: BTreeSet::new(),
+            rests_unix_ms: None,
             cut: false,
         }
     }
@@ -166,8 +172,13 @@ impl<'a> Trial<'a> {
             match output {
                 Output::Persist(change) => self.note(change),
                 Output::Report(report) => self.tell(StepKind::Told(report)),
+                // The daemon ends before it gives another.
+                Output::Run(_) if self.rests_unix_ms.is_some() => {}
                 Output::Run(run) => self.give(run),
             }
+        }
+        if self.rests_unix_ms.is_some() {
+            return false;
         }
         let Some(next_ms) = self.next_ms() else { return false };
         let ahead_ms = next_ms.saturating_sub(self.now.steady_ms);
@@ -209,6 +220,9 @@ impl<'a> Trial<'a> {
 
     fn give(&mut self, run: Run) {
         let effect = self.effects.run(&run);
+        if effect.rests {
+            self.rests_unix_ms = Some(self.now.unix_ms);
+        }
         let at_ms = self.now.steady_ms.saturating_add(effect.takes_ms);
         self.results.insert((at_ms, run.number), effect.clone());
         self.tell(StepKind::Order(run, effect));
@@ -255,6 +269,6 @@ impl<'a> Trial<'a> {
             let not_fired = (0..count).filter(|entry| !self.fired.contains(&(name.clone(), *entry)));
             never.extend(not_fired.map(|entry| (name.clone(), entry.saturating_add(1))));
         }
-        Forecast { steps: self.steps, never, cut: self.cut }
+        Forecast { steps: self.steps, never, rests_unix_ms: self.rests_unix_ms, cut: self.cut }
     }
 }

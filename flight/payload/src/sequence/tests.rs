@@ -604,7 +604,7 @@ struct Guess;
 impl Effects for Guess {
     fn run(&mut self, run: &Run) -> Effect {
         let done = !run.order.starts_with(b"fail");
-        Effect { text: format!("{} would happen", text(run)), done, takes_ms: 2_000 }
+        Effect { text: format!("{} would happen", text(run)), done, takes_ms: 2_000, rests: false }
     }
 }
 
