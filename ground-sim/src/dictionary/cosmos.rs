@@ -214,6 +214,6 @@ mod tests {
         let (_, reboot) = cmd.split_once("COMMAND PASSBAND BOARD_REBOOT").unwrap();
         assert!(reboot.split("COMMAND").next().unwrap().contains("HAZARDOUS"));
         assert!(cmd.contains("APPEND_PARAMETER NAME_LENGTH 8 UINT 0 24 0"));
-        assert!(cmd.contains("APPEND_PARAMETER SECONDS 32 UINT 1 4294967 1 \"For so long.\""));
+        assert!(cmd.contains("APPEND_PARAMETER SECONDS 32 UINT 1 900 1 \"For so long.\""));
     }
 }

@@ -480,7 +480,7 @@ orders! {
     /// Opens the fast link's transmitter.
     PassStart = 0x0101 "pass start", DAILY, None {
         /// For so long.
-        seconds: u32 = { unit: "s", least: 1.0, most: 4_294_967.0 },
+        seconds: u32 = { unit: "s", least: 1.0, most: 900.0 },
         /// At this rate of UDP payload; 0: the configured one.
         rate: u64 = { unit: "bit/s", most: 1e10, default: Some("0") },
     }

@@ -253,11 +253,21 @@ pub(super) fn pass(mut parser: lexopt::Parser) -> Result<(), Failure> {
         _ => return Err(bad_input("`passband pass` needs start or stop")),
     };
     let (mut options, mut seconds, mut rate_bps) = (Options::default(), None, None);
-    while let Some(name) = next_long(&mut parser, &mut options)? {
-        match name.as_str() {
-            "seconds" if verb == "start" => seconds = Some(parser.value()?.parse::<u64>()?),
-            "rate" if verb == "start" => rate_bps = Some(parser.value()?.parse::<u64>()?),
-            other => return Err(unknown_option(other)),
+    while let Some(argument) = next_argument(&mut parser, &mut options)? {
+        match argument {
+            // As the order is written elsewhere.
+            Argument::Word(word) if verb == "start" && seconds.is_none() => {
+                seconds = Some(
+                    word.parse::<u64>()
+                        .map_err(|_| bad_input(format!("{word:?} is no number of seconds")))?,
+                );
+            }
+            Argument::Word(word) => return Err(bad_input(format!("{word:?} is too much"))),
+            Argument::Option(name) => match name.as_str() {
+                "seconds" if verb == "start" => seconds = Some(parser.value()?.parse::<u64>()?),
+                "rate" if verb == "start" => rate_bps = Some(parser.value()?.parse::<u64>()?),
+                other => return Err(unknown_option(other)),
+            },
         }
     }
     if options.help {
@@ -267,8 +277,9 @@ pub(super) fn pass(mut parser: lexopt::Parser) -> Result<(), Failure> {
     match verb.as_str() {
         "start" => {
             let seconds = seconds.filter(|s| (1..=MAX_PASS_S).contains(s));
-            let seconds =
-                seconds.ok_or_else(|| bad_input(format!("--seconds N is needed, 1 to {MAX_PASS_S}")))?;
+            let seconds = seconds.ok_or_else(|| {
+                bad_input(format!("`passband pass start` needs SECONDS, 1 to {MAX_PASS_S}"))
+            })?;
             if rate_bps.is_some_and(|rate| !(MIN_RATE_BPS..=MAX_RATE_BPS).contains(&rate)) {
                 return Err(bad_input(format!("--rate is {MIN_RATE_BPS} to {MAX_RATE_BPS} bit/s")));
             }
@@ -349,5 +360,15 @@ pub(super) fn next_argument(
 }
 
 pub(super) fn unknown_option(name: &str) -> Failure {
-    bad_input(format!("unknown option --{name}"))
+    let near = |option: &&&str| {
+        let option: &str = option;
+        let (short, long) = if option.len() < name.len() { (option, name) } else { (name, option) };
+        // One letter too few, or another one, or two changed about.
+        let mut rest = long.chars();
+        short.chars().all(|letter| rest.any(|other| other == letter)) && long.len() - short.len() <= 1
+    };
+    match ["json", "socket", "config", "limit", "help"].iter().find(near) {
+        Some(option) => bad_input(format!("unknown option --{name}: is it --{option}?")),
+        None => bad_input(format!("unknown option --{name}; --help shows those there are")),
+    }
 }

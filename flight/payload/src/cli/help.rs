@@ -11,7 +11,7 @@ Usage:
   passband queue promote|hold|drop|... ID       change what goes down when
   passband alerts [ack N|cancel N]              show alerts; send one no more
   passband safe enter|leave                     start anew in safe mode; end it
-  passband pass start --seconds N [--rate BPS]  open the transmitter by hand
+  passband pass start SECONDS [--rate BPS]      open the transmitter by hand
   passband pass stop                            close it
   passband triage FRAME.hdr --out DIR           run the detector on a frame, without the daemon
   passband record FILE                          show a frame's record of few bytes
@@ -180,7 +180,7 @@ pub(super) const PASS: &str = "\
 passband pass - open or close the transmitter by hand
 
 Usage:
-  passband pass start --seconds N [--rate BPS] [--json] [--socket PATH | --config FILE]
+  passband pass start SECONDS [--rate BPS] [--json] [--socket PATH | --config FILE]
   passband pass stop [--json] [--socket PATH | --config FILE]
 
 What the bus computer or the pass plan does otherwise. Where the bus computer does (transmit = \"bus\"),
@@ -189,14 +189,14 @@ was stopped stays closed until its LOS, and one that was started ends at the LOS
 earliest.
 
 Options:
-  --seconds N     open for N seconds from now, 1 to 900
+  SECONDS         open for so long from now, 1 to 900; also as --seconds N
   --rate BPS      bit/s of UDP payload; default: the configured rate
   --json          one JSON document, \"schema\": 1
   --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
   --config FILE   take the socket from the daemon's configuration
 
 Example:
-  passband pass start --seconds 420 --rate 200000000
+  passband pass start 420 --rate 200000000
 ";
 
 pub(super) const PASSES: &str = "\
@@ -270,6 +270,38 @@ An error names the file, the line and the field.
 
 Example:
   passband check-config /etc/passband.toml
+";
+
+pub(super) const ARM: &str = "\
+passband arm, passband fire - give an order that takes two steps
+
+Usage: passband arm ORDER, then passband fire ORDER
+       [--json] [--socket PATH | --config FILE]
+
+What can cost the mission is armed first, and done when the same order, with the same words, is fired while
+it is armed: for command.arm seconds (60, if that isn't set). Whatever else its giver orders meanwhile disarms it;
+questions don't. `passband help orders` marks such orders with a *. keys retire takes two keys, too: the holder of
+another one fires it, a shell can't do both, and the one who armed it disarms it by firing it himself.
+
+Options:
+  --json          the answer as one JSON document, \"schema\": 1
+  --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
+  --config FILE   take the socket from the daemon's configuration
+
+Example:
+  passband arm board reboot && passband fire board reboot
+";
+
+pub(super) const COMPLETION: &str = "\
+passband completion - completion of commands, orders, parameters and options for a shell
+
+Usage: passband completion bash
+
+Prints a script for bash. It knows what this program knows, and asks no daemon.
+
+Example:
+  source <(passband completion bash)
+  passband completion bash > /etc/bash_completion.d/passband
 ";
 
 pub(super) const ORDERS: &str = "\

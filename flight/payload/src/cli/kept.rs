@@ -69,6 +69,9 @@ fn cut(mut answer: Value, request: &Request) -> Result<Value, String> {
         Request::Queue { limit: Some(limit) } => Some(("bundles", *limit, false)),
         Request::Passes { count: Some(count) } => Some(("passes", *count, false)),
         Request::Events { limit: Some(limit), .. } => Some(("events", *limit, true)),
+        Request::Orders { limit: Some(limit) } => Some(("orders", *limit, true)),
+        Request::Logs { limit: Some(limit) } => Some(("lines", *limit, true)),
+        Request::Agenda { limit: Some(limit) } => Some(("pending", *limit, false)),
         _ => None,
     };
     if let Some((field, most, newest)) = rows
@@ -97,6 +100,9 @@ mod tests {
         assert_eq!(cut("bundles", Request::Queue { limit: Some(2) }), json!([1, 2]));
         assert_eq!(cut("passes", Request::Passes { count: Some(1) }), json!([1]));
         assert_eq!(cut("events", Request::Events { since: None, limit: Some(2) }), json!([2, 3]));
+        assert_eq!(cut("orders", Request::Orders { limit: Some(1) }), json!([3]));
+        assert_eq!(cut("lines", Request::Logs { limit: Some(2) }), json!([2, 3]));
+        assert_eq!(cut("pending", Request::Agenda { limit: Some(2) }), json!([1, 2]));
         assert_eq!(cut("bundles", Request::Queue { limit: None }), json!([1, 2, 3]));
         assert_eq!(cut("bundles", Request::Queue { limit: Some(9) }), json!([1, 2, 3]));
     }

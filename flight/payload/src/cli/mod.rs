@@ -110,7 +110,7 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
         "keys" => ask::keys(parser),
         "completion" => orders::completion(parser),
         "help" => orders::help(parser),
-        other => Err(bad_input(format!("unknown command {other:?}; `passband --help` lists the commands"))),
+        other => orders::group(other, parser),
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use lexopt::prelude::*;
+use passband_proto::dict::PARAMETERS;
 
 use super::ask::{Argument, Options, next_argument, unknown_option};
 use super::{Failure, bad_input, help, print};
@@ -26,6 +27,11 @@ pub(super) fn params(mut parser: lexopt::Parser) -> Result<(), Failure> {
     }
     if options.help {
         return print(help::PARAMS);
+    }
+    if let Some(prefix) = &prefix
+        && !PARAMETERS.iter().any(|def| def.id.name().starts_with(prefix.as_str()))
+    {
+        return Err(bad_input(format!("no parameter begins with {prefix:?}; `passband params` shows all")));
     }
     options.answer(&Request::Params { prefix }, |answer: &Summary| answer.text())
 }

@@ -33,15 +33,24 @@ pub(super) fn try_order(command: &str, parser: &mut lexopt::Parser) -> Result<Op
     let rest: Result<Vec<String>, _> = args.map(OsStringExt::into_text).collect();
     let words: Vec<String> = first.map(str::to_owned).into_iter().chain(rest?).collect();
     let (options, words) = Options::split(words)?;
-    if options.help {
-        return usage(&words).map(Some);
+    match (options.help, words.is_empty(), step) {
+        (true, true, Step::Run) => print(&list()),
+        (true, true, _) => print(help::ARM),
+        (true, false, _) => usage(&words),
+        (false, true, _) => Err(bad_input(format!("`passband {command}` needs an order; --help says more"))),
+        (false, false, _) => give(&options, step, &words),
     }
-    give(&options, step, &words).map(Some)
+    .map(Some)
 }
 
 fn give(options: &Options, step: Step, words: &[String]) -> Result<(), Failure> {
     // What is wrong is told without the daemon, and by the same rules.
     let order = Order::from_words(words).map_err(bad_input)?;
+    if step != Step::Run
+        && let Some(def) = order.def().filter(|def| def.hazard == Hazard::None)
+    {
+        return Err(bad_input(format!("{} is done in one step: it is neither armed nor fired", def.words)));
+    }
     let request = Request::Order { order: order.to_string(), step: Some(step) };
     let mut bad = None;
     options.answer(&request, |answer: &OrderAnswer| {
@@ -77,8 +86,22 @@ pub(super) fn help(mut parser: lexopt::Parser) -> Result<(), Failure> {
     match words.first().map(String::as_str) {
         None => print(help::MAIN),
         Some("orders") => print(&list()),
+        Some("arm" | "fire") => print(help::ARM),
+        Some("completion") => print(help::COMPLETION),
         Some("params") if words.len() == 1 => print(&parameters()),
         Some(_) => usage(&words),
+    }
+}
+
+/// The first word of orders, without the second: which there are.
+pub(super) fn group(first: &str, mut parser: lexopt::Parser) -> Result<(), Failure> {
+    let asked = matches!(parser.next()?, Some(Long("help") | Short('h')));
+    let begins = format!("{first} ");
+    let seconds: Vec<_> = ORDERS.iter().filter_map(|def| def.words.strip_prefix(&begins)).collect();
+    match seconds.as_slice() {
+        [] => Err(bad_input(format!("unknown command {first:?}; `passband --help` lists the commands"))),
+        _ if asked => usage(&[first.to_owned()]),
+        _ => Err(bad_input(format!("`passband {first}` needs one of: {}", seconds.join(", ")))),
     }
 }
 
@@ -162,6 +185,7 @@ fn parameters() -> String {
 pub(super) fn completion(mut parser: lexopt::Parser) -> Result<(), Failure> {
     match parser.next()? {
         Some(Value(shell)) if shell == "bash" => print(&bash()),
+        Some(Long("help") | Short('h')) => print(help::COMPLETION),
         _ => Err(bad_input("`passband completion` needs the name of a shell: bash")),
     }
 }

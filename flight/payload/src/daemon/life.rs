@@ -77,9 +77,10 @@ impl Life {
         self.threads
     }
 
-    /// Ends to be started anew: this start was none that failed, but the watchdog goes on.
-    pub(super) fn start_anew(&self) {
-        drop(self.pulse.ledger(|ledger| ledger.change(Starts::stopped)));
+    /// Ends to be started anew, by an order or by itself: this start was none that failed, but the watchdog goes on.
+    pub(super) fn start_anew(&self, by_order: bool) {
+        let how = if by_order { Starts::anew } else { Starts::stopped };
+        drop(self.pulse.ledger(|ledger| ledger.change(how)));
     }
 }
 

@@ -139,9 +139,9 @@ async fn run_until_signal(config: Config, configuration: Option<[u8; 32]>) -> Re
         }
         Ok(Ended::Restart) => {
             shared.event(&Report::info(EventCode::DaemonStop, "stopped by an order"));
-            life.start_anew();
+            life.start_anew(true);
         }
-        Err(DaemonError::DiskBack) => life.start_anew(),
+        Err(DaemonError::DiskBack) => life.start_anew(false),
         Err(_) => {}
     }
     lock(&commander).keep_answers(&Nominal { shared: &shared, queue: &queue });

@@ -176,6 +176,7 @@ impl Pulse {
         others.reset_cause = match self.start.before {
             Before::Unknown => dict::ResetCause::Unknown,
             Before::Stopped => dict::ResetCause::Orderly,
+            Before::Ordered => dict::ResetCause::Order,
             Before::PowerCut => dict::ResetCause::PowerCut,
             Before::Died | Before::Failed => dict::ResetCause::Crash,
             Before::Watchdog => dict::ResetCause::Watchdog,

@@ -15,7 +15,7 @@ use super::encoder::QueueChange;
 use super::listener::Listener;
 use super::shared::{Shared, lock};
 use crate::adapters::os::{random_8, reboot};
-use crate::health::Task;
+use crate::health::{Starts, Task};
 use crate::telemetry::Report;
 
 /// The line is idle when nothing came for so long.
@@ -94,7 +94,14 @@ pub(crate) async fn watch_orders(
             Some(Then::Restart) => return,
             Some(Then::Reboot) => {
                 shared.event(&Report::info(EventCode::DaemonStop, "the board is restarted by an order"));
+                let before = shared.pulse.ledger(|ledger| {
+                    let before = ledger.record();
+                    // One that can't be kept is taken for a power cut.
+                    drop(ledger.change(Starts::anew));
+                    before
+                });
                 let why = reboot();
+                drop(shared.pulse.ledger(|ledger| ledger.change(|_| before)));
                 lock(&commander).not_rebooted(&mut works, &why.to_string());
             }
         }

@@ -72,11 +72,12 @@ fn pass_line(facts: &Facts, now_unix_ms: u64) -> String {
         (false, _) => "closed".to_owned(),
     };
     let pass = facts.passes.iter().find(|pass| pass.los_unix_ms > now_unix_ms);
-    format!("PASS   {}; transmitter {transmitter}", pass_words(pass, now_unix_ms))
+    let none = if facts.running.mode == Mode::Safe { "not known in safe mode" } else { "none planned" };
+    format!("PASS   {}; transmitter {transmitter}", pass_words(pass, none, now_unix_ms))
 }
 
-fn pass_words(pass: Option<&Pass>, now_unix_ms: u64) -> String {
-    let Some(pass) = pass else { return "none planned".to_owned() };
+fn pass_words(pass: Option<&Pass>, none: &str, now_unix_ms: u64) -> String {
+    let Some(pass) = pass else { return none.to_owned() };
     let station = first(&pass.station, 20);
     let until = |unix_ms: u64| duration(unix_ms.saturating_sub(now_unix_ms) / 1000);
     if pass.aos_unix_ms <= now_unix_ms {

@@ -39,6 +39,8 @@ pub enum Phase {
     Well = 1,
     /// It was stopped in order.
     Stopped = 2,
+    /// An order started it, or the board, anew.
+    Ordered = 3,
 }
 
 /// Why the payload is in safe mode.
@@ -59,6 +61,8 @@ pub enum Before {
     Unknown,
     /// In order.
     Stopped,
+    /// By an order, which started it or the board anew.
+    Ordered,
     /// The power went, or somebody reset the board.
     PowerCut,
     /// The process died, long after a good start.
@@ -75,6 +79,7 @@ impl Before {
         match self {
             Self::Unknown => "unknown",
             Self::Stopped => "stopped",
+            Self::Ordered => "ordered",
             Self::PowerCut => "power-cut",
             Self::Died => "died",
             Self::Failed => "failed",
@@ -178,6 +183,12 @@ impl Starts {
         Self { phase: Phase::Stopped, ..self }
     }
 
+    /// An order starts it, or the board, anew.
+    #[must_use]
+    pub fn anew(self) -> Self {
+        Self { phase: Phase::Ordered, ..self }
+    }
+
     /// Starts were counted elsewhere, while this record was lost: it goes on from there.
     #[must_use]
     pub fn counted(self, at_least: u64) -> Self {
@@ -193,13 +204,14 @@ impl Starts {
     #[must_use]
     pub fn ordered(self, safe: bool) -> Self {
         let safe = safe.then_some(Cause::Order);
-        Self { phase: Phase::Stopped, failures: 0, failures_in_boot: 0, safe, ..self }
+        Self { phase: Phase::Ordered, failures: 0, failures_in_boot: 0, safe, ..self }
     }
 
     /// How a start ended whose record this is.
     fn ended(&self, boot: Boot) -> Before {
         match (self.phase, self.boot_id == boot.id) {
             (Phase::Stopped, _) => Before::Stopped,
+            (Phase::Ordered, _) => Before::Ordered,
             (_, false) if boot.by_watchdog => Before::Watchdog,
             (_, false) => Before::PowerCut,
             (Phase::Well, true) => Before::Died,
@@ -242,6 +254,7 @@ impl Starts {
                 [0] => Phase::Begun,
                 [1] => Phase::Well,
                 [2] => Phase::Stopped,
+                [3] => Phase::Ordered,
                 [value] => return Err(RecordError::Value { what: "phase", value }),
             },
             safe: match take(&mut rest)? {
@@ -275,7 +288,7 @@ impl Start {
         let mut out = Vec::new();
         let mut tell = |severity, code, text: String| out.push(Report { severity, code, text });
         match self.before {
-            Before::Unknown | Before::Stopped => {}
+            Before::Unknown | Before::Stopped | Before::Ordered => {}
             Before::PowerCut => {
                 let text = "the board was reset, or lost power, while the payload ran".to_owned();
                 tell(Severity::Warning, EventCode::PowerCut, text);

@@ -117,8 +117,11 @@ impl Sequencer {
 
     fn plan_row(&self, name: &str) -> PlanRow {
         let run = self.run_of(name).and_then(|number| self.running.get(&number));
-        let record = run.map(|run| &run.record).or(self.ended.get(name).map(|(_, record)| record));
         let plan = self.shelf.get(name);
+        // How a run of another version of it ended says nothing of this one.
+        let ended = self.ended.get(name).map(|(_, record)| record);
+        let ended = ended.filter(|record| plan.is_none_or(|plan| plan.digest() == record.digest));
+        let record = run.map(|run| &run.record).or(ended);
         PlanRow {
             name: name.to_owned(),
             version: plan.map(|plan| plan.version),

@@ -467,6 +467,9 @@ fn the_operator_holds_resumes_skips_and_cancels() {
     board.recover();
     assert_eq!(board.sequencer.plans()[0].tally, tally, "also of one that has ended, over a reboot");
     assert_eq!(error(board.sequencer.cancel(now, "p")), "plan 'p' doesn't run");
+    board.sequencer.load(compile(&plan("after 1s do A\n"), "p", &Fake).unwrap()).unwrap();
+    let row = &board.sequencer.plans()[0];
+    assert_eq!((row.status, row.tally), (None, Tally::default()), "another plan of that name hasn't run");
     board.sequencer.unload("p").unwrap();
     board.poll();
     assert_eq!(board.store.keys().collect::<Vec<_>>(), [&Key::NUMBERS]);

@@ -342,7 +342,7 @@ pub struct HealthStatus {
     pub safe_mode: Option<Cause>,
     /// Number of this start on this state folder.
     pub start: u64,
-    /// How the start before ended: "unknown", "stopped", "power-cut", "died", "failed" or "watchdog".
+    /// How the start before ended: "unknown", "stopped", "ordered", "power-cut", "died", "failed" or "watchdog".
     pub start_before: Before,
     /// Starts that failed in a row before this one.
     pub failed_starts: u32,

@@ -67,7 +67,7 @@ impl ScriptStore {
     }
 
     /// Where a script is, if it is there.
-    pub(super) fn script(&self, name: &Name) -> Result<PathBuf, ScriptError> {
+    pub fn script(&self, name: &Name) -> Result<PathBuf, ScriptError> {
         let path = self.path(name);
         match self.disk.about(&path) {
             Ok(about) if about.kind == Kind::File => Ok(path),

@@ -8,7 +8,7 @@ use crate::daemon::scripts::{ScriptNews, ScriptOrder};
 use crate::digest::ScriptRun;
 use crate::orders::desk::Outcome;
 use crate::orders::{OrderId, Run};
-use crate::script::{End, Limit, Limits, Name, RunId, RunRecord};
+use crate::script::{End, Limit, Limits, Name, RunId, RunRecord, ScriptError};
 
 impl Worker<'_> {
     /// Does an order about scripts.
@@ -25,7 +25,7 @@ impl Worker<'_> {
                         output_bytes: u64::from(*output) << 10,
                         ..self.works.script_limits()
                     };
-                    self.run_script(run.id, name, args, within(asked, self.works.script_limits()))
+                    self.run_script(run, name, args, within(asked, self.works.script_limits()))
                 })
             }
             Order::ScriptStop { name: script } => name(script).and_then(|name| {
@@ -37,15 +37,13 @@ impl Worker<'_> {
         result.unwrap_or_else(|failed| failed)
     }
 
-    fn run_script(
-        &mut self,
-        id: OrderId,
-        name: Name,
-        args: &str,
-        limits: Limits,
-    ) -> Result<Outcome, Outcome> {
+    fn run_script(&mut self, run: &Run, name: Name, args: &str, limits: Limits) -> Result<Outcome, Outcome> {
+        // One that was begun is gone on with, whatever became of its script.
+        if !run.resumed {
+            self.script_store()?.script(&name).map_err(not_there)?;
+        }
         let arguments = args.split_ascii_whitespace().map(str::to_owned).collect();
-        let id = RunId { source: id.source, number: id.number };
+        let id = RunId { source: run.id.source, number: run.id.number };
         self.ask(ScriptOrder::Start { id, name, arguments, limits }).map(|()| Outcome::goes_on(""))
     }
 
@@ -56,14 +54,26 @@ impl Worker<'_> {
     }
 
     fn remove_script(&mut self, name: &Name) -> Result<Outcome, Outcome> {
-        let fault = |e: crate::script::ScriptError| Outcome::failed(Reason::NotPossible, e.to_string());
+        self.script_store()?.remove(name).map_err(not_there)?;
+        Ok(Outcome::done("removed"))
+    }
+
+    fn script_store(&self) -> Result<ScriptStore, Outcome> {
         let Some(disk) = self.parts.disk.clone() else {
             return Err(Outcome::failed(Reason::Fault, "there is no disk"));
         };
-        let store = ScriptStore::open(disk, &self.parts.state).map_err(fault)?;
-        store.remove(name).map_err(fault)?;
-        Ok(Outcome::done("removed"))
+        ScriptStore::open(disk, &self.parts.state).map_err(not_there)
     }
+}
+
+/// A script that can't be had.
+#[expect(clippy::needless_pass_by_value, reason = "handed to map_err")]
+fn not_there(e: ScriptError) -> Outcome {
+    let reason = match e {
+        ScriptError::Unknown { .. } => Reason::NotFound,
+        _ => Reason::NotPossible,
+    };
+    Outcome::failed(reason, e.to_string())
 }
 
 /// No more than what is configured.

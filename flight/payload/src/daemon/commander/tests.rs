@@ -447,6 +447,15 @@ fn a_script_is_answered_when_it_has_ended() {
     let mut commander = opened(&disk);
     let (sender, orders) = std::sync::mpsc::channel();
     let mut works = Noting { scripts: Some(sender), ..Noting::default() };
+    for (order, why) in [
+        ("script run check", "there is no script check"),
+        ("script remove check", "there is no script check"),
+    ] {
+        let order = Order::from_line(order).unwrap().encode();
+        let (_, record) = commander.order(&mut works, Step::Run, &order).unwrap().unwrap();
+        assert_eq!((record.reason, record.text.as_str()), (Reason::NotFound, why), "at once");
+    }
+    keep_script(&disk);
     let order = Order::from_line("script run check --args 'a b' --wall 600").unwrap().encode();
     let (id, record) = commander.order(&mut works, Step::Run, &order).unwrap().unwrap();
     assert_eq!(record.stage, Stage::Started);
@@ -460,6 +469,11 @@ fn a_script_is_answered_when_it_has_ended() {
     commander.poll(&mut works);
     let record = commander.desk().ledger().get(&id).unwrap();
     assert_eq!((record.stage, record.text.as_str()), (Stage::Failed, "no script check"));
+}
+
+fn keep_script(disk: &SimDisk) {
+    let store = ScriptStore::open(Arc::new(disk.clone()), Path::new(STATE)).unwrap();
+    store.put(&"check".parse().unwrap(), b"true\n").unwrap();
 }
 
 fn run_record(id: RunId) -> RunRecord {
@@ -479,6 +493,7 @@ fn run_record(id: RunId) -> RunRecord {
 #[test]
 fn a_script_cut_off_by_a_restart_is_told_once_with_its_bundle() {
     let disk = new_disk();
+    keep_script(&disk);
     let (sender, orders) = std::sync::mpsc::channel();
     let works = &mut Noting { scripts: Some(sender), ..Noting::default() };
     let mut commander = opened(&disk);
@@ -511,6 +526,7 @@ fn a_script_cut_off_by_a_restart_is_told_once_with_its_bundle() {
 #[test]
 fn a_run_that_ended_before_its_order_was_answered_is_told_when_the_order_comes_again() {
     let disk = new_disk();
+    keep_script(&disk);
     let (sender, _orders) = std::sync::mpsc::channel();
     let works = &mut Noting { scripts: Some(sender), ..Noting::default() };
     let mut commander = opened(&disk);

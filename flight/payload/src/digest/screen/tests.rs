@@ -230,6 +230,8 @@ fn times_run_on_where_the_facts_were_saved() {
     assert!(later.contains("PASS   AOS of Inuvik in 1 h 20 min"), "{later}");
     let none = screen(&facts, NOW + 10_000_000);
     assert!(none.contains("PASS   none planned"), "{none}");
+    facts.running.mode = Mode::Safe;
+    assert!(screen(&facts, NOW + 10_000_000).contains("PASS   not known in safe mode"));
 }
 
 #[test]

@@ -77,7 +77,9 @@ fn safe_mode_ends_by_order_or_with_another_program_or_configuration() {
 
     let ordered = Starts::begin(None, BOOT, 3).0.ordered(true);
     let (record, start) = Starts::begin(Some(ordered), Boot { tried: 9, id: [3; 16], ..BOOT }, 3);
-    assert_eq!((start.safe, start.before), (Some(Cause::Order), Before::Stopped));
+    assert_eq!((start.safe, start.before), (Some(Cause::Order), Before::Ordered));
+    let rebooted = Starts::begin(Some(record.anew()), Boot { tried: 9, id: [4; 16], ..BOOT }, 3).1;
+    assert_eq!((rebooted.before, rebooted.reports().len()), (Before::Ordered, 1), "no power cut is told");
     assert_eq!(Starts::begin(Some(record.ordered(false)), BOOT, 3).1.safe, None);
 }
 
