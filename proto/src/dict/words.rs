@@ -391,7 +391,7 @@ mod tests {
             ("pas start 3", "\"pas start\" is no order; is it \"pass start\"?"),
             ("fly me to the moon", "\"fly me\" is no order"),
             ("pass start", "pass start: SECONDS is wanted: For so long."),
-            ("pass start 0", "pass start: \"0\" is not a whole number from 1 to 4294967 (s)"),
+            ("pass start 0", "pass start: \"0\" is not a whole number from 1 to 900 (s)"),
             ("pass start 3 4", "pass start: \"4\" is too much; usage: pass start SECONDS [--rate RATE]"),
             ("pass start 3 --rate 1 --rate 2", "pass start: \"--rate\" is too much"),
             (
