@@ -16,7 +16,7 @@ use super::role_keys::holder;
 use super::stop_on_signals;
 use super::uplink::{Desk, UplinkArgs};
 use crate::telemetry::feed::unix_ms;
-use crate::uplink::Entry;
+use crate::uplink::{Entry, Hold};
 
 /// Give the satellite an order, and show its answers as they arrive.
 ///
@@ -25,7 +25,8 @@ use crate::uplink::Entry;
 /// uplink run` goes on with it. Options stand in front of the words.
 ///
 /// A hazardous order takes two steps, arm and fire. Without --arm or --fire both are done, one after the other, once you have
-/// typed that you mean it.
+/// typed that you mean it. While it is armed (60 s, or what the parameter command.arm says) all other orders of this outbox wait,
+/// since each would disarm it; `passband-ground uplink drop NUMBER` gives it up and lets them go.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 #[command(
@@ -34,10 +35,10 @@ use crate::uplink::Entry;
 pub struct OrderArgs {
     #[command(flatten)]
     uplink: UplinkArgs,
-    /// Arm a hazardous order, no more.
+    /// Arm a hazardous order, no more: nothing is done before it is fired, by the same words with --fire, in time.
     #[arg(long, conflicts_with = "fire")]
     arm: bool,
-    /// Fire a hazardous order that is armed.
+    /// Fire a hazardous order that is armed: have it done. One that takes two keys is fired by another holder than who armed it.
     #[arg(long)]
     fire: bool,
     /// Don't ask before a hazardous order.
@@ -73,9 +74,16 @@ pub fn run(args: &OrderArgs) -> Result<ExitCode> {
     let mut good = true;
     for step in steps {
         let entry = desk.queue(*step, &order)?;
+        let number = entry.number;
         good = follow(&mut desk, entry, until, args.json)?;
         if !good {
             break;
+        }
+        if args.arm && !args.json {
+            say!(
+                "#{number}: fire it with --fire; all other orders of this outbox wait for that. It is given up with \
+                 `passband-ground uplink drop {number}`"
+            );
         }
     }
     desk.part()?;
@@ -156,9 +164,10 @@ fn follow(desk: &mut Desk, entry: Entry, until: Instant, json: bool) -> Result<b
     let mut shown = String::new();
     let mut entry = entry;
     loop {
-        let state = entry.state();
+        let hold = desk.hold()?;
+        let state = hold.state(&entry);
         if state != shown {
-            show(&entry, json)?;
+            show(&entry, &state, json)?;
             shown = state;
         }
         if let Some(next) = entry.goes_on_as {
@@ -169,6 +178,7 @@ fn follow(desk: &mut Desk, entry: Entry, until: Instant, json: bool) -> Result<b
         if Instant::now() >= until || stop.load(Ordering::Relaxed) {
             if !json {
                 say!("#{number}: no final answer yet; it stays in the outbox");
+                tell_hold(&hold, &entry);
             }
             return Ok(false);
         }
@@ -177,14 +187,25 @@ fn follow(desk: &mut Desk, entry: Entry, until: Instant, json: bool) -> Result<b
     }
 }
 
-fn show(entry: &Entry, json: bool) -> Result<()> {
+fn show(entry: &Entry, state: &str, json: bool) -> Result<()> {
     if json {
-        say!("{}", serde_json::to_string(&entry.json())?);
+        let mut json = entry.json();
+        json["state"] = state.into();
+        say!("{}", serde_json::to_string(&json)?);
     } else {
         let at = show_utc(unix_ms() / 1000 * 1000);
-        say!("{at}  #{} {}: {}", entry.number, entry.words(), entry.state());
+        say!("{at}  #{} {}: {state}", entry.number, entry.words());
     }
     Ok(())
+}
+
+/// How an order that waits for another one is let go.
+fn tell_hold(hold: &Hold, entry: &Entry) {
+    if let Hold::Armed { number, .. } = hold
+        && hold.keeps(entry)
+    {
+        say!("#{number} is given up, and this order let go, with `passband-ground uplink drop {number}`");
+    }
 }
 
 /// How an order is given, for those that are wrong.

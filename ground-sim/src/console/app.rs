@@ -3,7 +3,7 @@
 use passband_proto::dict::Order;
 use passband_proto::packet::Mode;
 
-use super::commanding::Commanding;
+use super::commanding::{Commanding, StepState};
 use super::entry::Entry;
 use super::guard::{FIRE, Guard};
 use crate::screen::draft::{self, Draft};
@@ -71,9 +71,6 @@ pub struct App {
     written: Vec<String>,
 }
 
-/// What an order stays armed for unless told otherwise, ms: the default of `command.arm`.
-pub const ARM_MS: u64 = 60_000;
-
 impl App {
     /// A console with lines that were typed before, the oldest first, whose orders stay armed for `arm_ms`.
     #[must_use]
@@ -93,7 +90,7 @@ impl App {
 
     /// Takes a key at a time, ms of a steady clock. Orders go to `commanding`.
     pub fn key(&mut self, key: Key, now_ms: u64, commanding: &mut dyn Commanding) {
-        self.tick(now_ms);
+        self.tick(now_ms, commanding);
         match key {
             Key::Ctrl('c' | 'd') if self.guard.is_none() => self.ended = true,
             Key::PageUp => self.scrolled = self.scrolled.saturating_add(5).min(500),
@@ -116,12 +113,39 @@ impl App {
         self.draft = Draft::of(&self.entry.text());
     }
 
-    /// Time goes on: what is armed may be over.
-    pub fn tick(&mut self, now_ms: u64) {
-        if self.guard.as_ref().is_some_and(|guard| guard.is_over(now_ms)) {
-            self.guard = None;
-            self.say("NOT fired: the time is over; the satellite disarms by itself", Tone::Warning);
+    /// Time goes on: what is armed may be over, and what was given have left or been answered.
+    pub fn tick(&mut self, now_ms: u64, commanding: &dyn Commanding) {
+        let Some(mut guard) = self.guard.take() else { return };
+        if guard.is_over(now_ms) {
+            if matches!(guard, Guard::Fired { .. }) {
+                self.say("the time is over: what is fired now is refused on board", Tone::Warning);
+            } else {
+                self.say("NOT fired: the time is over; the satellite disarms by itself", Tone::Warning);
+            }
+            return;
         }
+        match &mut guard {
+            Guard::ToFire { number, arming, .. } if *number != 0 => match commanding.step(*number) {
+                StepState::Armed => *arming = None,
+                StepState::Waits(state) | StepState::Sent(state) => *arming = Some(state),
+                StepState::Over(state) => return self.say(format!("NOT armed: {state}"), Tone::Error),
+            },
+            Guard::Fired { number, state, order, .. } => match commanding.step(*number) {
+                StepState::Waits(now) => *state = now,
+                StepState::Sent(now) | StepState::Over(now) => {
+                    let said = format!("given: {number} fire {order}: {now}");
+                    return self.say(said, Tone::Plain);
+                }
+                StepState::Armed => return,
+            },
+            Guard::ToArm(_) | Guard::ToFire { .. } => {}
+        }
+        self.guard = Some(guard);
+    }
+
+    /// For how long an order stays armed on board, ms: what is armed from now on.
+    pub fn set_arm_ms(&mut self, arm_ms: u64) {
+        self.arm_ms = arm_ms;
     }
 
     /// Whether it shall end.
@@ -212,47 +236,74 @@ impl App {
     }
 
     /// A key while a hazardous order is at its steps.
-    fn guarded(&mut self, mut guard: Guard, key: Key, now_ms: u64, commanding: &mut dyn Commanding) {
-        match (&guard, key) {
-            (Guard::ToArm(order), Key::Char('y')) => {
-                let order = order.clone();
-                let number = self.give(Mode::Arm, &order, commanding);
+    fn guarded(&mut self, guard: Guard, key: Key, now_ms: u64, commanding: &mut dyn Commanding) {
+        match guard {
+            Guard::ToArm(_) => self.to_arm(guard, key, now_ms, commanding),
+            Guard::ToFire { .. } => self.to_fire(guard, key, now_ms, commanding),
+            Guard::Fired { number, armed, .. } => {
+                if key == Key::Escape {
+                    return self.take_back(&[number, armed], commanding);
+                }
+                // It is on its way; what is typed is a new line.
+                self.typed(key, commanding);
+            }
+        }
+    }
+
+    fn to_arm(&mut self, guard: Guard, key: Key, now_ms: u64, commanding: &mut dyn Commanding) {
+        match key {
+            Key::Char('y') => {
+                let number = self.give(Mode::Arm, &guard.order().clone(), commanding);
                 // Of two keys it is the other's holder who fires.
                 if let Some(number) = number.filter(|_| !guard.takes_two_keys()) {
-                    self.guard = Some(guard.armed(number, now_ms, self.arm_ms));
+                    self.guard = Some(guard.arming(number, now_ms, self.arm_ms));
+                    self.tick(now_ms, commanding);
                 }
             }
-            (Guard::ToArm(_), Key::Char('f')) if guard.takes_two_keys() => {
+            Key::Char('f') if guard.takes_two_keys() => {
                 self.say("only if the holder of another key has armed it", Tone::Warning);
-                self.guard = Some(guard.armed(0, now_ms, self.arm_ms));
+                self.guard = Some(guard.arming(0, now_ms, self.arm_ms));
             }
-            (Guard::ToArm(_), _) => self.say("given up: nothing was armed", Tone::Plain),
-            (Guard::ToFire { .. }, Key::Escape | Key::Ctrl(_)) => {
-                self.say("NOT fired: given up; the satellite disarms by itself", Tone::Warning);
+            _ => self.say("given up: nothing was armed", Tone::Plain),
+        }
+    }
+
+    fn to_fire(&mut self, mut guard: Guard, key: Key, now_ms: u64, commanding: &mut dyn Commanding) {
+        let Guard::ToFire { number, arming, .. } = &guard else { return };
+        match key {
+            // What another key's holder armed isn't ours to give up.
+            Key::Escape | Key::Ctrl(_) if *number == 0 => {
+                return self.say("NOT fired: given up", Tone::Warning);
             }
-            (Guard::ToFire { order, number, .. }, Key::Enter) if guard.fires(now_ms) => {
-                let order = order.clone();
-                // What another key's holder armed has no number here.
-                let armed = if *number == 0 { Ok(()) } else { commanding.armed(*number) };
-                if let Err(why) = armed {
-                    self.say(
-                        format!("NOT fired: it isn't armed yet: {why}; Enter tries again"),
-                        Tone::Warning,
-                    );
-                    self.guard = Some(guard);
+            Key::Escape | Key::Ctrl(_) => return self.take_back(&[*number], commanding),
+            Key::Enter if guard.fires(now_ms) => {
+                if let Some(why) = arming {
+                    let why = format!("NOT fired: it isn't armed yet: {why}; Enter tries again");
+                    self.say(why, Tone::Warning);
+                } else {
+                    let order = guard.order().clone();
+                    if let Some(number) = self.give(Mode::Fire, &order, commanding) {
+                        self.guard = Some(guard.fired(number));
+                    }
                     return;
                 }
-                self.give(Mode::Fire, &order, commanding);
             }
-            (Guard::ToFire { .. }, key) => {
-                match key {
-                    Key::Char(c) => guard.put(c),
-                    Key::Backspace => guard.erase(),
-                    Key::Enter => self.say(format!("type {FIRE}, or Esc to give it up"), Tone::Warning),
-                    _ => {}
-                }
-                self.guard = Some(guard);
-            }
+            Key::Char(c) => guard.put(c),
+            Key::Backspace => guard.erase(),
+            Key::Enter => self.say(format!("type {FIRE}, or Esc to give it up"), Tone::Warning),
+            _ => {}
+        }
+        self.guard = Some(guard);
+    }
+
+    /// Takes steps back that haven't left, and gives up what is armed; says what became of the first.
+    fn take_back(&mut self, numbers: &[u32], commanding: &mut dyn Commanding) {
+        let numbers = numbers.iter().filter(|number| **number != 0);
+        let done: Vec<_> = numbers.map(|number| (*number, commanding.take_back(*number))).collect();
+        match done.first() {
+            Some((number, Ok(what))) => self.say(format!("{number}: {what}"), Tone::Warning),
+            Some((number, Err(why))) => self.say(format!("{number} is NOT taken back: {why}"), Tone::Error),
+            None => {}
         }
     }
 
@@ -279,6 +330,7 @@ impl App {
 mod tests {
     use super::super::commanding::Outgoing;
     use super::*;
+    use crate::uplink::hold::ARM_MS;
     use proptest::prelude::*;
 
     #[derive(Default)]
@@ -287,6 +339,9 @@ mod tests {
         refuses: bool,
         /// Whether the satellite is silent.
         silent: bool,
+        /// Whether nothing leaves.
+        waits: bool,
+        taken_back: Vec<u32>,
     }
 
     impl Commanding for Model {
@@ -302,8 +357,20 @@ mod tests {
             Ok(u32::try_from(self.given.len()).unwrap())
         }
 
-        fn armed(&self, _number: u32) -> Result<(), String> {
-            if self.silent { Err("sent once".to_owned()) } else { Ok(()) }
+        fn step(&self, number: u32) -> StepState {
+            let arms = self.given[number as usize - 1].0 == Mode::Arm;
+            match (arms, self.silent, self.waits) {
+                _ if self.taken_back.contains(&number) => StepState::Over("dropped".to_owned()),
+                (_, _, true) => StepState::Waits("waiting".to_owned()),
+                (true, false, _) => StepState::Armed,
+                _ => StepState::Sent("sent once".to_owned()),
+            }
+        }
+
+        fn take_back(&mut self, number: u32) -> Result<String, String> {
+            self.taken_back.push(number);
+            Ok(if self.waits { "taken back: it was never sent" } else { "too late: it was sent once" }
+                .to_owned())
         }
 
         fn outgoing(&self) -> Vec<Outgoing> {
@@ -343,7 +410,36 @@ mod tests {
         (0..4).for_each(|_| app.key(Key::Backspace, 3000, &mut model));
         type_in(&mut app, &mut model, "FIRE\n", 4000);
         assert_eq!(model.given.last().unwrap(), &(Mode::Fire, "board reboot".to_owned()));
-        assert!(app.guard().is_none());
+        app.tick(4000, &model);
+        assert!(app.guard().is_none() && app.message().0.contains("sent once"), "{:?}", app.message());
+    }
+
+    #[test]
+    fn escape_takes_back_what_has_not_left_and_says_if_it_was_too_late() {
+        let (mut app, mut model) = (App::new(Vec::new(), ARM_MS), Model { waits: true, ..Model::default() });
+        type_in(&mut app, &mut model, "board reboot\ny", 0);
+        assert!(matches!(app.guard(), Some(Guard::ToFire { arming: Some(_), .. })), "arming, not armed");
+        app.key(Key::Escape, 1, &mut model);
+        assert_eq!((app.message().0, &model.taken_back[..]), ("1: taken back: it was never sent", &[1][..]));
+        model.waits = false;
+        type_in(&mut app, &mut model, "board reboot\ny", 10);
+        app.tick(11, &model);
+        assert!(matches!(app.guard(), Some(Guard::ToFire { arming: None, .. })), "armed");
+        model.waits = true;
+        // The firing waits, and goes with what was armed.
+        "FIRE".chars().for_each(|c| app.guard.as_mut().unwrap().put(c));
+        if let Some(Guard::ToFire { arming, .. }) = &mut app.guard {
+            *arming = None;
+        }
+        let guard = app.guard.take().unwrap();
+        app.guarded(guard, Key::Enter, 12, &mut model);
+        assert!(matches!(app.guard(), Some(Guard::Fired { number: 3, armed: 2, .. })), "{:?}", app.guard());
+        app.key(Key::Escape, 13, &mut model);
+        assert!(app.guard().is_none() && model.taken_back == [1, 3, 2]);
+        model = Model::default();
+        type_in(&mut app, &mut model, "board reboot\ny", 20);
+        app.key(Key::Escape, 21, &mut model);
+        assert!(app.message().0.contains("too late"), "{:?}", app.message());
     }
 
     #[test]
@@ -374,7 +470,7 @@ mod tests {
         type_in(&mut app, &mut model, "board reboot\nn", 0);
         assert!(app.guard().is_none() && model.given.is_empty());
         type_in(&mut app, &mut model, "board reboot\ny", 0);
-        app.tick(ARM_MS);
+        app.tick(ARM_MS, &model);
         assert!(app.guard().is_none() && app.message().0.contains("time is over"));
         type_in(&mut app, &mut model, "board reboot\ny", 0);
         type_in(&mut app, &mut model, "FIR", 10);

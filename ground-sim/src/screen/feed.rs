@@ -126,6 +126,12 @@ impl Feed {
         held(&self.shared.model).snapshot(unix_ms(), ground)
     }
 
+    /// For how long orders stay armed on board, ms, if the satellite said so.
+    #[must_use]
+    pub fn arm_ms(&self) -> Option<u64> {
+        held(&self.shared.model).arm_ms()
+    }
+
     /// Changes whenever what is shown does, but for the time.
     #[must_use]
     pub fn version(&self) -> u64 {

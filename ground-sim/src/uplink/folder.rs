@@ -4,6 +4,7 @@
 //! holder.json    whose it is: spacecraft, SPI, fingerprint of the key
 //! counter        all counters of frames up to this one are used; written ahead by the worker alone
 //! number         all numbers of orders up to this one are used; written under a lock, before a number is given out
+//! armed-for      for how long orders stay armed on board, ms, as telemetry said; written by the worker alone
 //! orders/N.json  an order and what is known of it: written by whoever queues it, then by the worker alone
 //! uploads/ID.json, uploads/ID.bin   a file that goes up
 //! drops/N, drops/ID   what is to be taken back: written by anyone, removed by the worker
@@ -29,6 +30,7 @@ use passband_proto::sdls::RoleKey;
 use serde_json::json;
 
 use super::entry::Entry;
+use super::hold::{ARM_MS, ARM_S};
 use super::pieces::{MAX_BYTES, PieceSender};
 use super::shelf::Shelf;
 use super::upload::{About, Upload};
@@ -108,6 +110,14 @@ impl Folder {
     /// The file can't be read.
     pub fn mark(&self, unix_ms: u64) -> Result<u64> {
         Ok(self.number_in("counter")?.unwrap_or(0).max(unix_ms))
+    }
+
+    /// For how long orders stay armed on board, as telemetry said, ms; else the default.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn arm_ms(&self) -> Result<u64> {
+        Ok(self.number_in("armed-for")?.filter(|ms| ARM_S.contains(&(ms / 1000))).unwrap_or(ARM_MS))
     }
 
     /// All numbers up to this one count as used.
@@ -336,6 +346,10 @@ impl Folder {
 }
 
 impl Shelf for Folder {
+    fn keep_arm(&mut self, arm_ms: u64) -> Result<()> {
+        self.write("armed-for", arm_ms.to_string().as_bytes())
+    }
+
     fn keep_mark(&mut self, mark: u64) -> Result<()> {
         self.write("counter", mark.to_string().as_bytes())
     }

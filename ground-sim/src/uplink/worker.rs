@@ -13,6 +13,7 @@ use passband_proto::sdls::{RESYNC_SALT, RoleKey};
 
 use super::entry::Entry;
 use super::folder::{Drop, Folder, KEEP_MS};
+use super::hold::Hold;
 use super::outbox::{Begin, Moment, Noticed, Outbox};
 use super::shelf::Shelf;
 use super::upload::About;
@@ -35,8 +36,8 @@ pub struct Uplink {
     pub vcid: u8,
     /// Whether only packets whose tag holds are believed.
     pub verified_only: bool,
-    /// For how long an order stays armed on board, ms.
-    pub arm_ms: u64,
+    /// For how long an order stays armed on board, ms; none: as telemetry says.
+    pub arm_ms: Option<u64>,
 }
 
 /// Works an outbox.
@@ -80,7 +81,9 @@ impl Worker {
         let now_ms = unix_ms();
         let (mark, number) = (folder.mark(now_ms)?, folder.used_number(now_ms)?);
         let Uplink { vcid, rate_bps, arm_ms, .. } = uplink;
-        let begin = Begin { key, vcid, rate_bps, salt: salt()?, mark, number, arm_ms };
+        let learns_arm = arm_ms.is_none();
+        let arm_ms = arm_ms.map_or_else(|| folder.arm_ms(), Ok)?;
+        let begin = Begin { key, vcid, rate_bps, salt: salt()?, mark, number, arm_ms, learns_arm };
         let outbox = Outbox::new(&begin)?;
         let mut worker = Self {
             folder,
@@ -131,6 +134,12 @@ impl Worker {
     #[must_use]
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    /// What orders wait for, if they do.
+    #[must_use]
+    pub fn hold(&self) -> Hold {
+        self.outbox.hold(self.now())
     }
 
     /// Its folder, to queue something.
@@ -300,7 +309,7 @@ mod tests {
         let folder = Folder::open(dir, &key()).unwrap();
         let lock = folder.lock().unwrap().unwrap();
         let feed = Feed::open(&[Source::Udp(ear)], TagKeys::default()).unwrap();
-        let uplink = Uplink { to, rate_bps: 256_000, vcid: 0, verified_only, arm_ms: 60_000 };
+        let uplink = Uplink { to, rate_bps: 256_000, vcid: 0, verified_only, arm_ms: None };
         Worker::open(folder, lock, &key(), uplink, feed).unwrap()
     }
 

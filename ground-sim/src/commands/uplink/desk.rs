@@ -16,9 +16,8 @@ use super::super::{optional_keys, parse_rate};
 use super::{HolderArgs, PATIENCE};
 use crate::telemetry::feed::{Source, unix_ms};
 use crate::telemetry::{Feed, Heard, Proof, TagKeys};
-use crate::uplink::outbox::ARM_MS;
 use crate::uplink::worker::{Turn, Uplink};
-use crate::uplink::{About, Entry, Folder, Worker};
+use crate::uplink::{About, Entry, Folder, Hold, Worker};
 
 /// Where telemetry comes from.
 #[derive(Debug, Clone, Default, Args)]
@@ -53,10 +52,10 @@ pub struct UplinkArgs {
     /// The virtual channel of the frames, 0 to 63, as the satellite is configured.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=63))]
     pub vcid: u8,
-    /// For how long an order stays armed on board, s: the parameter command.arm. A step of a hazardous order that isn't
-    /// answered by then is sent no more.
-    #[arg(long, value_name = "S", default_value_t = ARM_MS / 1000, value_parser = clap::value_parser!(u64).range(5..=600))]
-    pub arm_time: u64,
+    /// For how long an order stays armed on board, s: the parameter command.arm. Without it as telemetry says, and 60 until it
+    /// does. A step of a hazardous order that isn't answered by then is sent no more.
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(5..=3600))]
+    pub arm_time: Option<u64>,
     /// Where answers come from.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
@@ -177,6 +176,17 @@ impl Desk {
         self.folder().upload(id)
     }
 
+    /// What orders wait for, if they do.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn hold(&self) -> Result<Hold> {
+        match self {
+            Self::Works(worker) => Ok(worker.hold()),
+            Self::Queues(queue) => Hold::in_folder(&queue.folder, unix_ms()),
+        }
+    }
+
     /// Waits a moment; works the outbox meanwhile if this process does.
     ///
     /// # Errors
@@ -246,7 +256,7 @@ fn work(folder: Folder, lock: File, key: &RoleKey, to: SocketAddr, args: &Uplink
         rate_bps: args.rate,
         vcid: args.vcid,
         verified_only: args.telemetry.telemetry_keys.is_some(),
-        arm_ms: args.arm_time * 1000,
+        arm_ms: args.arm_time.map(|s| s * 1000),
     };
     let worker = Worker::open(folder, lock, key, uplink, args.telemetry.open()?)?;
     Ok(Desk::Works(Box::new(worker)))
@@ -271,7 +281,7 @@ mod tests {
     fn args(dir: &std::path::Path, to: Option<SocketAddr>) -> UplinkArgs {
         let holder = HolderArgs { keys: dir.join("operator"), spi: None, state: dir.join("outbox") };
         let telemetry = TelemetryArgs::default();
-        UplinkArgs { holder, to, rate: 9600, vcid: 0, arm_time: 60, telemetry }
+        UplinkArgs { holder, to, rate: 9600, vcid: 0, arm_time: None, telemetry }
     }
 
     #[test]

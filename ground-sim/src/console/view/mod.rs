@@ -178,23 +178,30 @@ fn guard_lines(guard: &Guard, now_ms: u64) -> [String; 2] {
         Guard::ToArm(_) => {
             [format!(" HAZARDOUS: {order} "), " ARM it? y arms it, anything else gives it up. ".to_owned()]
         }
-        Guard::ToFire { number, typed, .. } => {
+        Guard::ToFire { number, arming, typed, .. } => {
             let left = clock(guard.left_ms(now_ms).unwrap_or_default().saturating_add(999));
-            [
-                format!(" ARMED under {number}: {order}   {left} left "),
-                format!(" Type FIRE and Enter to fire it, Esc gives it up: {typed}_ "),
-            ]
+            let stands = match arming {
+                Some(state) => format!(" arming under {number} ({state}): {order}   {left} left "),
+                None if *number == 0 => format!(" TO FIRE what another key armed: {order}   {left} left "),
+                None => format!(" ARMED under {number}: {order}   {left} left "),
+            };
+            [stands, format!(" Type FIRE and Enter to fire it, Esc gives it up: {typed}_ ")]
         }
+        Guard::Fired { number, state, .. } => [
+            format!(" to be FIRED under {number} ({state}): {order} "),
+            " Esc takes it back as long as it hasn't left; anything else goes on. ".to_owned(),
+        ],
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::app::{ARM_MS, Key};
+    use crate::console::app::Key;
     use crate::console::commanding::{Commanding, NoUplink};
     use crate::screen::tests::{event, housekeeping, sealed};
     use crate::screen::{Ground, Model};
+    use crate::uplink::hold::ARM_MS;
     use passband_flight::passes::{PassPlan, Window};
     use passband_proto::dict::{Housekeeping, Severity};
     use passband_proto::packet::TelemetryPacket;

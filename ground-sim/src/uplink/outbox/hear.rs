@@ -5,11 +5,14 @@
 
 use anyhow::Result;
 use passband_proto::dict::{
-    Answer, Association, Beacon, KeyState, Packet, Reason, Stage, Upload as Report, UploadFate, UploadKind,
+    Answer, Association, Beacon, KeyState, Packet, Parameter, ParameterId, Reason, Stage, Upload as Report,
+    UploadFate, UploadKind,
 };
+use passband_proto::packet::Mode;
 use passband_proto::sdls::WINDOW;
 
 use super::super::entry::{Entry, Told};
+use super::super::hold::{ARM_S, seconds_armed};
 use super::super::shelf::Shelf;
 use super::pace::Pace;
 use super::{Live, Moment, Outbox, Resync};
@@ -45,6 +48,8 @@ pub enum Noticed {
     Retired,
     /// The board has another order under the number of one of ours: that isn't done, and ours is an old copy.
     NumberTaken(u32),
+    /// Orders stay armed for another time than was believed, ms.
+    ArmedFor(u64),
 }
 
 impl Outbox {
@@ -61,8 +66,12 @@ impl Outbox {
         self.heard(now);
         let mut noticed = Vec::new();
         if apid == Answer::DEF.apid {
-            if let Some(answer) = Answer::read(data).filter(|answer| answer.source == self.spi) {
-                self.answer(now, &answer, shelf, &mut noticed)?;
+            match Answer::read(data) {
+                Some(answer) if answer.source == self.spi => {
+                    self.answer(now, &answer, shelf, &mut noticed)?
+                }
+                Some(answer) => self.others_fire(&answer, shelf, &mut noticed)?,
+                None => {}
             }
         } else if apid == Association::DEF.apid {
             if let Some(state) = Association::read(data).filter(|state| state.spi == self.spi) {
@@ -71,6 +80,11 @@ impl Outbox {
         } else if apid == Beacon::DEF.apid {
             if let Some(beacon) = Beacon::read(data).filter(|beacon| beacon.spacecraft == self.spacecraft) {
                 self.challenge(now, beacon.challenge);
+            }
+        } else if apid == Parameter::DEF.apid {
+            if let Some(parameter) = Parameter::read(data).filter(|p| p.id == ParameterId::ArmFor) {
+                let seconds = parameter.value.0.as_str().parse().ok();
+                self.learn_arm(seconds, shelf, &mut noticed)?;
             }
         } else if apid == Report::DEF.apid
             && let Some(report) = Report::read(data)
@@ -122,15 +136,25 @@ impl Outbox {
                 let before = live.entry.told.as_ref();
                 if !before.is_some_and(Told::is_final) && before != Some(&told) {
                     self.resync.arrives();
-                    live.armed_ms = (told.stage == Stage::Armed).then_some(now.steady_ms);
+                    let step = live.entry.step;
                     if answer.stage == Stage::Refused && answer.reason == Reason::Busy {
                         live.pace.went(now.steady_ms);
                     }
                     live.entry.told = Some(told);
                     let renumbered = live.renumber(shelf)?;
+                    let settled = live.entry.told.as_ref().is_some_and(Told::is_final);
+                    let armed_s = seconds_armed(answer.text.0.as_str());
+                    if answer.stage == Stage::Armed {
+                        let for_ms = armed_s.filter(|_| self.learns_arm).map_or(self.arm_ms, |s| s * 1000);
+                        live.armed(now, answer.unix, for_ms);
+                    }
                     shelf.keep_order(&live.entry)?;
                     noticed.push(Noticed::Order(number));
-                    let settled = live.entry.told.as_ref().is_some_and(Told::is_final);
+                    if answer.stage == Stage::Armed {
+                        self.learn_arm(armed_s, shelf, noticed)?;
+                    } else if step == Mode::Fire && (settled || answer.stage != Stage::Refused) {
+                        self.end_armed(number, |armed| armed.number < number, shelf)?;
+                    }
                     self.go_on_as(now, renumbered, shelf)?;
                     settled
                 } else {
@@ -141,6 +165,61 @@ impl Outbox {
         };
         if settled {
             self.acknowledge.settle(now.steady_ms, number);
+        }
+        Ok(())
+    }
+
+    /// What an order of ours armed may be fired by the holder of another key.
+    fn others_fire(
+        &mut self,
+        answer: &Answer,
+        shelf: &mut dyn Shelf,
+        noticed: &mut Vec<Noticed>,
+    ) -> Result<()> {
+        if matches!(answer.stage, Stage::Armed | Stage::Refused) {
+            return Ok(());
+        }
+        // An answer that is repeated may be of an earlier time.
+        let fires = |armed: &Entry| {
+            armed.check() == answer.check
+                && armed.told.as_ref().is_some_and(|told| told.unix_ms <= answer.unix)
+        };
+        let ended = self.end_armed(0, fires, shelf)?;
+        noticed.extend(ended.into_iter().map(Noticed::Order));
+        Ok(())
+    }
+
+    /// What of ours is armed is so no more, since `by` came: the numbers of those orders.
+    fn end_armed(
+        &mut self,
+        by: u32,
+        which: impl Fn(&Entry) -> bool,
+        shelf: &mut dyn Shelf,
+    ) -> Result<Vec<u32>> {
+        let mut ended = Vec::new();
+        for live in self.orders.values_mut() {
+            if live.entry.armed_until().is_some() && which(&live.entry) {
+                live.entry.fired_by = Some(by);
+                live.armed_until_ms = None;
+                shelf.keep_order(&live.entry)?;
+                ended.push(live.entry.number);
+            }
+        }
+        Ok(ended)
+    }
+
+    /// For how long orders stay armed, as the satellite says, unless it was said here.
+    fn learn_arm(
+        &mut self,
+        seconds: Option<u64>,
+        shelf: &mut dyn Shelf,
+        noticed: &mut Vec<Noticed>,
+    ) -> Result<()> {
+        let known = seconds.filter(|s| ARM_S.contains(s)).map(|s| s * 1000);
+        if let Some(arm_ms) = known.filter(|arm_ms| self.learns_arm && *arm_ms != self.arm_ms) {
+            self.arm_ms = arm_ms;
+            shelf.keep_arm(arm_ms)?;
+            noticed.push(Noticed::ArmedFor(arm_ms));
         }
         Ok(())
     }
@@ -292,6 +371,15 @@ impl Resync {
 }
 
 impl Live {
+    /// It is armed for so long, since `unix_ms` by the board's clock if that can be.
+    fn armed(&mut self, now: Moment, unix_ms: u64, for_ms: u64) {
+        let since =
+            if (self.entry.queued_unix_ms..=now.unix_ms).contains(&unix_ms) { unix_ms } else { now.unix_ms };
+        let until = since.saturating_add(for_ms);
+        self.entry.armed_until_unix_ms = Some(until);
+        self.armed_until_ms = Some(now.steady_ms + until.saturating_sub(now.unix_ms));
+    }
+
     /// Gives an order another number that was refused for its number, which is another order's: it was not done. None if
     /// nothing of it is to be sent any more.
     fn renumber(&mut self, shelf: &mut dyn Shelf) -> Result<Option<Entry>> {

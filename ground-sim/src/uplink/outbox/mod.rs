@@ -7,8 +7,9 @@
 //! - Frames go in this order: a re-synchronisation, acknowledgements, questions, orders by their numbers, pieces of files.
 //! - An order goes again after 4, 8, 16 … 120 s until a final answer came; at once when telemetry is heard again after a
 //!   silence. One that is known to be there is not sent again: its answer comes by itself.
-//! - While a hazardous order is between its two steps, orders behind it wait, since each would disarm it: two minutes at
-//!   most for it to be armed, and a minute, if it is armed, for it to be fired.
+//! - While a hazardous order is between its two steps, other orders wait, since each would disarm it ([`Hold`]): those behind
+//!   it two minutes at most for it to be armed; all, once it is armed, until it is fired, given up, or armed no more.
+//! - For how long an order stays armed telemetry says: the parameter `command.arm`, and the answer to what was armed.
 //! - Frames keep to the uplink's rate, and to fewer a second than the satellite takes of one holder.
 //! - A step of a hazardous order that isn't answered in the time that an order stays armed is sent no more: fired by
 //!   surprise hours later it would do harm.
@@ -20,6 +21,7 @@ mod acknowledge;
 mod hear;
 mod line;
 mod pace;
+mod send;
 #[cfg(test)]
 mod tests;
 
@@ -27,22 +29,18 @@ pub use hear::Noticed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Result, anyhow};
-use passband_proto::dict::{Order, Wanted};
-use passband_proto::packet::{CommandPacket, Mode, next_count};
+use anyhow::Result;
+use passband_proto::packet::Mode;
 use passband_proto::sdls::{RoleKey, Sender};
 
 use self::acknowledge::Acknowledge;
 use self::line::Line;
 use self::pace::Pace;
 use super::entry::Entry;
+use super::hold::{HOLD_MS, Hold, Seen};
 use super::shelf::Shelf;
 use super::upload::Upload;
 
-/// Orders behind a hazardous one wait so long at most for it to be armed or fired, ms.
-const HOLD_MS: u64 = 120_000;
-/// An order stays armed so long on board unless it is configured otherwise, ms: the default of `command.arm`.
-pub const ARM_MS: u64 = 60_000;
 /// So many orders are to go unanswered before the counters are suspected.
 const SUSPICIOUS: u32 = 3;
 /// And for so long, ms: an answer takes a second or two on a slow line.
@@ -78,6 +76,8 @@ pub struct Begin<'a> {
     pub number: u32,
     /// For how long an order stays armed on board, ms.
     pub arm_ms: u64,
+    /// Whether telemetry may say otherwise: the parameter `command.arm`, and the answers to what was armed.
+    pub learns_arm: bool,
 }
 
 /// Sends orders and files until they are there.
@@ -98,6 +98,7 @@ pub struct Outbox {
     retired: bool,
     count: u16,
     arm_ms: u64,
+    learns_arm: bool,
     /// Orders whose number was found to be another's, and which are not renumbered yet.
     taken_numbers: BTreeSet<u32>,
 }
@@ -108,18 +109,8 @@ struct Live {
     entry: Entry,
     pace: Pace,
     since_ms: u64,
-    /// When it was heard to be armed.
-    armed_ms: Option<u64>,
-}
-
-/// What may go while a hazardous order is between its steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hold {
-    Nothing,
-    /// Orders up to this number.
-    Behind(u32),
-    /// These, and what fires.
-    Armed(u32),
+    /// Until when it is armed, if it is, on the steady clock, ms.
+    armed_until_ms: Option<u64>,
 }
 
 /// How the counters of both ends come together again.
@@ -187,13 +178,16 @@ impl Outbox {
             retired: false,
             count: 0,
             arm_ms: begin.arm_ms,
+            learns_arm: begin.learns_arm,
             taken_numbers: BTreeSet::new(),
         })
     }
 
     /// Takes an order that is kept. One that it has already stays as it is.
     pub fn add(&mut self, now: Moment, entry: Entry) {
-        let live = Live { entry, pace: Pace::at(now.steady_ms), since_ms: now.steady_ms, armed_ms: None };
+        let left_ms = entry.armed_until().map(|until| until.saturating_sub(now.unix_ms).min(self.arm_ms));
+        let armed_until_ms = left_ms.map(|left| now.steady_ms + left);
+        let live = Live { entry, pace: Pace::at(now.steady_ms), since_ms: now.steady_ms, armed_until_ms };
         self.orders.entry(live.entry.number).or_insert(live);
     }
 
@@ -207,16 +201,27 @@ impl Outbox {
         self.uploads.push(upload);
     }
 
-    /// Takes an order back: it is sent no more. Whether there was one that wasn't settled.
+    /// Takes an order back: it is sent no more, and if it is armed others wait for it no more. What would fire it is taken back
+    /// with it. Whether there was one that wasn't settled.
     ///
     /// # Errors
     /// Those of the shelf.
     pub fn drop_order(&mut self, number: u32, shelf: &mut dyn Shelf) -> Result<bool> {
-        let Some(live) = self.orders.get_mut(&number).filter(|live| live.entry.is_open()) else {
+        let is_open = |live: &&mut Live| live.entry.is_open() || live.entry.armed_until().is_some();
+        let Some(live) = self.orders.get_mut(&number).filter(is_open) else {
             return Ok(false);
         };
         live.entry.dropped = true;
         shelf.keep_order(&live.entry)?;
+        if live.entry.step == Mode::Arm {
+            let check = live.entry.check();
+            for live in self.orders.range_mut(number..).map(|(_, live)| live) {
+                if live.entry.step == Mode::Fire && live.entry.check() == check && live.entry.is_open() {
+                    live.entry.dropped = true;
+                    shelf.keep_order(&live.entry)?;
+                }
+            }
+        }
         Ok(true)
     }
 
@@ -303,6 +308,24 @@ impl Outbox {
         self.heard_ms.is_some_and(|heard| now.steady_ms.saturating_sub(heard) <= CONTACT_MS)
     }
 
+    /// What orders wait for, if they do.
+    #[must_use]
+    pub fn hold(&self, now: Moment) -> Hold {
+        let left = |until: u64| until.saturating_sub(now.steady_ms);
+        let seen = self.orders.values().map(|live| Seen {
+            entry: &live.entry,
+            step_ms: left(live.since_ms + HOLD_MS),
+            armed_ms: live.armed_until_ms.map_or(0, left),
+        });
+        Hold::of(seen, now.unix_ms)
+    }
+
+    /// For how long an order stays armed on board, as far as is known, ms.
+    #[must_use]
+    pub fn arm_ms(&self) -> u64 {
+        self.arm_ms
+    }
+
     fn next_job(&self, now: Moment) -> Option<Job> {
         let due = |at: Option<u64>| at.is_some_and(|at| at <= now.steady_ms);
         let hold = self.hold(now);
@@ -324,127 +347,13 @@ impl Outbox {
     }
 
     fn next_order(&self, now: Moment, hold: Hold) -> Option<u32> {
-        let may = |live: &&Live| match hold {
-            Hold::Nothing => true,
-            Hold::Behind(last) => live.entry.number <= last,
-            Hold::Armed(last) => live.entry.number <= last || live.entry.step == Mode::Fire,
-        };
-        let mut to_go = self.orders.values().filter(|live| live.is_to_go()).filter(may);
-        to_go.find(|live| live.pace.due_ms() <= now.steady_ms).map(|live| live.entry.number)
-    }
-
-    /// Whether a hazardous order is between its steps.
-    fn hold(&self, now: Moment) -> Hold {
-        let orders = || self.orders.values();
-        let is_armed =
-            |live: &&Live| live.armed_ms.is_some_and(|at| now.steady_ms.saturating_sub(at) < self.arm_ms);
-        if let Some(armed) = orders().rev().find(is_armed).map(|live| live.entry.number) {
-            let fires = |live: &Live| live.entry.number > armed && live.entry.step == Mode::Fire;
-            if !orders().any(|live| fires(live) && !live.entry.is_open()) {
-                return Hold::Armed(armed);
-            }
-        }
-        let hold = orders().find(|live| live.holds_others(now));
-        hold.map_or(Hold::Nothing, |live| Hold::Behind(live.entry.number))
-    }
-
-    fn carry_out(
-        &mut self,
-        now: Moment,
-        job: Job,
-        fresh: &mut dyn FnMut() -> Result<[u8; 8]>,
-        shelf: &mut dyn Shelf,
-    ) -> Result<Vec<u8>> {
-        match job {
-            Job::Resync => self.send_resync(now, fresh()?),
-            Job::Acknowledge => {
-                let lowest = self.open_numbers().min();
-                let order = self.acknowledge.order(lowest);
-                self.acknowledge.sent();
-                self.seal(Mode::Run, 0, &order.encode(), shelf)
-            }
-            Job::AskKeys => {
-                self.resync.asked = true;
-                let order = Order::TelemetrySend { packet: Wanted::Associations };
-                self.seal(Mode::Run, 0, &order.encode(), shelf)
-            }
-            Job::Ask => {
-                self.ask_at_ms = now.steady_ms + ASK_EVERY_MS;
-                let heard = self.hears(now);
-                self.uploads.iter_mut().for_each(|upload| upload.asked += u32::from(heard));
-                let order = Order::TelemetrySend { packet: Wanted::Uploads };
-                self.seal(Mode::Run, 0, &order.encode(), shelf)
-            }
-            Job::Order(number) => self.send_order(now, number, shelf),
-            Job::Upload(place) => self.send_piece(place, shelf),
-        }
-    }
-
-    fn send_order(&mut self, now: Moment, number: u32, shelf: &mut dyn Shelf) -> Result<Vec<u8>> {
-        self.suspect(now);
-        let gone = || anyhow!("order {number} is gone");
-        let live = self.orders.get_mut(&number).ok_or_else(gone)?;
-        live.entry.sent = live.entry.sent.saturating_add(1);
-        live.entry.sent_unix_ms = Some(now.unix_ms);
-        live.pace.went(now.steady_ms);
-        // That it was sent is known before it is: a kill in between says too much, never too little.
-        shelf.keep_order(&live.entry)?;
-        let (step, bytes) = (live.entry.step, live.entry.bytes.clone());
-        self.seal(step, number, &bytes, shelf)
-    }
-
-    fn send_piece(&mut self, place: usize, shelf: &mut dyn Shelf) -> Result<Vec<u8>> {
-        let upload = self.uploads.get_mut(place).ok_or_else(|| anyhow!("the upload is gone"))?;
-        let order = upload.sender.next_order().ok_or_else(|| anyhow!("nothing is missing"))?;
-        let number = if matches!(order, Order::UploadBegin { .. }) { upload.about.begin } else { 0 };
-        self.seal(Mode::Run, number, &order.encode(), shelf)
-    }
-
-    fn send_resync(&mut self, now: Moment, fresh: [u8; 8]) -> Result<Vec<u8>> {
-        if let Some(pace) = &mut self.resync.pace {
-            pace.went(now.steady_ms);
-        }
-        let challenge = self.resync.challenge.ok_or_else(|| anyhow!("no challenge was heard"))?;
-        Ok(self.sender.resynchronise(challenge, fresh)?)
-    }
-
-    /// Seals a command packet under a counter that is kept as used before.
-    fn seal(&mut self, mode: Mode, number: u32, order: &[u8], shelf: &mut dyn Shelf) -> Result<Vec<u8>> {
-        if let Some(mark) = self.sender.must_persist() {
-            shelf.keep_mark(mark)?;
-            self.sender.persisted(mark);
-        }
-        let mut packet = [0; CommandPacket::MAX_BYTES];
-        let command = CommandPacket { sequence_count: self.count, mode, number, order };
-        let bytes = command.write(&mut packet)?;
-        self.count = next_count(self.count);
-        Ok(self.sender.seal(&packet[..bytes])?)
+        let to_go = self.orders.values().filter(|live| live.is_to_go() && !hold.keeps(&live.entry));
+        let mut due = to_go.filter(|live| live.pace.due_ms() <= now.steady_ms);
+        due.next().map(|live| live.entry.number)
     }
 
     fn resync_due_ms(&self) -> Option<u64> {
         self.resync.challenge.and(self.resync.pace.as_ref()).map(Pace::due_ms)
-    }
-
-    /// Telemetry is heard and nothing is answered: perhaps the counters have come apart. To go ahead by the time, and to
-    /// have the board go along, does no harm if they haven't.
-    fn suspect(&mut self, now: Moment) {
-        if !self.hears(now) {
-            return;
-        }
-        let resync = &mut self.resync;
-        resync.unanswered = resync.unanswered.saturating_add(1);
-        let since_ms = *resync.since_ms.get_or_insert(now.steady_ms);
-        if resync.unanswered >= SUSPICIOUS && now.steady_ms.saturating_sub(since_ms) >= resync.patience_ms {
-            (resync.unanswered, resync.since_ms) = (0, None);
-            resync.patience_ms = resync.patience_ms.saturating_mul(2);
-            self.go_ahead(now);
-        }
-    }
-
-    /// Has the board go on from a counter that is above all that can have been used.
-    fn go_ahead(&mut self, now: Moment) {
-        self.sender.skip_to(now.unix_ms);
-        self.resync.pace = Some(Pace::at(now.steady_ms));
     }
 
     /// Sends steps of hazardous orders no more whose time is over.
@@ -473,12 +382,5 @@ impl Live {
     /// Whether it is to be sent now or later.
     fn is_to_go(&self) -> bool {
         self.entry.is_open() && !self.entry.is_there()
-    }
-
-    /// Whether others wait for it: each that comes in between disarms.
-    fn holds_others(&self, now: Moment) -> bool {
-        self.entry.step != Mode::Run
-            && self.entry.is_open()
-            && now.steady_ms.saturating_sub(self.since_ms) < HOLD_MS
     }
 }
