@@ -16,6 +16,7 @@ use super::role_keys::holder;
 use super::stop_on_signals;
 use super::uplink::{Desk, UplinkArgs};
 use crate::telemetry::feed::unix_ms;
+use crate::uplink::names::check_order;
 use crate::uplink::{Entry, Hold};
 
 /// Give the satellite an order, and show its answers as they arrive.
@@ -65,6 +66,7 @@ pub fn run(args: &OrderArgs) -> Result<ExitCode> {
     let key = holder(&args.uplink.holder.keys, args.uplink.holder.spi)?;
     check_role(def, key.role())?;
     check_agenda(&order, key.role())?;
+    check_order(&order)?;
     let steps = steps(def, args.arm, args.fire)?;
     if steps.len() > 1 && !args.yes {
         confirm(&order, def)?;

@@ -9,6 +9,7 @@ use passband_proto::sdls::Role;
 use super::commanding::{Commanding, Outgoing, StepState};
 use crate::commands::order::{check_agenda, check_role};
 use crate::commands::unix_ms;
+use crate::uplink::names::check_order;
 use crate::uplink::{Entry, Folder, Hold, take_back};
 
 /// Most orders that are listed.
@@ -51,6 +52,7 @@ impl Commanding for Outbox {
         let def = order.def().ok_or("the dictionary has no such order")?;
         check_role(def, self.role).map_err(|e| format!("{e:#}"))?;
         check_agenda(order, self.role).map_err(|e| format!("{e:#}"))?;
+        check_order(order).map_err(|e| format!("{e:#}"))?;
         self.folder.queue(step, order, unix_ms()).map(|entry| entry.number).map_err(|e| format!("{e:#}"))
     }
 

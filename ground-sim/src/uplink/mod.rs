@@ -5,6 +5,7 @@
 //! | [`entry`] | an order of ours, and what is known of it |
 //! | [`shelf`] | where orders, numbers and counters outlive the process |
 //! | [`folder`] | that, as a folder |
+//! | [`names`] | what the satellite would refuse by its name, refused before it is sent |
 //! | [`outbox`] | which frame goes next; what telemetry says of it |
 //! | [`hold`] | why orders wait while another one is armed |
 //! | [`model`] | a model of the board, for tests |
@@ -20,6 +21,7 @@ pub mod entry;
 pub mod folder;
 pub mod hold;
 pub mod model;
+pub mod names;
 pub mod outbox;
 pub mod pieces;
 pub mod shelf;
