@@ -7,6 +7,7 @@
 use passband_proto::dict::{Hazard, Order, Source};
 use passband_proto::packet::{CommandPacket, Mode, PRIMARY_BYTES};
 
+use crate::commands::order::one_step;
 use crate::uplink::names::check_order;
 
 /// Why a command isn't sent.
@@ -41,7 +42,7 @@ pub fn accept(packet: &[u8], role: Source) -> Result<(Mode, Order), Refused> {
             Ok((command.mode, order))
         }
         (Hazard::None, Mode::Arm | Mode::Fire) => {
-            Err(Refused(format!("{} is done in one step: order_flags has to be run", def.words)))
+            Err(Refused(format!("{}; order_flags has to be run", one_step(def))))
         }
         (Hazard::TwoSteps | Hazard::TwoKeys, Mode::Run) => {
             Err(Refused(format!("{} is hazardous: send it with order_flags arm, then with fire", def.words)))

@@ -12,6 +12,7 @@ use passband_proto::packet::Mode;
 use passband_proto::plan::{Dictionary, alone, compile, show_utc};
 use passband_proto::sdls::Role;
 
+use super::order_help::mistyped;
 use super::role_keys::holder;
 use super::stop_on_signals;
 use super::uplink::{Desk, UplinkArgs};
@@ -23,7 +24,8 @@ use crate::uplink::{Entry, Hold};
 ///
 /// The order is checked against the dictionary, gets a number, and is sent again with growing distances until it is
 /// answered; the satellite does it once, however often it arrives. What isn't answered in time stays in the outbox: `passband-ground
-/// uplink run` goes on with it. Options stand in front of the words.
+/// uplink run` goes on with it. Options stand in front of the words. `passband-ground order help` lists the orders, and
+/// `passband-ground order WORDS --help` says what one does and takes.
 ///
 /// A hazardous order takes two steps, arm and fire. Without --arm or --fire both are done, one after the other, once you have
 /// typed that you mean it. While it is armed (60 s, or what the parameter command.arm says) all other orders of this outbox wait,
@@ -62,7 +64,8 @@ pub struct OrderArgs {
 /// Words that are no order, a key that may not give it, or an outbox that can't be used.
 pub fn run(args: &OrderArgs) -> Result<ExitCode> {
     ensure!((0.0..1e9).contains(&args.wait), "--wait takes 0 to 1,000,000,000 seconds");
-    let (order, def) = parse(&args.words)?;
+    let (order, def) =
+        parse(&args.words).map_err(|e| mistyped(&args.words).map_or(e, |hint| anyhow!("{hint}")))?;
     let key = holder(&args.uplink.holder.keys, args.uplink.holder.spi)?;
     check_role(def, key.role())?;
     check_agenda(&order, key.role())?;
@@ -137,7 +140,7 @@ pub fn check_agenda(order: &Order, role: Role) -> Result<()> {
 fn steps(def: &OrderDef, arm: bool, fire: bool) -> Result<&'static [Mode]> {
     Ok(match (def.hazard, arm, fire) {
         (Hazard::None, false, false) => &[Mode::Run],
-        (Hazard::None, _, _) => bail!("{} is done in one step: it is neither armed nor fired", def.words),
+        (Hazard::None, _, _) => bail!("{}", one_step(def)),
         (_, true, _) => &[Mode::Arm],
         (_, _, true) => &[Mode::Fire],
         (Hazard::TwoSteps, false, false) => &[Mode::Arm, Mode::Fire],
@@ -146,6 +149,12 @@ fn steps(def: &OrderDef, arm: bool, fire: bool) -> Result<&'static [Mode]> {
             def.words
         ),
     })
+}
+
+/// What is said where an order that isn't hazardous is to be armed or fired.
+#[must_use]
+pub fn one_step(def: &OrderDef) -> String {
+    format!("{} is done in one step: it is neither armed nor fired", def.words)
 }
 
 fn confirm(order: &Order, def: &OrderDef) -> Result<()> {

@@ -71,11 +71,14 @@ pub struct App {
     written: Vec<String>,
 }
 
+/// What is said at first.
+const BEGIN: &str = "Type an order; Tab completes, Enter gives it, Ctrl-C ends.";
+
 impl App {
     /// A console with lines that were typed before, the oldest first, whose orders stay armed for `arm_ms`.
     #[must_use]
     pub fn new(history: Vec<String>, arm_ms: u64) -> Self {
-        let message = ("Type an order; Tab completes, Enter gives it, Ctrl-C ends.".to_owned(), Tone::Plain);
+        let message = (BEGIN.to_owned(), Tone::Plain);
         Self {
             entry: Entry::new(history),
             guard: None,
@@ -176,6 +179,12 @@ impl App {
     #[must_use]
     pub fn message(&self) -> (&str, Tone) {
         (&self.message.0, self.message.1)
+    }
+
+    /// Whether nothing was said yet but how to begin.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.message.0 == BEGIN
     }
 
     /// Events that are scrolled over.

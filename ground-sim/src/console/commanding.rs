@@ -6,8 +6,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use passband_proto::dict::Order;
+use passband_proto::dict::{Hazard, Order};
 use passband_proto::packet::Mode;
+
+use crate::screen::draft;
 
 /// An order that was given here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,12 +76,10 @@ impl Commanding for NoUplink {
     }
 
     fn send(&mut self, step: Mode, order: &Order) -> Result<u32, String> {
-        let flag = match step {
-            Mode::Run => "",
-            Mode::Arm => "--arm ",
-            Mode::Fire => "--fire ",
-        };
-        Err(format!("no uplink here; elsewhere: passband-ground order {flag}-- {order}"))
+        let hazard = order.def().map_or(Hazard::None, |def| def.hazard);
+        let commands = draft::commands(order, hazard);
+        let line = if step == Mode::Fire { commands.last() } else { commands.first() };
+        Err(format!("no uplink here; elsewhere: {}", line.map_or("", String::as_str)))
     }
 
     fn step(&self, _number: u32) -> StepState {

@@ -32,6 +32,10 @@ pub struct Snapshot {
     pub passes: ShownPasses,
     /// How telemetry comes.
     pub telemetry: Vec<Heard>,
+    /// Packets that were not shown, as their tag holds under none of the keys.
+    pub refused: u64,
+    /// What that means, and what to do; none: none was refused.
+    pub hint: Option<String>,
     /// Channels of housekeeping.
     pub channels: Vec<Channel>,
     /// How many of them are beyond a red limit.
@@ -171,6 +175,8 @@ impl Model {
             now_unix_ms,
             satellite: self.satellite(),
             telemetry: self.latest.iter().filter_map(|(apid, latest)| heard(*apid, latest)).collect(),
+            refused: 0,
+            hint: None,
             red: level(Level::Red),
             yellow: level(Level::Yellow),
             channels: self.channels.shown().to_vec(),

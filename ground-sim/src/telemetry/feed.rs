@@ -71,12 +71,21 @@ pub struct Heard {
 
 /// The keys that tags are checked with.
 #[derive(Debug, Default)]
-pub struct TagKeys(Vec<TagKey>);
+pub struct TagKeys {
+    keys: Vec<TagKey>,
+    /// What they are called where something is said of them.
+    named: String,
+    /// Whether it was said that none of them fits.
+    told: bool,
+}
 
 /// Everything that comes in.
 #[derive(Debug)]
 pub struct Feed {
     chunks: Receiver<(Route, Vec<u8>)>,
+    /// For sources that are added.
+    sender: SyncSender<(Route, Vec<u8>)>,
+    sources: usize,
     packets: Packets,
     last_chunk: Instant,
 }
@@ -100,23 +109,50 @@ pub fn packet_bytes(apid: u16) -> Option<usize> {
 }
 
 impl TagKeys {
-    /// The telemetry keys of a ring.
+    /// The telemetry keys of a ring, out of a file.
     #[must_use]
-    pub fn new(keys: &KeyRing) -> Self {
-        Self(keys.iter().map(passband_proto::keys::EpochKey::telemetry_key).collect())
+    pub fn new(keys: &KeyRing, file: Option<&Path>) -> Self {
+        let named = name_of(keys, file);
+        let keys = keys.iter().map(passband_proto::keys::EpochKey::telemetry_key).collect();
+        Self { keys, named, told: false }
     }
 
     /// What a packet's tag says.
     #[must_use]
     pub fn judge(&self, packet: &TelemetryPacket<'_>) -> Proof {
-        if self.0.is_empty() || packet.tag() == [0; TAG_BYTES] {
+        if self.keys.is_empty() || packet.tag() == [0; TAG_BYTES] {
             Proof::Unverified
-        } else if self.0.iter().any(|key| packet.verify(key)) {
+        } else if self.keys.iter().any(|key| packet.verify(key)) {
             Proof::Verified
         } else {
             Proof::Forged
         }
     }
+
+    /// What is to be said of a packet whose tag none of them makes: once.
+    pub fn foreign(&mut self, proof: Proof) -> Option<String> {
+        if proof != Proof::Forged || std::mem::replace(&mut self.told, true) {
+            return None;
+        }
+        Some(foreign(&self.named))
+    }
+}
+
+/// What the telemetry keys of a file are called: the file, and whose they are.
+#[must_use]
+pub fn name_of(keys: &KeyRing, file: Option<&Path>) -> String {
+    let file = file.map_or_else(|| "those given".to_owned(), |file| file.display().to_string());
+    let keys = keys.iter().map(|key| format!("spacecraft {} epoch {}", key.spacecraft(), key.epoch()));
+    format!("{file} ({})", keys.collect::<Vec<_>>().join(", "))
+}
+
+/// What is said where telemetry comes under another key than those of a file.
+#[must_use]
+pub fn foreign(keys: &str) -> String {
+    format!(
+        "telemetry isn't believed: its key is none of {keys}. Load the key file that the satellite seals it with (its own \
+         `keys`); if this is that file, somebody forges telemetry"
+    )
 }
 
 impl Heard {
@@ -142,7 +178,7 @@ impl Packets {
 
     /// Takes a packet that is whole.
     pub fn take(&mut self, packet: &TelemetryPacket<'_>, received_unix_ms: u64) {
-        take(&mut self.intake, &self.keys, &mut self.waiting, packet, received_unix_ms);
+        take(&mut self.intake, &mut self.keys, &mut self.waiting, packet, received_unix_ms);
     }
 
     /// The next packet.
@@ -175,12 +211,15 @@ impl Packets {
 
 fn take(
     intake: &mut Intake,
-    keys: &TagKeys,
+    keys: &mut TagKeys,
     waiting: &mut VecDeque<Heard>,
     packet: &TelemetryPacket<'_>,
     received_unix_ms: u64,
 ) {
     let proof = keys.judge(packet);
+    if let Some(what) = keys.foreign(proof) {
+        tracing::warn!("{what}");
+    }
     // A forged one must not keep the true one of the same count out.
     if proof != Proof::Forged && intake.take(packet) == Verdict::Duplicate {
         return;
@@ -197,10 +236,26 @@ impl Feed {
     /// A socket can't be bound, or a file can't be opened.
     pub fn open(sources: &[Source], keys: TagKeys) -> Result<Self> {
         let (sender, chunks) = sync_channel(MAX_CHUNKS);
-        for (number, source) in sources.iter().enumerate() {
-            start(number, source, sender.clone())?;
-        }
-        Ok(Self { chunks, packets: Packets::new(keys), last_chunk: Instant::now() })
+        let mut feed =
+            Self { chunks, sender, sources: 0, packets: Packets::new(keys), last_chunk: Instant::now() };
+        sources.iter().try_for_each(|source| feed.add(source))?;
+        Ok(feed)
+    }
+
+    /// Opens one more source.
+    ///
+    /// # Errors
+    /// A socket can't be bound, or a file can't be opened.
+    pub fn add(&mut self, source: &Source) -> Result<()> {
+        start(self.sources, source, self.sender.clone())?;
+        self.sources += 1;
+        Ok(())
+    }
+
+    /// How many sources it has.
+    #[must_use]
+    pub fn sources(&self) -> usize {
+        self.sources
     }
 
     /// The next packet; none if none comes in this time.
@@ -216,13 +271,11 @@ impl Feed {
                     self.last_chunk = Instant::now();
                     self.packets.push(route, &bytes, unix_ms());
                 }
-                Err(RecvTimeoutError::Timeout) => {
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     if self.last_chunk.elapsed() >= IDLE {
                         self.packets.idle();
                     }
                 }
-                // Without a source there is nothing to wait for but the time.
-                Err(RecvTimeoutError::Disconnected) => thread::sleep(left.min(IDLE)),
             }
             if Instant::now() >= until {
                 return self.packets.pop();
@@ -354,7 +407,7 @@ mod tests {
         let address = socket.local_addr().unwrap();
         drop(socket);
         let sources = [Source::File(path.clone()), Source::Udp(address)];
-        let mut feed = Feed::open(&sources, TagKeys::new(&keys)).unwrap();
+        let mut feed = Feed::open(&sources, TagKeys::new(&keys, None)).unwrap();
         let patience = Duration::from_secs(5);
         assert_eq!(feed.next(patience).unwrap().proof, Proof::Verified);
         let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();

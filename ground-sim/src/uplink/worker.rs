@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -48,11 +49,15 @@ pub struct Worker {
     _lock: File,
     outbox: Outbox,
     feed: Feed,
+    /// The file of the key.
+    keys: PathBuf,
     socket: UdpSocket,
     uplink: Uplink,
     begun: Instant,
     looked: Option<Instant>,
     known: BTreeSet<u32>,
+    /// Whether it was said that what has no tag isn't believed.
+    untagged_told: bool,
     /// Of the uploads that are in the outbox or settled, the numbers of their beginnings.
     uploads: BTreeMap<[u8; 4], u32>,
 }
@@ -90,11 +95,13 @@ impl Worker {
             _lock: lock,
             outbox,
             feed,
+            keys: PathBuf::new(),
             socket,
             uplink,
             begun: Instant::now(),
             looked: None,
             known: BTreeSet::new(),
+            untagged_told: false,
             uploads: BTreeMap::new(),
         };
         worker.forget_old(now_ms)?;
@@ -148,6 +155,17 @@ impl Worker {
         &self.folder
     }
 
+    /// Where its key comes from, for what is said of it.
+    pub fn name_keys(&mut self, file: &Path) {
+        file.clone_into(&mut self.keys);
+    }
+
+    /// The file of its key, if that was named.
+    #[must_use]
+    pub fn keys(&self) -> &Path {
+        &self.keys
+    }
+
     /// Where telemetry comes from.
     #[must_use]
     pub fn feed(&self) -> &Feed {
@@ -166,6 +184,13 @@ impl Worker {
             Proof::Unverified => !self.uplink.verified_only,
             Proof::Forged => false,
         };
+        if heard.proof == Proof::Unverified && !believed && !std::mem::replace(&mut self.untagged_told, true)
+        {
+            tracing::warn!(
+                "telemetry comes without a tag, and isn't believed since --telemetry-keys are given: the satellite has no keys, or \
+                 somebody else sends it. Without --telemetry-keys it is believed, whoever sent it"
+            );
+        }
         let Some(packet) = heard.packet().filter(|_| believed) else { return Ok(Vec::new()) };
         let what = (packet.apid(), packet.time().to_unix_ms(), packet.data());
         self.outbox.hear(self.now(), what, &mut self.folder)

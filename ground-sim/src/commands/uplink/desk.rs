@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 use passband_proto::dict::{Order, UploadKind};
 use passband_proto::packet::Mode;
@@ -13,11 +13,11 @@ use passband_proto::sdls::RoleKey;
 
 use super::super::role_keys::holder;
 use super::super::{optional_keys, parse_rate};
-use super::{HolderArgs, PATIENCE};
+use super::{HolderArgs, PATIENCE, told};
 use crate::telemetry::feed::{Source, unix_ms};
 use crate::telemetry::{Feed, Heard, Proof, TagKeys};
 use crate::uplink::worker::{Turn, Uplink};
-use crate::uplink::{About, Entry, Folder, Hold, Worker};
+use crate::uplink::{About, Entry, Folder, Hold, Noticed, Worker};
 
 /// Where telemetry comes from.
 #[derive(Debug, Clone, Default, Args)]
@@ -94,12 +94,56 @@ impl TelemetryArgs {
     /// # Errors
     /// One can't be opened, or the keys can't be read.
     pub fn open(&self) -> Result<Feed> {
+        let mut feed = self.open_none()?;
+        self.sources().iter().try_for_each(|source| feed.add(source))?;
+        if feed.sources() == 0 {
+            tracing::warn!(
+                "no answer can be heard: name where telemetry comes from with --telemetry, --stream or --connect"
+            );
+        }
+        Ok(feed)
+    }
+
+    /// Opens those that no other process has; the rest is for when that one has ended.
+    ///
+    /// # Errors
+    /// None is named, none can be opened, or the keys can't be read.
+    pub fn open_free(&self) -> Result<(Feed, Vec<Source>)> {
+        let mut feed = self.open_none()?;
+        let (mut taken, mut last) = (Vec::new(), None);
+        for source in self.sources() {
+            if let Err(e) = feed.add(&source) {
+                last = Some(e);
+                taken.push(source);
+            }
+        }
+        match last {
+            Some(e) if feed.sources() == 0 => Err(e.context("telemetry")),
+            _ => Ok((feed, taken)),
+        }
+    }
+
+    /// Whether it is said where telemetry comes from: who joins others to it must not be deaf.
+    ///
+    /// # Errors
+    /// It isn't.
+    pub fn ensure_any(&self) -> Result<()> {
+        ensure!(
+            !self.sources().is_empty(),
+            "no telemetry can be heard: say where it comes from with --telemetry, --stream or --connect (beside another process \
+             that works the outbox, what that one is told to --forward to)"
+        );
+        Ok(())
+    }
+
+    fn open_none(&self) -> Result<Feed> {
         if !self.sources().is_empty() && self.telemetry_keys.is_none() {
             tracing::warn!(
                 "telemetry is believed whoever sent it, since no --telemetry-keys are given: an order may be told as done that was not"
             );
         }
-        Feed::open(&self.sources(), TagKeys::new(&optional_keys(self.telemetry_keys.as_deref())?))
+        let file = self.telemetry_keys.as_deref();
+        Feed::open(&[], TagKeys::new(&optional_keys(file)?, file))
     }
 }
 
@@ -123,7 +167,7 @@ impl Desk {
                 "nobody works {state}: say where frames go with --to, or start `passband-ground uplink run`"
             );
         };
-        work(folder, lock, &key, to, args)
+        work(folder, lock, &key, to, args, args.telemetry.open()?)
     }
 
     /// Opens the outbox, and only puts things into it.
@@ -193,14 +237,44 @@ impl Desk {
     /// Those of the disk.
     pub fn turn(&mut self) -> Result<Turn> {
         match self {
-            Self::Works(worker) => worker.turn(PATIENCE),
-            Self::Queues(queue) => {
+            Self::Works(worker) => {
+                let turn = worker.turn(PATIENCE)?;
+                self.hint(&turn);
+                Ok(turn)
+            }
+            Self::Queues(_) => {
                 std::thread::sleep(PATIENCE);
-                if let Some(desk) = queue.take_over()? {
-                    *self = desk;
-                }
+                self.take_over(None)?;
                 Ok(Turn::default())
             }
+        }
+    }
+
+    /// Works the outbox if nobody else does any more, and it is known where frames go; `ears` are what telemetry is heard with
+    /// here, and are taken then.
+    ///
+    /// # Errors
+    /// Those of the disk; the keys or telemetry can't be had.
+    pub fn take_over(&mut self, ears: Option<&mut Option<Ears>>) -> Result<bool> {
+        let Self::Queues(queue) = self else { return Ok(false) };
+        let Some((lock, to)) = queue.relieved()? else { return Ok(false) };
+        let args = queue.args.clone();
+        let key = holder(&args.holder.keys, args.holder.spi)?;
+        let folder = Folder::open(queue.folder.path(), &key)?;
+        let feed = match ears.and_then(Option::take) {
+            Some(ears) => ears.all(),
+            None => args.telemetry.open()?,
+        };
+        *self = work(folder, lock, &key, to, &args, feed)?;
+        Ok(true)
+    }
+
+    /// Says what keeps all orders from being taken, so that nobody waits for an answer that can't come.
+    fn hint(&self, turn: &Turn) {
+        if let Self::Works(worker) = self {
+            let hints =
+                turn.noticed.iter().filter(|n| matches!(n, Noticed::OtherKey { .. } | Noticed::Refuses(_)));
+            hints.for_each(|noticed| tracing::warn!("{}", told(noticed, worker)));
         }
     }
 
@@ -229,8 +303,8 @@ impl Desk {
 }
 
 impl Queue {
-    /// Works the outbox if nobody else does any more, and it is known where frames go.
-    fn take_over(&mut self) -> Result<Option<Desk>> {
+    /// The lock of an outbox that nobody works any more, and where frames go, if that is known.
+    fn relieved(&mut self) -> Result<Option<(File, SocketAddr)>> {
         if self.only || (self.told && self.args.to.is_none()) {
             return Ok(None);
         }
@@ -244,13 +318,48 @@ impl Queue {
             return Ok(None);
         };
         tracing::warn!("nobody works {state} any more: this process does, and sends to {to}");
-        let key = holder(&self.args.holder.keys, self.args.holder.spi)?;
-        let folder = Folder::open(self.folder.path(), &key)?;
-        work(folder, lock, &key, to, &self.args).map(Some)
+        Ok(Some((lock, to)))
     }
 }
 
-fn work(folder: Folder, lock: File, key: &RoleKey, to: SocketAddr, args: &UplinkArgs) -> Result<Desk> {
+/// What telemetry is heard with beside a process that works the outbox.
+#[derive(Debug)]
+pub struct Ears {
+    /// What can be heard now.
+    pub feed: Feed,
+    /// Sources that the other process has.
+    taken: Vec<Source>,
+}
+
+impl Ears {
+    /// Opens them.
+    ///
+    /// # Errors
+    /// Those of [`TelemetryArgs::open_free`].
+    pub fn open(args: &TelemetryArgs) -> Result<Self> {
+        let (feed, taken) = args.open_free()?;
+        Ok(Self { feed, taken })
+    }
+
+    /// All of them, once the other process has ended.
+    fn all(mut self) -> Feed {
+        for source in &self.taken {
+            if let Err(e) = self.feed.add(source) {
+                tracing::warn!("telemetry: {e:#}");
+            }
+        }
+        self.feed
+    }
+}
+
+fn work(
+    folder: Folder,
+    lock: File,
+    key: &RoleKey,
+    to: SocketAddr,
+    args: &UplinkArgs,
+    feed: Feed,
+) -> Result<Desk> {
     let uplink = Uplink {
         to,
         rate_bps: args.rate,
@@ -258,7 +367,8 @@ fn work(folder: Folder, lock: File, key: &RoleKey, to: SocketAddr, args: &Uplink
         verified_only: args.telemetry.telemetry_keys.is_some(),
         arm_ms: args.arm_time.map(|s| s * 1000),
     };
-    let worker = Worker::open(folder, lock, key, uplink, args.telemetry.open()?)?;
+    let mut worker = Worker::open(folder, lock, key, uplink, feed)?;
+    worker.name_keys(&args.holder.keys);
     Ok(Desk::Works(Box::new(worker)))
 }
 
@@ -303,6 +413,29 @@ mod tests {
         assert!(matches!(second, Desk::Works(_)));
         second.turn().unwrap();
         assert_eq!(second.order(number).unwrap().unwrap().sent, 1);
+    }
+
+    #[test]
+    fn who_hears_beside_another_process_takes_over_with_what_that_one_heard() {
+        let dir = tempfile::tempdir().unwrap();
+        role_keys::add(1, 2, Role::Operator, &dir.path().join("operator"), None).unwrap();
+        let to = Some("127.0.0.1:9".parse().unwrap());
+        let spare = || std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (main, forwarded) = (spare(), spare());
+        let first = std::net::UdpSocket::bind(main).unwrap();
+        let worker = Desk::open(&args(dir.path(), to)).unwrap();
+        let mut args = args(dir.path(), to);
+        assert!(args.telemetry.ensure_any().is_err());
+        args.telemetry.telemetry = vec![forwarded, main];
+        args.telemetry.ensure_any().unwrap();
+        let mut desk = Desk::open(&args).unwrap();
+        let mut ears = Some(Ears::open(&args.telemetry).unwrap());
+        assert_eq!(ears.as_ref().unwrap().feed.sources(), 1, "the other process has one");
+        assert!(!desk.take_over(Some(&mut ears)).unwrap() && ears.is_some());
+        drop((worker, first));
+        assert!(desk.take_over(Some(&mut ears)).unwrap() && ears.is_none());
+        let Desk::Works(worker) = &desk else { panic!("it works") };
+        assert_eq!(worker.feed().sources(), 2);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 mod desk;
 
-pub use desk::{Desk, TelemetryArgs, UplinkArgs, believed};
+pub use desk::{Desk, Ears, TelemetryArgs, UplinkArgs, believed};
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -190,9 +190,24 @@ pub fn told(noticed: &Noticed, worker: &Worker) -> String {
         Noticed::NumberTaken(number) => format!(
             "the board has another order under number {number}: ours gets another one once it is refused; is this outbox an old copy?"
         ),
+        Noticed::OtherKey { board } => {
+            foreign(worker, &format!("the satellite holds another one under this SPI, {}", hex(board)))
+        }
+        Noticed::Refuses(why) => foreign(worker, &format!("the satellite refuses what is sent, {why}")),
         Noticed::ArmedFor(ms) => format!("orders stay armed for {} s on board (command.arm)", ms / 1000),
         Noticed::Retired => "this key is retired: the board takes nothing under it any more".into(),
     }
+}
+
+/// What is said of a key that isn't the satellite's, and what to do.
+fn foreign(worker: &Worker, why: &str) -> String {
+    let (spi, fingerprint) = worker.outbox().key();
+    format!(
+        "no order is taken under SPI {spi} of {} (fingerprint {}): {why}. Give --keys the file whose key the satellite holds, or bring \
+         this one to it",
+        worker.keys().display(),
+        hex(&fingerprint)
+    )
 }
 
 /// Where a file stands, in words.

@@ -17,7 +17,7 @@ use self::panes::{
     event_title, link_lines, link_words, order_lines, pass_lines,
 };
 use self::styles::{level_style, mode_style, plain, soft, tone_style};
-use super::app::App;
+use super::app::{App, Tone};
 use super::commanding::Outgoing;
 use super::guard::Guard;
 use crate::catalogue::time::rfc3339;
@@ -108,6 +108,10 @@ fn header(scene: &Scene<'_>, width: u16) -> Vec<Line<'static>> {
     } else {
         first.push(Span::styled("nothing heard yet", soft()));
     }
+    if shown.refused > 0 {
+        let refused = format!("  {} of ANOTHER KEY", shown.refused);
+        first.push(Span::styled(refused, Style::new().fg(Color::Red)));
+    }
     let levels = [(shown.red, "red", Level::Red), (shown.yellow, "yellow", Level::Yellow)];
     for (count, name, level) in levels.into_iter().filter(|(count, ..)| *count > 0) {
         first.push(Span::styled(format!("  {count} {name}"), level_style(Some(level))));
@@ -138,7 +142,11 @@ fn countdown(countdown: &Countdown, bold: Style) -> Span<'static> {
 
 fn draw_prompt(frame: &mut Frame<'_>, scene: &Scene<'_>, area: Rect) {
     let app = scene.app;
-    let (message, tone) = app.message();
+    let (message, tone) = match (app.message(), &scene.shown.hint) {
+        // As long as nothing else is to be said.
+        ((_, Tone::Plain), Some(hint)) if app.is_fresh() => (hint.as_str(), Tone::Error),
+        (message, _) => message,
+    };
     let said = Line::styled(format!(" {}", plain(message)), tone_style(tone));
     let width = usize::from(area.width.saturating_sub(3)).max(1);
     if let Some(guard) = app.guard() {

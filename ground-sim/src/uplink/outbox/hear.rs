@@ -5,8 +5,8 @@
 
 use anyhow::Result;
 use passband_proto::dict::{
-    Answer, Association, Beacon, KeyState, Packet, Parameter, ParameterId, Reason, Stage, Upload as Report,
-    UploadFate, UploadKind,
+    Answer, Association, Beacon, Event, EventCode, KeyState, Packet, Parameter, ParameterId, Reason, Stage,
+    Upload as Report, UploadFate, UploadKind,
 };
 use passband_proto::packet::Mode;
 use passband_proto::sdls::WINDOW;
@@ -48,6 +48,13 @@ pub enum Noticed {
     Retired,
     /// The board has another order under the number of one of ours: that isn't done, and ours is an old copy.
     NumberTaken(u32),
+    /// The board holds another key than ours under our association: nothing is taken of what is sent.
+    OtherKey {
+        /// What tells the board's key from others.
+        board: [u8; 4],
+    },
+    /// The board refuses our frames, in its words: it doesn't know our association, or the tag doesn't hold.
+    Refuses(String),
     /// Orders stay armed for another time than was believed, ms.
     ArmedFor(u64),
 }
@@ -81,6 +88,8 @@ impl Outbox {
             if let Some(beacon) = Beacon::read(data).filter(|beacon| beacon.spacecraft == self.spacecraft) {
                 self.challenge(now, beacon.challenge);
             }
+        } else if apid == Event::DEF.apid {
+            noticed.extend(Event::read(data).and_then(|event| self.refuses(&event)));
         } else if apid == Parameter::DEF.apid {
             if let Some(parameter) = Parameter::read(data).filter(|p| p.id == ParameterId::ArmFor) {
                 let seconds = parameter.value.0.as_str().parse().ok();
@@ -167,6 +176,19 @@ impl Outbox {
             self.acknowledge.settle(now.steady_ms, number);
         }
         Ok(())
+    }
+
+    /// The board's word that it refused a frame that names our association, for what doesn't mend by itself: once.
+    fn refuses(&mut self, event: &Event) -> Option<Noticed> {
+        let (_, why) = event.text.0.as_str().split_once(&format!("SPI {}: ", self.spi))?;
+        let for_good = why.starts_with("no key is known") || why.starts_with("the tag doesn't hold");
+        if event.code != EventCode::UplinkRefused
+            || !for_good
+            || std::mem::replace(&mut self.foreign_told, true)
+        {
+            return None;
+        }
+        Some(Noticed::Refuses(why.to_owned()))
     }
 
     /// What an order of ours armed may be fired by the holder of another key.
@@ -276,6 +298,9 @@ impl Outbox {
         noticed: &mut Vec<Noticed>,
     ) -> Result<()> {
         self.resync.asked = true;
+        if state.fingerprint != self.fingerprint && !std::mem::replace(&mut self.foreign_told, true) {
+            noticed.push(Noticed::OtherKey { board: state.fingerprint });
+        }
         match state.state {
             KeyState::Retired => {
                 if !std::mem::replace(&mut self.retired, true) {

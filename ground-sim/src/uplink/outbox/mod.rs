@@ -85,6 +85,9 @@ pub struct Begin<'a> {
 pub struct Outbox {
     spacecraft: u16,
     spi: u16,
+    fingerprint: [u8; 4],
+    /// Whether it was said that the board holds another key.
+    foreign_told: bool,
     sender: Sender,
     line: Line,
     orders: BTreeMap<u32, Live>,
@@ -166,6 +169,8 @@ impl Outbox {
         Ok(Self {
             spacecraft: begin.key.spacecraft(),
             spi: begin.key.spi(),
+            fingerprint: begin.key.fingerprint(),
+            foreign_told: false,
             sender,
             line: Line::new(begin.rate_bps),
             orders: BTreeMap::new(),
@@ -300,6 +305,12 @@ impl Outbox {
     #[must_use]
     pub fn owes_acknowledgement(&self) -> bool {
         self.acknowledge.due_ms().is_some()
+    }
+
+    /// The association of its key, and what tells that from others.
+    #[must_use]
+    pub fn key(&self) -> (u16, [u8; 4]) {
+        (self.spi, self.fingerprint)
     }
 
     /// Whether telemetry is heard.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 use passband_proto::dict::{
-    Answer, FixedText, Order, Packet, Parameter, ParameterId, ParametersState, Reason, Stage, UploadFate,
-    UploadKind,
+    Answer, Event, EventCode, FixedText, Order, Packet, Parameter, ParameterId, ParametersState, Reason,
+    Severity, Stage, UploadFate, UploadKind,
 };
 use passband_proto::sdls::{Channel, Frame, Role, RoleKeys};
 use rand::{RngExt, SeedableRng};
@@ -591,6 +591,30 @@ fn what_another_key_fires_is_armed_no_more() {
     assert!(hear(armed_unix_ms + 1).is_none());
     pair.settle();
     pair.assert_once(1);
+}
+
+#[test]
+fn a_board_that_holds_another_key_is_told_once() {
+    let hear = |pair: &mut Pair, apid: u16, data: &[u8]| {
+        pair.outbox.hear(pair.now(), (apid, 1, data), &mut pair.paper).unwrap()
+    };
+    let mut pair = Pair::new(0.0, 26);
+    for (spi, wanted) in [(3, 0), (2, 1), (2, 0)] {
+        let text = FixedText::cut(&format!("84 bytes: SPI {spi}: the tag doesn't hold"));
+        let (severity, code) = (Severity::Warning, EventCode::UplinkRefused);
+        let event = Event { number: 1, unix: 1, severity, code, text };
+        let mut data = vec![0; Event::DEF.data_bytes()];
+        event.write(&mut data).unwrap();
+        assert_eq!(hear(&mut pair, Event::DEF.apid, &data).len(), wanted, "{spi}");
+    }
+    let mut other = RoleKeys::default();
+    other.insert(RoleKey::new(CHANNEL.spacecraft, 2, Role::Operator, [4; 32]).unwrap()).unwrap();
+    let mut pair = Pair::new(0.0, 27);
+    pair.board = BoardModel::new(CHANNEL, other);
+    pair.order(Mode::Run, "ping");
+    pair.play(60_000);
+    let told = pair.noticed.iter().filter(|noticed| matches!(noticed, Noticed::OtherKey { .. })).count();
+    assert_eq!(told, 1, "{:?}", pair.noticed);
 }
 
 #[test]
