@@ -247,8 +247,8 @@ impl App {
     /// A key while a hazardous order is at its steps.
     fn guarded(&mut self, guard: Guard, key: Key, now_ms: u64, commanding: &mut dyn Commanding) {
         match guard {
-            Guard::ToArm(_) => self.to_arm(guard, key, now_ms, commanding),
-            Guard::ToFire { .. } => self.to_fire(guard, key, now_ms, commanding),
+            Guard::ToArm(_) => self.at_arming(guard, key, now_ms, commanding),
+            Guard::ToFire { .. } => self.at_firing(guard, key, now_ms, commanding),
             Guard::Fired { number, armed, .. } => {
                 if key == Key::Escape {
                     return self.take_back(&[number, armed], commanding);
@@ -259,7 +259,7 @@ impl App {
         }
     }
 
-    fn to_arm(&mut self, guard: Guard, key: Key, now_ms: u64, commanding: &mut dyn Commanding) {
+    fn at_arming(&mut self, guard: Guard, key: Key, now_ms: u64, commanding: &mut dyn Commanding) {
         match key {
             Key::Char('y') => {
                 let number = self.give(Mode::Arm, &guard.order().clone(), commanding);
@@ -277,7 +277,7 @@ impl App {
         }
     }
 
-    fn to_fire(&mut self, mut guard: Guard, key: Key, now_ms: u64, commanding: &mut dyn Commanding) {
+    fn at_firing(&mut self, mut guard: Guard, key: Key, now_ms: u64, commanding: &mut dyn Commanding) {
         let Guard::ToFire { number, arming, .. } = &guard else { return };
         match key {
             // What another key's holder armed isn't ours to give up.

@@ -145,7 +145,7 @@ impl Commanding for Rehearsal {
 
     fn take_back(&mut self, number: u32) -> Result<String, String> {
         let given = self.given.iter_mut().find(|given| given.number == number);
-        given.ok_or("there is no such order")?.state = "rehearsed, then given up".to_owned();
+        "rehearsed, then given up".clone_into(&mut given.ok_or("there is no such order")?.state);
         Ok("given up; this is a rehearsal".to_owned())
     }
 

@@ -73,10 +73,9 @@ pub fn take_back(folder: &mut Folder, number: u32, patience: Duration) -> Result
     let Some(entry) = drop_it(folder, entry.number, patience)? else { return Ok(TakenBack::Asked) };
     Ok(match (was_armed, entry.dropped, entry.sent) {
         (true, true, _) => TakenBack::Armed { by: disarm(folder)? },
-        (_, false, _) => TakenBack::Settled(entry.state()),
         (false, true, 0) => TakenBack::Unsent,
         (false, true, sent) if entry.told.is_none() || entry.is_there() => TakenBack::Sent(sent),
-        (false, true, _) => TakenBack::Settled(entry.state()),
+        _ => TakenBack::Settled(entry.state()),
     })
 }
 

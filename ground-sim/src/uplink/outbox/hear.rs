@@ -5,22 +5,18 @@
 
 use anyhow::Result;
 use passband_proto::dict::{
-    Answer, Association, Beacon, Event, EventCode, KeyState, Packet, Parameter, ParameterId, Reason, Stage,
-    Upload as Report, UploadFate, UploadKind,
+    Answer, Association, Beacon, Event, Packet, Parameter, ParameterId, Reason, Stage, Upload as Report,
 };
 use passband_proto::packet::Mode;
-use passband_proto::sdls::WINDOW;
 
 use super::super::entry::{Entry, Told};
-use super::super::hold::{ARM_S, seconds_armed};
+use super::super::hold::seconds_armed;
 use super::super::shelf::Shelf;
 use super::pace::Pace;
-use super::{Live, Moment, Outbox, Resync};
+use super::{Moment, Outbox, Resync};
 
 /// Telemetry that is heard after so long a silence, ms, begins a contact.
 const SILENCE_MS: u64 = 60_000;
-/// So often the state of an upload is asked for while telemetry is heard, before it is believed to be gone.
-const ASKS: u32 = 6;
 
 /// What a packet changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +71,7 @@ impl Outbox {
         if apid == Answer::DEF.apid {
             match Answer::read(data) {
                 Some(answer) if answer.source == self.spi => {
-                    self.answer(now, &answer, shelf, &mut noticed)?
+                    self.answer(now, &answer, shelf, &mut noticed)?;
                 }
                 Some(answer) => self.others_fire(&answer, shelf, &mut noticed)?,
                 None => {}
@@ -112,15 +108,6 @@ impl Outbox {
                 Resync { challenge: self.resync.challenge, pace: self.resync.pace, ..Resync::default() };
             self.ask_at_ms = self.ask_at_ms.min(now.steady_ms);
             self.orders.values_mut().for_each(|live| live.pace = Pace::at(now.steady_ms));
-        }
-    }
-
-    /// A new challenge is answered at once if the counters are apart: what was sent under the one before is refused.
-    fn challenge(&mut self, now: Moment, challenge: [u8; 8]) {
-        let challenge = Some(challenge).filter(|challenge| *challenge != [0; 8]);
-        if challenge != self.resync.challenge {
-            self.resync.challenge = challenge;
-            self.resync.pace = self.resync.pace.map(|_| Pace::at(now.steady_ms));
         }
     }
 
@@ -178,250 +165,11 @@ impl Outbox {
         Ok(())
     }
 
-    /// The board's word that it refused a frame that names our association, for what doesn't mend by itself: once.
-    fn refuses(&mut self, event: &Event) -> Option<Noticed> {
-        let (_, why) = event.text.0.as_str().split_once(&format!("SPI {}: ", self.spi))?;
-        let for_good = why.starts_with("no key is known") || why.starts_with("the tag doesn't hold");
-        if event.code != EventCode::UplinkRefused
-            || !for_good
-            || std::mem::replace(&mut self.foreign_told, true)
-        {
-            return None;
-        }
-        Some(Noticed::Refuses(why.to_owned()))
-    }
-
-    /// What an order of ours armed may be fired by the holder of another key.
-    fn others_fire(
-        &mut self,
-        answer: &Answer,
-        shelf: &mut dyn Shelf,
-        noticed: &mut Vec<Noticed>,
-    ) -> Result<()> {
-        if matches!(answer.stage, Stage::Armed | Stage::Refused) {
-            return Ok(());
-        }
-        // An answer that is repeated may be of an earlier time.
-        let fires = |armed: &Entry| {
-            armed.check() == answer.check
-                && armed.told.as_ref().is_some_and(|told| told.unix_ms <= answer.unix)
-        };
-        let ended = self.end_armed(0, fires, shelf)?;
-        noticed.extend(ended.into_iter().map(Noticed::Order));
-        Ok(())
-    }
-
-    /// What of ours is armed is so no more, since `by` came: the numbers of those orders.
-    fn end_armed(
-        &mut self,
-        by: u32,
-        which: impl Fn(&Entry) -> bool,
-        shelf: &mut dyn Shelf,
-    ) -> Result<Vec<u32>> {
-        let mut ended = Vec::new();
-        for live in self.orders.values_mut() {
-            if live.entry.armed_until().is_some() && which(&live.entry) {
-                live.entry.fired_by = Some(by);
-                live.armed_until_ms = None;
-                shelf.keep_order(&live.entry)?;
-                ended.push(live.entry.number);
-            }
-        }
-        Ok(ended)
-    }
-
-    /// For how long orders stay armed, as the satellite says, unless it was said here.
-    fn learn_arm(
-        &mut self,
-        seconds: Option<u64>,
-        shelf: &mut dyn Shelf,
-        noticed: &mut Vec<Noticed>,
-    ) -> Result<()> {
-        let known = seconds.filter(|s| ARM_S.contains(s)).map(|s| s * 1000);
-        if let Some(arm_ms) = known.filter(|arm_ms| self.learns_arm && *arm_ms != self.arm_ms) {
-            self.arm_ms = arm_ms;
-            shelf.keep_arm(arm_ms)?;
-            noticed.push(Noticed::ArmedFor(arm_ms));
-        }
-        Ok(())
-    }
-
     /// Takes an order of ours that has another number now.
     fn go_on_as(&mut self, now: Moment, renumbered: Option<Entry>, shelf: &mut dyn Shelf) -> Result<()> {
         let Some(entry) = renumbered else { return Ok(()) };
         shelf.keep_order(&entry)?;
         self.add(now, entry);
         Ok(())
-    }
-
-    /// An answer to none of the orders: whether it is to be acknowledged.
-    fn answer_of_begin(
-        &mut self,
-        now: Moment,
-        answer: &Answer,
-        told: Told,
-        shelf: &mut dyn Shelf,
-        noticed: &mut Vec<Noticed>,
-    ) -> Result<bool> {
-        let (number, settled) = (answer.number, told.is_final());
-        if let Some(upload) = self.uploads.iter_mut().find(|upload| upload.about.begin == number) {
-            if upload.sender.begin_check() != answer.check {
-                return Ok(false);
-            }
-            if answer.reason == Reason::NumberTaken {
-                self.resync.arrives();
-                upload.about.begin = shelf.new_number()?;
-                shelf.keep_upload(&upload.about)?;
-            } else if settled && upload.about.told.as_ref() != Some(&told) {
-                self.resync.arrives();
-                if told.is_good() {
-                    // What is there already is told at once.
-                    upload.sender.hear_begun();
-                    self.ask_at_ms = self.ask_at_ms.min(now.steady_ms);
-                }
-                upload.about.told = Some(told);
-                shelf.keep_upload(&upload.about)?;
-                noticed.push(Noticed::Upload(upload.about.id));
-            }
-            return Ok(settled);
-        }
-        // Settled and forgotten here, or never ours: what is above the last number given here is looked after by the
-        // board's word about our key.
-        Ok(settled && number <= self.highest_number())
-    }
-
-    fn association(
-        &mut self,
-        now: Moment,
-        state: &Association,
-        shelf: &mut dyn Shelf,
-        noticed: &mut Vec<Noticed>,
-    ) -> Result<()> {
-        self.resync.asked = true;
-        if state.fingerprint != self.fingerprint && !std::mem::replace(&mut self.foreign_told, true) {
-            noticed.push(Noticed::OtherKey { board: state.fingerprint });
-        }
-        match state.state {
-            KeyState::Retired => {
-                if !std::mem::replace(&mut self.retired, true) {
-                    noticed.push(Noticed::Retired);
-                }
-            }
-            KeyState::CountersLost => {
-                if self.resync.pace.is_none() {
-                    // Ours may be an old copy, too: the time is above all that was used.
-                    self.go_ahead(now);
-                }
-                if !std::mem::replace(&mut self.resync.lost, true) {
-                    noticed.push(Noticed::CountersLost);
-                }
-            }
-            KeyState::Operational => {
-                self.resync.pace = None;
-                let ours = self.sender.used();
-                if state.highest > ours && state.highest < u64::MAX / 2 {
-                    self.sender.skip_to(state.highest);
-                    // After a power cut a board skips what its marks cover ahead.
-                    if state.highest - ours > WINDOW {
-                        noticed.push(Noticed::CounterBehind { ours, board: state.highest });
-                    }
-                }
-            }
-        }
-        let last = state.last_number;
-        if last > self.highest_number() && last < u32::MAX / 2 {
-            shelf.use_numbers(last)?;
-            self.numbers_from = last;
-            noticed.push(Noticed::NumbersBehind { board: last });
-        }
-        Ok(())
-    }
-
-    fn report(
-        &mut self,
-        unix_ms: u64,
-        report: &Report,
-        data: &[u8],
-        shelf: &mut dyn Shelf,
-        noticed: &mut Vec<Noticed>,
-    ) -> Result<()> {
-        let Some(upload) = self.uploads.iter_mut().find(|upload| upload.about.id == report.id) else {
-            return Ok(());
-        };
-        if !upload.about.takes_report(unix_ms) {
-            return Ok(());
-        }
-        let before = (upload.progress().there, upload.about.fate());
-        upload.asked = 0;
-        upload.sender.hear(report, unix_ms);
-        let now = upload.progress();
-        if (now.there, Some((report.fate, report.reason))) != before {
-            upload.about.report = Some((unix_ms, data.to_vec()));
-            upload.about.whole = now.whole && is_settled(report);
-            shelf.keep_upload(&upload.about)?;
-            noticed.push(Noticed::Upload(report.id));
-            self.resync.arrives();
-        }
-        Ok(())
-    }
-
-    /// What the board doesn't tell of, however often it is asked, begins anew under another number.
-    fn miss_uploads(&mut self, shelf: &mut dyn Shelf) -> Result<()> {
-        let missed = |upload: &&mut super::Upload| upload.asked >= ASKS && upload.about.is_open();
-        for upload in self.uploads.iter_mut().filter(missed) {
-            upload.asked = 0;
-            let began = upload.about.report.take().is_some() | upload.about.told.take().is_some();
-            if began {
-                upload.about.begin = shelf.new_number()?;
-                shelf.keep_upload(&upload.about)?;
-                upload.sender.hear_of_none();
-            }
-        }
-        Ok(())
-    }
-
-    fn highest_number(&self) -> u32 {
-        let orders = self.orders.last_key_value().map_or(0, |(last, _)| *last);
-        let begins = self.uploads.iter().map(|upload| upload.about.begin).max().unwrap_or(0);
-        orders.max(begins).max(self.numbers_from)
-    }
-}
-
-impl Resync {
-    /// Something that was sent has arrived: the counters are as they should be. An answer that is repeated says nothing of
-    /// that: it is of what arrived before.
-    fn arrives(&mut self) {
-        (self.unanswered, self.since_ms, self.pace, self.lost) = (0, None, None, false);
-    }
-}
-
-impl Live {
-    /// It is armed for so long, since `unix_ms` by the board's clock if that can be.
-    fn armed(&mut self, now: Moment, unix_ms: u64, for_ms: u64) {
-        let since =
-            if (self.entry.queued_unix_ms..=now.unix_ms).contains(&unix_ms) { unix_ms } else { now.unix_ms };
-        let until = since.saturating_add(for_ms);
-        self.entry.armed_until_unix_ms = Some(until);
-        self.armed_until_ms = Some(now.steady_ms + until.saturating_sub(now.unix_ms));
-    }
-
-    /// Gives an order another number that was refused for its number, which is another order's: it was not done. None if
-    /// nothing of it is to be sent any more.
-    fn renumber(&mut self, shelf: &mut dyn Shelf) -> Result<Option<Entry>> {
-        let is_taken = |told: &Told| told.stage == Stage::Refused && told.reason == Reason::NumberTaken;
-        if self.entry.dropped || self.entry.expired || !self.entry.told.as_ref().is_some_and(is_taken) {
-            return Ok(None);
-        }
-        self.entry.goes_on_as = Some(shelf.new_number()?);
-        Ok(self.entry.renumbered())
-    }
-}
-
-/// Whether nothing more becomes of a file that is whole, unless somebody does something about it.
-fn is_settled(report: &Report) -> bool {
-    match report.fate {
-        UploadFate::Coming => false,
-        UploadFate::Waits => report.kind == UploadKind::Image || report.reason != Reason::None,
-        UploadFate::Taken | UploadFate::Refused => true,
     }
 }

@@ -7,7 +7,7 @@
 //! - Frames go in this order: a re-synchronisation, acknowledgements, questions, orders by their numbers, pieces of files.
 //! - An order goes again after 4, 8, 16 … 120 s until a final answer came; at once when telemetry is heard again after a
 //!   silence. One that is known to be there is not sent again: its answer comes by itself.
-//! - While a hazardous order is between its two steps, other orders wait, since each would disarm it ([`Hold`]): those behind
+//! - While a hazardous order is between its two steps, other orders wait, since each would disarm it ([`Hold`](super::hold::Hold)): those behind
 //!   it two minutes at most for it to be armed; all, once it is armed, until it is fired, given up, or armed no more.
 //! - For how long an order stays armed telemetry says: the parameter `command.arm`, and the answer to what was armed.
 //! - Frames keep to the uplink's rate, and to fewer a second than the satellite takes of one holder.
@@ -18,9 +18,15 @@
 //!   in each contact. It is asked how our key stands before that.
 
 mod acknowledge;
+mod arming;
+mod choose;
+mod files;
 mod hear;
+mod keys;
 mod line;
+mod live;
 mod pace;
+mod resync;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -35,16 +41,13 @@ use passband_proto::sdls::{RoleKey, Sender};
 
 use self::acknowledge::Acknowledge;
 use self::line::Line;
+use self::live::Live;
 use self::pace::Pace;
+use self::resync::Resync;
 use super::entry::Entry;
-use super::hold::{HOLD_MS, Hold, Seen};
 use super::shelf::Shelf;
 use super::upload::Upload;
 
-/// So many orders are to go unanswered before the counters are suspected.
-const SUSPICIOUS: u32 = 3;
-/// And for so long, ms: an answer takes a second or two on a slow line.
-const PATIENCE_MS: u64 = 12_000;
 /// How often the state of uploads is asked for, ms.
 const ASK_EVERY_MS: u64 = 20_000;
 /// Telemetry is heard as long as the last packet isn't older, ms. The beacon comes each 30 s unless it is set otherwise.
@@ -104,59 +107,6 @@ pub struct Outbox {
     learns_arm: bool,
     /// Orders whose number was found to be another's, and which are not renumbered yet.
     taken_numbers: BTreeSet<u32>,
-}
-
-/// An order, and when it goes next.
-#[derive(Debug)]
-struct Live {
-    entry: Entry,
-    pace: Pace,
-    since_ms: u64,
-    /// Until when it is armed, if it is, on the steady clock, ms.
-    armed_until_ms: Option<u64>,
-}
-
-/// How the counters of both ends come together again.
-#[derive(Debug)]
-struct Resync {
-    challenge: Option<[u8; 8]>,
-    /// When the board is asked to go on from our counter; none: all is well.
-    pace: Option<Pace>,
-    /// Orders sent since the last sign that any arrives, while telemetry is heard.
-    unanswered: u32,
-    /// When the first of them was, ms.
-    since_ms: Option<u64>,
-    /// So long without an answer is suspicious, ms.
-    patience_ms: u64,
-    /// Whether the board was asked in this contact how our key stands, or said so.
-    asked: bool,
-    /// Whether the board has said that its counters are lost.
-    lost: bool,
-}
-
-impl Default for Resync {
-    fn default() -> Self {
-        Self {
-            challenge: None,
-            pace: None,
-            unanswered: 0,
-            since_ms: None,
-            patience_ms: PATIENCE_MS,
-            asked: false,
-            lost: false,
-        }
-    }
-}
-
-/// What may be sent next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Job {
-    Resync,
-    Acknowledge,
-    AskKeys,
-    Ask,
-    Order(u32),
-    Upload(usize),
 }
 
 impl Outbox {
@@ -319,79 +269,9 @@ impl Outbox {
         self.heard_ms.is_some_and(|heard| now.steady_ms.saturating_sub(heard) <= CONTACT_MS)
     }
 
-    /// What orders wait for, if they do.
-    #[must_use]
-    pub fn hold(&self, now: Moment) -> Hold {
-        let left = |until: u64| until.saturating_sub(now.steady_ms);
-        let seen = self.orders.values().map(|live| Seen {
-            entry: &live.entry,
-            step_ms: left(live.since_ms + HOLD_MS),
-            armed_ms: live.armed_until_ms.map_or(0, left),
-        });
-        Hold::of(seen, now.unix_ms)
-    }
-
     /// For how long an order stays armed on board, as far as is known, ms.
     #[must_use]
     pub fn arm_ms(&self) -> u64 {
         self.arm_ms
-    }
-
-    fn next_job(&self, now: Moment) -> Option<Job> {
-        let due = |at: Option<u64>| at.is_some_and(|at| at <= now.steady_ms);
-        let hold = self.hold(now);
-        let free = hold == Hold::Nothing;
-        let upload = self.uploads.iter().position(|upload| upload.has_pieces() && free);
-        let begun =
-            self.uploads.iter().any(|upload| upload.about.is_open() && upload.about.told.is_some() && free);
-        if due(self.resync_due_ms()) {
-            Some(Job::Resync)
-        } else if due(self.acknowledge.due_ms()) {
-            Some(Job::Acknowledge)
-        } else if self.resync.unanswered > 1 && !self.resync.asked {
-            Some(Job::AskKeys)
-        } else if begun && self.ask_at_ms <= now.steady_ms {
-            Some(Job::Ask)
-        } else {
-            self.next_order(now, hold).map(Job::Order).or(upload.map(Job::Upload))
-        }
-    }
-
-    fn next_order(&self, now: Moment, hold: Hold) -> Option<u32> {
-        let to_go = self.orders.values().filter(|live| live.is_to_go() && !hold.keeps(&live.entry));
-        let mut due = to_go.filter(|live| live.pace.due_ms() <= now.steady_ms);
-        due.next().map(|live| live.entry.number)
-    }
-
-    fn resync_due_ms(&self) -> Option<u64> {
-        self.resync.challenge.and(self.resync.pace.as_ref()).map(Pace::due_ms)
-    }
-
-    /// Sends steps of hazardous orders no more whose time is over.
-    fn expire(&mut self, now: Moment, shelf: &mut dyn Shelf) -> Result<()> {
-        for live in self.orders.values_mut().filter(|live| live.is_to_go() && live.entry.step != Mode::Run) {
-            let age_ms = now.unix_ms.saturating_sub(live.entry.queued_unix_ms);
-            // Whatever the clock of the day does.
-            if age_ms.max(now.steady_ms.saturating_sub(live.since_ms)) >= self.arm_ms {
-                live.entry.expired = true;
-                shelf.keep_order(&live.entry)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The numbers of what is not settled.
-    fn open_numbers(&self) -> impl Iterator<Item = u32> {
-        let orders = self.orders.values().filter(|live| live.entry.is_open()).map(|live| live.entry.number);
-        let begins =
-            self.uploads.iter().filter(|upload| upload.about.is_open() && upload.about.told.is_none());
-        orders.chain(begins.map(|upload| upload.about.begin))
-    }
-}
-
-impl Live {
-    /// Whether it is to be sent now or later.
-    fn is_to_go(&self) -> bool {
-        self.entry.is_open() && !self.entry.is_there()
     }
 }

@@ -1,12 +1,12 @@
-//! Frames: what is sealed for a job, under a counter that is kept as used before; and when the counters are suspected.
+//! Frames: what is sealed for a job, under a counter that is kept as used before.
 
 use anyhow::{Result, anyhow};
 use passband_proto::dict::{Order, Wanted};
 use passband_proto::packet::{CommandPacket, Mode, next_count};
 
 use super::super::shelf::Shelf;
-use super::pace::Pace;
-use super::{ASK_EVERY_MS, Job, Moment, Outbox, SUSPICIOUS};
+use super::choose::Job;
+use super::{ASK_EVERY_MS, Moment, Outbox};
 
 impl Outbox {
     pub(super) fn carry_out(
@@ -80,27 +80,5 @@ impl Outbox {
         let bytes = command.write(&mut packet)?;
         self.count = next_count(self.count);
         Ok(self.sender.seal(&packet[..bytes])?)
-    }
-
-    /// Telemetry is heard and nothing is answered: perhaps the counters have come apart. To go ahead by the time, and to
-    /// have the board go along, does no harm if they haven't.
-    fn suspect(&mut self, now: Moment) {
-        if !self.hears(now) {
-            return;
-        }
-        let resync = &mut self.resync;
-        resync.unanswered = resync.unanswered.saturating_add(1);
-        let since_ms = *resync.since_ms.get_or_insert(now.steady_ms);
-        if resync.unanswered >= SUSPICIOUS && now.steady_ms.saturating_sub(since_ms) >= resync.patience_ms {
-            (resync.unanswered, resync.since_ms) = (0, None);
-            resync.patience_ms = resync.patience_ms.saturating_mul(2);
-            self.go_ahead(now);
-        }
-    }
-
-    /// Has the board go on from a counter that is above all that can have been used.
-    pub(super) fn go_ahead(&mut self, now: Moment) {
-        self.sender.skip_to(now.unix_ms);
-        self.resync.pace = Some(Pace::at(now.steady_ms));
     }
 }
