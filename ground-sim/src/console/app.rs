@@ -128,18 +128,25 @@ impl App {
             return;
         }
         match &mut guard {
-            Guard::ToFire { number, arming, .. } if *number != 0 => match commanding.step(*number) {
-                StepState::Armed => *arming = None,
-                StepState::Waits(state) | StepState::Sent(state) => *arming = Some(state),
-                StepState::Over(state) => return self.say(format!("NOT armed: {state}"), Tone::Error),
-            },
+            Guard::ToFire { number, arming, until_ms, .. } if *number != 0 => {
+                match commanding.step(*number) {
+                    StepState::Armed(left_ms) => {
+                        *arming = None;
+                        // What the satellite says may be less than was believed here.
+                        *until_ms =
+                            left_ms.map_or(*until_ms, |left| now_ms.saturating_add(left).min(*until_ms));
+                    }
+                    StepState::Waits(state) | StepState::Sent(state) => *arming = Some(state),
+                    StepState::Over(state) => return self.say(format!("NOT armed: {state}"), Tone::Error),
+                }
+            }
             Guard::Fired { number, state, order, .. } => match commanding.step(*number) {
                 StepState::Waits(now) => *state = now,
                 StepState::Sent(now) | StepState::Over(now) => {
                     let said = format!("given: {number} fire {order}: {now}");
                     return self.say(said, Tone::Plain);
                 }
-                StepState::Armed => return,
+                StepState::Armed(_) => return,
             },
             Guard::ToArm(_) | Guard::ToFire { .. } => {}
         }
@@ -351,6 +358,8 @@ mod tests {
         /// Whether nothing leaves.
         waits: bool,
         taken_back: Vec<u32>,
+        /// For how long what is armed stays so, by the satellite's word.
+        left_ms: Option<u64>,
     }
 
     impl Commanding for Model {
@@ -371,7 +380,7 @@ mod tests {
             match (arms, self.silent, self.waits) {
                 _ if self.taken_back.contains(&number) => StepState::Over("dropped".to_owned()),
                 (_, _, true) => StepState::Waits("waiting".to_owned()),
-                (true, false, _) => StepState::Armed,
+                (true, false, _) => StepState::Armed(self.left_ms),
                 _ => StepState::Sent("sent once".to_owned()),
             }
         }
@@ -414,6 +423,9 @@ mod tests {
         type_in(&mut app, &mut model, "y", 2000);
         assert_eq!(model.given.len(), 1);
         assert_eq!(app.guard().unwrap().left_ms(12_000), Some(50_000));
+        model.left_ms = Some(20_000);
+        app.tick(2100, &model);
+        assert_eq!(app.guard().unwrap().left_ms(2100), Some(20_000), "by the satellite's word");
         type_in(&mut app, &mut model, "fire\n", 3000);
         assert_eq!(model.given.len(), 1, "in capitals");
         (0..4).for_each(|_| app.key(Key::Backspace, 3000, &mut model));

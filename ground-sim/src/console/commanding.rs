@@ -31,8 +31,8 @@ pub enum StepState {
     Waits(String),
     /// It was sent, and isn't answered.
     Sent(String),
-    /// The satellite has said that it is armed.
-    Armed,
+    /// The satellite has said that it is armed, still for so long, ms, if that is known.
+    Armed(Option<u64>),
     /// Nothing more becomes of it, with how it ended.
     Over(String),
 }
@@ -138,7 +138,7 @@ impl Commanding for Rehearsal {
     /// No satellite answers here: what is armed is so at once, and nothing else waits.
     fn step(&self, number: u32) -> StepState {
         match self.given.iter().find(|given| given.number == number) {
-            Some(given) if given.step == Mode::Arm => StepState::Armed,
+            Some(given) if given.step == Mode::Arm => StepState::Armed(None),
             _ => StepState::Over("rehearsed".to_owned()),
         }
     }

@@ -1,6 +1,7 @@
 //! How orders leave by an outbox that `passband-ground uplink run` works: each is put into its folder as a whole.
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use passband_proto::dict::Order;
 use passband_proto::packet::Mode;
@@ -14,6 +15,8 @@ use crate::uplink::{Entry, Folder, Hold, take_back};
 
 /// Most orders that are listed.
 const MOST: usize = 40;
+/// How often it is looked up what orders wait for.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// How long a key that takes an order back waits for who works the outbox.
 const PATIENCE: Duration = Duration::from_millis(700);
 
@@ -23,13 +26,25 @@ pub struct Outbox {
     folder: Folder,
     spi: u16,
     role: Role,
+    /// What orders wait for, and when that was looked up.
+    hold: Cell<Option<(Instant, Hold)>>,
 }
 
 impl Outbox {
     /// The one in a folder, of the holder of a key of this association and role.
     #[must_use]
     pub fn new(folder: Folder, spi: u16, role: Role) -> Self {
-        Self { folder, spi, role }
+        Self { folder, spi, role, hold: Cell::new(None) }
+    }
+
+    /// What orders wait for. The screen is drawn more often than that changes.
+    fn hold(&self) -> Hold {
+        if let Some((_, hold)) = self.hold.get().filter(|(at, _)| at.elapsed() < LOOK_EVERY) {
+            return hold;
+        }
+        let hold = Hold::in_folder(&self.folder, unix_ms()).unwrap_or(Hold::Nothing);
+        self.hold.set(Some((Instant::now(), hold)));
+        hold
     }
 
     /// An order, under the number by which it goes now.
@@ -53,6 +68,7 @@ impl Commanding for Outbox {
         check_role(def, self.role).map_err(|e| format!("{e:#}"))?;
         check_agenda(order, self.role).map_err(|e| format!("{e:#}"))?;
         check_order(order).map_err(|e| format!("{e:#}"))?;
+        self.hold.set(None);
         self.folder.queue(step, order, unix_ms()).map(|entry| entry.number).map_err(|e| format!("{e:#}"))
     }
 
@@ -61,9 +77,9 @@ impl Commanding for Outbox {
             Ok(entry) => entry,
             Err(why) => return StepState::Over(why),
         };
-        let hold = Hold::in_folder(&self.folder, unix_ms()).unwrap_or(Hold::Nothing);
-        if entry.armed_until().is_some() {
-            StepState::Armed
+        let hold = self.hold();
+        if let Some(until) = entry.armed_until() {
+            StepState::Armed(Some(until.saturating_sub(unix_ms())))
         } else if !entry.is_open() {
             StepState::Over(entry.state())
         } else if entry.sent == 0 {
@@ -74,6 +90,7 @@ impl Commanding for Outbox {
     }
 
     fn take_back(&mut self, number: u32) -> Result<String, String> {
+        self.hold.set(None);
         let done = take_back(&mut self.folder, number, PATIENCE).map_err(|e| format!("{e:#}"))?;
         Ok(done.to_string())
     }
@@ -86,7 +103,7 @@ impl Commanding for Outbox {
         let numbers = self.folder.numbers().unwrap_or_default();
         let entries =
             numbers.into_iter().rev().take(MOST).filter_map(|n| self.folder.order(n).ok().flatten());
-        let hold = Hold::in_folder(&self.folder, unix_ms()).unwrap_or(Hold::Nothing);
+        let hold = self.hold();
         let shown = |entry: Entry| Outgoing {
             number: entry.number,
             step: entry.step,
@@ -124,7 +141,7 @@ mod tests {
             Some(Told { stage: Stage::Armed, reason: Reason::None, unix_ms: 0, text: String::new() });
         entry.armed_until_unix_ms = Some(unix_ms() + 60_000);
         folder().keep_order(&entry).unwrap();
-        assert_eq!(outbox.step(second), StepState::Armed);
+        assert!(matches!(outbox.step(second), StepState::Armed(Some(1..=60_000))));
         outbox.send(Mode::Run, &Order::Ping {}).unwrap();
         let shown = outbox.outgoing();
         assert!(shown[0].state.starts_with(&format!("waits: #{second} is armed until ")), "{shown:?}");
