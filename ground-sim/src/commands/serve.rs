@@ -11,7 +11,7 @@ use super::orbit::OrbitArgs;
 use super::stop_on_signals;
 use crate::screen::{Feed, Sources};
 use crate::serve::{Page, Token};
-use crate::telemetry::feed::name_of;
+use crate::telemetry::tags::name_of;
 
 /// Where the ground's screens look, and what they know passes by.
 #[derive(Debug, Args)]

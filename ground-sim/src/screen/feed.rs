@@ -19,9 +19,9 @@ use passband_proto::packet::TelemetryPacket;
 use super::ground::{Ground, Surveyor};
 use super::{Model, Snapshot, packet_bytes};
 use crate::commands::unix_ms;
-use crate::telemetry::feed::foreign;
 use crate::telemetry::intake::Verdict;
 use crate::telemetry::routes::MAX_ROUTES;
+use crate::telemetry::tags::foreign;
 use crate::telemetry::{Archive, Follower, Intake, Quota, Routes, Stored};
 
 /// How long a socket or a file is waited for.

@@ -15,14 +15,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use passband_proto::dict::PacketDef;
-use passband_proto::keyring::KeyRing;
-use passband_proto::keys::TagKey;
-use passband_proto::packet::{MIN_PACKET_BYTES, TAG_BYTES, TelemetryPacket};
-use serde::Serialize;
+use passband_proto::packet::{MIN_PACKET_BYTES, TelemetryPacket};
 
 use super::intake::{Intake, Verdict};
 use super::reader::ReaderStats;
 use super::routes::{MAX_ROUTES, Routes};
+use super::tags::{Proof, TagKeys};
 
 /// Bytes that are read at once.
 const CHUNK_BYTES: usize = 16 << 10;
@@ -46,18 +44,6 @@ pub enum Source {
     File(PathBuf),
 }
 
-/// What the tag of a packet says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Proof {
-    /// It was made under one of the keys.
-    Verified,
-    /// It has no tag, or there is no key to check it with.
-    Unverified,
-    /// It has a tag that none of the keys makes.
-    Forged,
-}
-
 /// A packet that came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
@@ -67,16 +53,6 @@ pub struct Heard {
     pub received_unix_ms: u64,
     /// What its tag says.
     pub proof: Proof,
-}
-
-/// The keys that tags are checked with.
-#[derive(Debug, Default)]
-pub struct TagKeys {
-    keys: Vec<TagKey>,
-    /// What they are called where something is said of them.
-    named: String,
-    /// Whether it was said that none of them fits.
-    told: bool,
 }
 
 /// Everything that comes in.
@@ -106,53 +82,6 @@ type Route = (usize, Option<SocketAddr>);
 #[must_use]
 pub fn packet_bytes(apid: u16) -> Option<usize> {
     PacketDef::of(apid).map(|def| def.data_bytes() + MIN_PACKET_BYTES)
-}
-
-impl TagKeys {
-    /// The telemetry keys of a ring, out of a file.
-    #[must_use]
-    pub fn new(keys: &KeyRing, file: Option<&Path>) -> Self {
-        let named = name_of(keys, file);
-        let keys = keys.iter().map(passband_proto::keys::EpochKey::telemetry_key).collect();
-        Self { keys, named, told: false }
-    }
-
-    /// What a packet's tag says.
-    #[must_use]
-    pub fn judge(&self, packet: &TelemetryPacket<'_>) -> Proof {
-        if self.keys.is_empty() || packet.tag() == [0; TAG_BYTES] {
-            Proof::Unverified
-        } else if self.keys.iter().any(|key| packet.verify(key)) {
-            Proof::Verified
-        } else {
-            Proof::Forged
-        }
-    }
-
-    /// What is to be said of a packet whose tag none of them makes: once.
-    pub fn foreign(&mut self, proof: Proof) -> Option<String> {
-        if proof != Proof::Forged || std::mem::replace(&mut self.told, true) {
-            return None;
-        }
-        Some(foreign(&self.named))
-    }
-}
-
-/// What the telemetry keys of a file are called: the file, and whose they are.
-#[must_use]
-pub fn name_of(keys: &KeyRing, file: Option<&Path>) -> String {
-    let file = file.map_or_else(|| "those given".to_owned(), |file| file.display().to_string());
-    let keys = keys.iter().map(|key| format!("spacecraft {} epoch {}", key.spacecraft(), key.epoch()));
-    format!("{file} ({})", keys.collect::<Vec<_>>().join(", "))
-}
-
-/// What is said where telemetry comes under another key than those of a file.
-#[must_use]
-pub fn foreign(keys: &str) -> String {
-    format!(
-        "telemetry isn't believed: its key is none of {keys}. Load the key file that the satellite seals it with (its own \
-         `keys`); if this is that file, somebody forges telemetry"
-    )
 }
 
 impl Heard {
@@ -379,7 +308,9 @@ fn pour(number: usize, from: &mut impl Read, out: &SyncSender<(Route, Vec<u8>)>)
 mod tests {
     use super::*;
     use passband_proto::dict::{Packet, Time};
+    use passband_proto::keyring::KeyRing;
     use passband_proto::keys::EpochKey;
+    use passband_proto::keys::TagKey;
     use passband_proto::packet::{Cuc, seal_telemetry};
     use std::io::Write;
 

@@ -1,8 +1,10 @@
 //! `passband-ground uplink`: works an outbox in the background, and shows what is in it.
 
 mod desk;
+mod telemetry;
 
-pub use desk::{Desk, Ears, TelemetryArgs, UplinkArgs, believed};
+pub use desk::{Desk, UplinkArgs};
+pub use telemetry::{Ears, TelemetryArgs, believed};
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
