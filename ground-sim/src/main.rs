@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use passband_ground::commands::{
-    bench, bridge, console, dictionary, dissector, eval, keys, open, order, plan, products, receive, recover,
-    report, scene, send, serve, tlm, uplink, upload,
+    bench, bridge, completion, console, dictionary, dissector, eval, keys, open, order, order_help, plan,
+    products, receive, recover, report, scene, send, serve, tlm, uplink, upload,
 };
 use passband_ground::{demo, emulator};
 
@@ -45,10 +45,25 @@ enum Command {
     Eval(eval::EvalArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
+    Completion(completion::CompletionArgs),
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(help) = order_help::asked_for(&args) {
+        let _ = write!(std::io::stdout(), "{help}");
+        return ExitCode::SUCCESS;
+    }
+    let cli = Cli::try_parse().unwrap_or_else(|e| {
+        // An option that there is none of is taken for the order's words, and only what is missing then is told.
+        let order = args.split_first().filter(|(command, _)| *command == "order");
+        if let Some(hint) = order.filter(|_| e.use_stderr()).and_then(|(_, rest)| order_help::mistyped(rest))
+        {
+            let _ = writeln!(std::io::stderr(), "passband-ground: {hint}");
+            std::process::exit(2);
+        }
+        e.exit()
+    });
     let level =
         std::env::var("PASSBAND_LOG").ok().and_then(|l| l.parse().ok()).unwrap_or(tracing::Level::WARN);
     tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).init();
@@ -75,6 +90,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Completion(args) => completion::run(&args, &Cli::command()),
     };
     done.unwrap_or_else(|e| {
         let _ = writeln!(std::io::stderr(), "passband-ground: {e:#}");

@@ -226,9 +226,20 @@ fn a_plan_is_sent_up_in_pieces_and_what_is_wrong_is_said_before() {
         );
     }
     assert!(mission.orders().contains("upload begin"));
-    // What the board won't have is no success.
-    let junk = mission.path("junk");
-    fs::write(&junk, [7; 100]).unwrap();
-    let (status, said) = mission.send_up(&["upload", text(&junk), "--kind", "plan", "--name", "junk"]);
+    // Its text alone is no plan that could be sent.
+    let (keys, outbox) = (mission.path("planner"), mission.path("outbox-planner"));
+    let whose = ["--keys", text(&keys), "--state", text(&outbox), "--wait", "0"];
+    let args = [&["upload", text(&plan), "--kind", "plan", "--name", "night"][..], &whose].concat();
+    let out = run("passband-ground", &args);
+    assert_eq!(out.status.code(), Some(2));
+    // What the board won't have is no success: a plan under a key that it doesn't know.
+    let (stranger, junk) = (mission.path("stranger"), mission.path("junk"));
+    for args in [
+        &["keys", "role", "--spi", "9", "--role", "planner", "--out", text(&stranger)][..],
+        &["plan", "compile", text(&plan), "--keys", text(&stranger), "--out", text(&junk)],
+    ] {
+        assert!(run("passband-ground", args).status.success(), "{args:?}");
+    }
+    let (status, said) = mission.send_up(&["upload", text(&junk), "--kind", "plan", "--name", "night"]);
     assert_eq!((status, &said["fate"], &said["in_place"]), (1, &"refused".into(), &false.into()), "{said}");
 }

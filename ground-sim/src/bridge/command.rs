@@ -7,6 +7,9 @@
 use passband_proto::dict::{Hazard, Order, Source};
 use passband_proto::packet::{CommandPacket, Mode, PRIMARY_BYTES};
 
+use crate::commands::order::one_step;
+use crate::uplink::names::check_order;
+
 /// Why a command isn't sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused(pub String);
@@ -33,12 +36,13 @@ pub fn accept(packet: &[u8], role: Source) -> Result<(Mode, Order), Refused> {
     if !def.sources.has(role) {
         return Err(Refused(format!("{} may not be given by {role}", def.words)));
     }
+    check_order(&order).map_err(|e| Refused(e.to_string()))?;
     match (def.hazard, command.mode) {
         (Hazard::None, Mode::Run) | (Hazard::TwoSteps | Hazard::TwoKeys, Mode::Arm | Mode::Fire) => {
             Ok((command.mode, order))
         }
         (Hazard::None, Mode::Arm | Mode::Fire) => {
-            Err(Refused(format!("{} is done in one step: order_flags has to be run", def.words)))
+            Err(Refused(format!("{}; order_flags has to be run", one_step(def))))
         }
         (Hazard::TwoSteps | Hazard::TwoKeys, Mode::Run) => {
             Err(Refused(format!("{} is hazardous: send it with order_flags arm, then with fire", def.words)))
@@ -76,6 +80,7 @@ mod tests {
         assert_eq!(takes(Mode::Arm, "board reboot").unwrap(), "board reboot");
         assert!(says(Mode::Run, "board reboot").contains("order_flags arm, then with fire"));
         assert!(says(Mode::Fire, "ping").contains("one step"));
+        assert!(says(Mode::Run, "script run ../x").contains("a script's name is"));
         let science = accept(&packet(Mode::Run, "pass stop"), Source::Science).unwrap_err().to_string();
         assert_eq!(science, "pass stop may not be given by science");
     }

@@ -11,10 +11,10 @@ use passband_proto::dict::Source;
 
 use super::role_keys::holder;
 use super::stop_on_signals;
-use super::uplink::{Desk, UplinkArgs, believed, told};
+use super::uplink::{Desk, Ears, UplinkArgs, believed, told};
 use crate::bridge::command::accept;
 use crate::bridge::line::Line;
-use crate::telemetry::{Feed, Heard};
+use crate::telemetry::Heard;
 
 /// How long a turn waits for a packet.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -23,7 +23,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 ///
 /// Commands come in clear and on loopback only. Each is checked against the dictionary, gets a number, and goes sealed through the
 /// outbox, as one of `passband-ground order` does; its answers come as packets of telemetry. A hazardous one takes two commands:
-/// one with order_flags arm, one with fire. The set-up is in ground-sim/BRIDGES.md.
+/// one with order_flags arm, one with fire. Beside another process that works the outbox a bridge only puts commands into it, and
+/// takes over with --to when that one ends. The set-up is in ground-sim/BRIDGES.md.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  passband-ground bridge yamcs --keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt\n  passband-ground bridge cosmos --keys operator.txt --state outbox --telemetry 127.0.0.1:47021 --telemetry-keys keys.txt   # beside `uplink run --forward`\n\nExit status: 0 told to stop, 2 bad usage or input."
@@ -61,6 +62,8 @@ enum Program {
 /// # Errors
 /// Keys, folder or sockets can't be used.
 pub fn run(args: &BridgeArgs) -> Result<ExitCode> {
+    let (Program::Yamcs { uplink, .. } | Program::Cosmos { uplink, .. }) = &args.program;
+    uplink.telemetry.ensure_any()?;
     let (uplink, line) = match &args.program {
         Program::Yamcs { uplink, tm, tc } => {
             let line = Line::yamcs(*tm, Some(*tc))?;
@@ -76,28 +79,29 @@ pub fn run(args: &BridgeArgs) -> Result<ExitCode> {
     let role = holder(&uplink.holder.keys, uplink.holder.spi)?.role().into();
     let mut desk = Desk::open(uplink)?;
     // Who doesn't work the outbox hears what the one that does hands on.
-    let mut feed = matches!(desk, Desk::Queues(_)).then(|| uplink.telemetry.open()).transpose()?;
+    let mut ears = matches!(desk, Desk::Queues(_)).then(|| Ears::open(&uplink.telemetry)).transpose()?;
     let verified_only = uplink.telemetry.telemetry_keys.is_some();
     let stop = stop_on_signals()?;
     while !stop.load(Ordering::Relaxed) {
         while let Some(packet) = line.command() {
             take(&desk, &packet, role)?;
         }
-        if let Some(heard) = turn(&mut desk, feed.as_mut())?.filter(|heard| believed(heard, verified_only)) {
+        if let Some(heard) = turn(&mut desk, &mut ears)?.filter(|heard| believed(heard, verified_only)) {
             line.send(&heard.bytes);
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn turn(desk: &mut Desk, feed: Option<&mut Feed>) -> Result<Option<Heard>> {
-    match (desk, feed) {
+fn turn(desk: &mut Desk, ears: &mut Option<Ears>) -> Result<Option<Heard>> {
+    desk.take_over(Some(ears))?;
+    match (desk, ears) {
         (Desk::Works(worker), _) => {
             let turn = worker.turn(PATIENCE)?;
             turn.noticed.iter().for_each(|noticed| say!("{}", told(noticed, worker)));
             Ok(turn.heard)
         }
-        (Desk::Queues(_), Some(feed)) => Ok(feed.next(PATIENCE)),
+        (Desk::Queues(_), Some(ears)) => Ok(ears.feed.next(PATIENCE)),
         (Desk::Queues(_), None) => Ok(None),
     }
 }

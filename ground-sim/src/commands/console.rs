@@ -11,8 +11,9 @@ use clap::Args;
 
 use super::role_keys::holder;
 use super::serve::SourceArgs;
-use crate::console::{App, Commanding, NoUplink, Outbox, Rehearsal, app, entry, terminal};
+use crate::console::{App, Commanding, NoUplink, Outbox, Rehearsal, entry, terminal};
 use crate::uplink::Folder;
+use crate::uplink::hold::ARM_MS;
 
 /// Largest history that is read, bytes.
 const MAX_HISTORY_BYTES: u64 = 4 << 20;
@@ -21,7 +22,8 @@ const MAX_HISTORY_BYTES: u64 = 4 << 20;
 ///
 /// Shows the countdown, link quality, bundles filling up, events, channels, orders and answers, from 80 by 24 on. Orders
 /// are checked against the dictionary as they are typed; Tab completes, Up brings back. A hazardous one asks to be armed,
-/// then for FIRE to be typed while the time runs. A terminal that is lost sends nothing.
+/// then for FIRE to be typed while the time runs; Esc takes either back as long as it hasn't left, and gives up what is armed.
+/// A terminal that is lost sends nothing.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  passband-ground console --out products --archive tlm --elements orbit.omm --stations stations.toml\n\nExit status: 0 ended, 2 bad usage or no terminal."
@@ -44,9 +46,10 @@ pub struct ConsoleArgs {
     /// Keep what was typed in this file; by default passband/console-history in the user's state folder.
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
-    /// For how long an order stays armed on board, seconds: the parameter command.arm.
-    #[arg(long, value_name = "SECONDS", default_value_t = app::ARM_MS / 1000, value_parser = clap::value_parser!(u64).range(5..=3600))]
-    arm: u64,
+    /// For how long an order stays armed on board, seconds: the parameter command.arm. Without it as telemetry says, and 60 until
+    /// it does.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=3600))]
+    arm: Option<u64>,
 }
 
 /// Runs `passband-ground console`.
@@ -57,13 +60,14 @@ pub fn run(args: &ConsoleArgs) -> Result<ExitCode> {
     let mut commanding = commanding(args)?;
     let feed = args.sources.start()?;
     let path = args.history.clone().or_else(default_history);
-    let mut app = App::new(path.as_deref().map(read_history).unwrap_or_default(), args.arm * 1000);
+    let arm = args.arm.map(|s| s * 1000);
+    let mut app = App::new(path.as_deref().map(read_history).unwrap_or_default(), arm.unwrap_or(ARM_MS));
     let write = |line: &str| {
         if let Some(Err(e)) = path.as_deref().map(|path| append(path, line)) {
             tracing::debug!("history: {e:#}");
         }
     };
-    terminal::run(&feed, &mut app, commanding.as_mut(), write)?;
+    terminal::run(&feed, &mut app, commanding.as_mut(), arm, write)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod bridge;
+pub mod completion;
 pub mod console;
 pub mod dictionary;
 pub mod dissector;
@@ -11,6 +12,7 @@ pub mod keys;
 pub mod open;
 pub mod orbit;
 pub mod order;
+pub mod order_help;
 pub mod plan;
 pub mod products;
 pub mod receive;

@@ -25,8 +25,9 @@ pub struct OrbitArgs {
     /// Stations (TOML), as the satellite takes them.
     #[arg(long, value_name = "FILE")]
     stations: Option<PathBuf>,
-    /// Elements are too old after so many days; passes of them are still shown, and marked.
-    #[arg(long, value_name = "DAYS", default_value_t = 7)]
+    /// Elements are too old after so many days, as the satellite's `passes.max_age_days` says; passes of them are still shown, and
+    /// marked.
+    #[arg(long, value_name = "DAYS", default_value_t = 14)]
     max_age_days: u64,
 }
 

@@ -12,20 +12,24 @@ use passband_proto::packet::Mode;
 use passband_proto::plan::{Dictionary, alone, compile, show_utc};
 use passband_proto::sdls::Role;
 
+use super::order_help::mistyped;
 use super::role_keys::holder;
 use super::stop_on_signals;
 use super::uplink::{Desk, UplinkArgs};
 use crate::telemetry::feed::unix_ms;
-use crate::uplink::Entry;
+use crate::uplink::names::check_order;
+use crate::uplink::{Entry, Hold};
 
 /// Give the satellite an order, and show its answers as they arrive.
 ///
 /// The order is checked against the dictionary, gets a number, and is sent again with growing distances until it is
 /// answered; the satellite does it once, however often it arrives. What isn't answered in time stays in the outbox: `passband-ground
-/// uplink run` goes on with it. Options stand in front of the words.
+/// uplink run` goes on with it. Options stand in front of the words. `passband-ground order help` lists the orders, and
+/// `passband-ground order WORDS --help` says what one does and takes.
 ///
 /// A hazardous order takes two steps, arm and fire. Without --arm or --fire both are done, one after the other, once you have
-/// typed that you mean it.
+/// typed that you mean it. While it is armed (60 s, or what the parameter command.arm says) all other orders of this outbox wait,
+/// since each would disarm it; `passband-ground uplink drop NUMBER` gives it up and lets them go.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 #[command(
@@ -34,10 +38,10 @@ use crate::uplink::Entry;
 pub struct OrderArgs {
     #[command(flatten)]
     uplink: UplinkArgs,
-    /// Arm a hazardous order, no more.
+    /// Arm a hazardous order, no more: nothing is done before it is fired, by the same words with --fire, in time.
     #[arg(long, conflicts_with = "fire")]
     arm: bool,
-    /// Fire a hazardous order that is armed.
+    /// Fire a hazardous order that is armed: have it done. One that takes two keys is fired by another holder than who armed it.
     #[arg(long)]
     fire: bool,
     /// Don't ask before a hazardous order.
@@ -60,10 +64,12 @@ pub struct OrderArgs {
 /// Words that are no order, a key that may not give it, or an outbox that can't be used.
 pub fn run(args: &OrderArgs) -> Result<ExitCode> {
     ensure!((0.0..1e9).contains(&args.wait), "--wait takes 0 to 1,000,000,000 seconds");
-    let (order, def) = parse(&args.words)?;
+    let (order, def) =
+        parse(&args.words).map_err(|e| mistyped(&args.words).map_or(e, |hint| anyhow!("{hint}")))?;
     let key = holder(&args.uplink.holder.keys, args.uplink.holder.spi)?;
     check_role(def, key.role())?;
     check_agenda(&order, key.role())?;
+    check_order(&order)?;
     let steps = steps(def, args.arm, args.fire)?;
     if steps.len() > 1 && !args.yes {
         confirm(&order, def)?;
@@ -73,9 +79,16 @@ pub fn run(args: &OrderArgs) -> Result<ExitCode> {
     let mut good = true;
     for step in steps {
         let entry = desk.queue(*step, &order)?;
+        let number = entry.number;
         good = follow(&mut desk, entry, until, args.json)?;
         if !good {
             break;
+        }
+        if args.arm && !args.json {
+            say!(
+                "#{number}: fire it with --fire; all other orders of this outbox wait for that. It is given up with \
+                 `passband-ground uplink drop {number}`"
+            );
         }
     }
     desk.part()?;
@@ -127,7 +140,7 @@ pub fn check_agenda(order: &Order, role: Role) -> Result<()> {
 fn steps(def: &OrderDef, arm: bool, fire: bool) -> Result<&'static [Mode]> {
     Ok(match (def.hazard, arm, fire) {
         (Hazard::None, false, false) => &[Mode::Run],
-        (Hazard::None, _, _) => bail!("{} is done in one step: it is neither armed nor fired", def.words),
+        (Hazard::None, _, _) => bail!("{}", one_step(def)),
         (_, true, _) => &[Mode::Arm],
         (_, _, true) => &[Mode::Fire],
         (Hazard::TwoSteps, false, false) => &[Mode::Arm, Mode::Fire],
@@ -136,6 +149,12 @@ fn steps(def: &OrderDef, arm: bool, fire: bool) -> Result<&'static [Mode]> {
             def.words
         ),
     })
+}
+
+/// What is said where an order that isn't hazardous is to be armed or fired.
+#[must_use]
+pub fn one_step(def: &OrderDef) -> String {
+    format!("{} is done in one step: it is neither armed nor fired", def.words)
 }
 
 fn confirm(order: &Order, def: &OrderDef) -> Result<()> {
@@ -156,9 +175,10 @@ fn follow(desk: &mut Desk, entry: Entry, until: Instant, json: bool) -> Result<b
     let mut shown = String::new();
     let mut entry = entry;
     loop {
-        let state = entry.state();
+        let hold = desk.hold()?;
+        let state = hold.state(&entry);
         if state != shown {
-            show(&entry, json)?;
+            show(&entry, &state, json)?;
             shown = state;
         }
         if let Some(next) = entry.goes_on_as {
@@ -169,6 +189,7 @@ fn follow(desk: &mut Desk, entry: Entry, until: Instant, json: bool) -> Result<b
         if Instant::now() >= until || stop.load(Ordering::Relaxed) {
             if !json {
                 say!("#{number}: no final answer yet; it stays in the outbox");
+                tell_hold(&hold, &entry);
             }
             return Ok(false);
         }
@@ -177,14 +198,25 @@ fn follow(desk: &mut Desk, entry: Entry, until: Instant, json: bool) -> Result<b
     }
 }
 
-fn show(entry: &Entry, json: bool) -> Result<()> {
+fn show(entry: &Entry, state: &str, json: bool) -> Result<()> {
     if json {
-        say!("{}", serde_json::to_string(&entry.json())?);
+        let mut json = entry.json();
+        json["state"] = state.into();
+        say!("{}", serde_json::to_string(&json)?);
     } else {
         let at = show_utc(unix_ms() / 1000 * 1000);
-        say!("{at}  #{} {}: {}", entry.number, entry.words(), entry.state());
+        say!("{at}  #{} {}: {state}", entry.number, entry.words());
     }
     Ok(())
+}
+
+/// How an order that waits for another one is let go.
+fn tell_hold(hold: &Hold, entry: &Entry) {
+    if let Hold::Armed { number, .. } = hold
+        && hold.keeps(entry)
+    {
+        say!("#{number} is given up, and this order let go, with `passband-ground uplink drop {number}`");
+    }
 }
 
 /// How an order is given, for those that are wrong.

@@ -67,7 +67,7 @@ pub fn run(args: &TlmArgs) -> Result<ExitCode> {
     let live = !args.listen.is_empty() || !args.connect.is_empty();
     ensure!(live == args.files.is_empty(), "name FILEs, or --listen or --connect, not both");
     ensure!(args.for_s.is_none_or(|s| (0.0..1e9).contains(&s)), "--for takes 0 to 1,000,000,000 seconds");
-    let keys = TagKeys::new(&optional_keys(args.keys.as_deref())?);
+    let keys = TagKeys::new(&optional_keys(args.keys.as_deref())?, args.keys.as_deref());
     let archive = args.archive.as_deref().map(|dir| Archive::open(dir, Quota::default())).transpose()?;
     let mut screen = Screen::new(args, archive);
     if let Some(def) = args.packet.filter(|_| args.csv) {

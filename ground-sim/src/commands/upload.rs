@@ -14,6 +14,7 @@ use super::role_keys::holder;
 use super::uplink::{Desk, UplinkArgs, upload_state};
 use super::{print_json, stop_on_signals};
 use crate::station::hex;
+use crate::uplink::names::check_upload;
 use crate::uplink::pieces::{MAX_BYTES, MAX_PIECES};
 use crate::uplink::{About, Upload};
 
@@ -32,10 +33,11 @@ const SHOW_EVERY: Duration = Duration::from_secs(10);
 pub struct UploadArgs {
     /// The file.
     file: PathBuf,
-    /// What it is: plan, script, file or image.
+    /// What it is: plan (signed: `plan upload` makes one of a text and sends it), script, file or image.
     #[arg(long, value_parser = parse_kind)]
     kind: UploadKind,
-    /// What it is called on board.
+    /// What it is called on board: a plan or script by 1 to 24 of a-z, 0-9 and -; a file or image by 1 to 32 letters, digits,
+    /// . - _, no . first.
     #[arg(long)]
     name: String,
     #[command(flatten)]
@@ -74,8 +76,9 @@ pub fn run(args: &UploadArgs) -> Result<ExitCode> {
 /// It can't be sent, or the outbox can't be used.
 pub fn deliver(kind: UploadKind, name: &str, content: &[u8], args: &DeliveryArgs) -> Result<ExitCode> {
     ensure!((0.0..1e9).contains(&args.wait), "--wait takes 0 to 1,000,000,000 seconds");
-    let role = holder(&args.uplink.holder.keys, args.uplink.holder.spi)?.role();
-    ensure!(kind.sources().has(role.into()), "a {kind} is not for {role} to send up");
+    let key = holder(&args.uplink.holder.keys, args.uplink.holder.spi)?;
+    ensure!(kind.sources().has(key.role().into()), "{} is not for {} to send up", noun(kind), key.role());
+    check_upload(kind, name, content, &key).with_context(|| format!("{kind} {name:?} isn't sent"))?;
     let mut desk = if args.wait > 0.0 { Desk::open(&args.uplink)? } else { Desk::only_queue(&args.uplink)? };
     // No more pieces than a report can tell.
     let piece = args.piece.max(content.len().div_ceil(MAX_PIECES));
@@ -103,7 +106,8 @@ fn follow(desk: &mut Desk, about: About, content: &[u8], args: &DeliveryArgs) ->
         if over || shown_at.is_none_or(|at| at.elapsed() >= SHOW_EVERY) {
             shown_at = Some(Instant::now());
             let (there, pieces) = there(&about, content);
-            let state = upload_state(&about, there, pieces);
+            let waits = desk.hold()?.words().filter(|_| about.is_open()).map(|words| format!("; {words}"));
+            let state = upload_state(&about, there, pieces) + &waits.unwrap_or_default();
             if state != shown && !args.json {
                 say!("{about}: {state}");
             }
@@ -121,6 +125,11 @@ fn follow(desk: &mut Desk, about: About, content: &[u8], args: &DeliveryArgs) ->
 fn there(about: &About, content: &[u8]) -> (usize, usize) {
     let upload = Upload::new(about.clone(), content.to_vec());
     upload.map_or((0, 0), |upload| (upload.progress().there, upload.progress().pieces))
+}
+
+/// A kind with its article.
+fn noun(kind: UploadKind) -> String {
+    format!("{} {kind}", if kind == UploadKind::Image { "an" } else { "a" })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

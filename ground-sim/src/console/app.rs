@@ -1,9 +1,12 @@
 //! The console as a state machine: keys and times in, what is to be done out. It knows no terminal, clock or disk.
 
+#[cfg(test)]
+mod tests;
+
 use passband_proto::dict::Order;
 use passband_proto::packet::Mode;
 
-use super::commanding::Commanding;
+use super::commanding::{Commanding, StepState};
 use super::entry::Entry;
 use super::guard::{FIRE, Guard};
 use crate::screen::draft::{self, Draft};
@@ -71,14 +74,14 @@ pub struct App {
     written: Vec<String>,
 }
 
-/// What an order stays armed for unless told otherwise, ms: the default of `command.arm`.
-pub const ARM_MS: u64 = 60_000;
+/// What is said at first.
+const BEGIN: &str = "Type an order; Tab completes, Enter gives it, Ctrl-C ends.";
 
 impl App {
     /// A console with lines that were typed before, the oldest first, whose orders stay armed for `arm_ms`.
     #[must_use]
     pub fn new(history: Vec<String>, arm_ms: u64) -> Self {
-        let message = ("Type an order; Tab completes, Enter gives it, Ctrl-C ends.".to_owned(), Tone::Plain);
+        let message = (BEGIN.to_owned(), Tone::Plain);
         Self {
             entry: Entry::new(history),
             guard: None,
@@ -93,7 +96,7 @@ impl App {
 
     /// Takes a key at a time, ms of a steady clock. Orders go to `commanding`.
     pub fn key(&mut self, key: Key, now_ms: u64, commanding: &mut dyn Commanding) {
-        self.tick(now_ms);
+        self.tick(now_ms, commanding);
         match key {
             Key::Ctrl('c' | 'd') if self.guard.is_none() => self.ended = true,
             Key::PageUp => self.scrolled = self.scrolled.saturating_add(5).min(500),
@@ -116,12 +119,46 @@ impl App {
         self.draft = Draft::of(&self.entry.text());
     }
 
-    /// Time goes on: what is armed may be over.
-    pub fn tick(&mut self, now_ms: u64) {
-        if self.guard.as_ref().is_some_and(|guard| guard.is_over(now_ms)) {
-            self.guard = None;
-            self.say("NOT fired: the time is over; the satellite disarms by itself", Tone::Warning);
+    /// Time goes on: what is armed may be over, and what was given have left or been answered.
+    pub fn tick(&mut self, now_ms: u64, commanding: &dyn Commanding) {
+        let Some(mut guard) = self.guard.take() else { return };
+        if guard.is_over(now_ms) {
+            if matches!(guard, Guard::Fired { .. }) {
+                self.say("the time is over: what is fired now is refused on board", Tone::Warning);
+            } else {
+                self.say("NOT fired: the time is over; the satellite disarms by itself", Tone::Warning);
+            }
+            return;
         }
+        match &mut guard {
+            Guard::ToFire { number, arming, until_ms, .. } if *number != 0 => {
+                match commanding.step(*number) {
+                    StepState::Armed(left_ms) => {
+                        *arming = None;
+                        // What the satellite says may be less than was believed here.
+                        *until_ms =
+                            left_ms.map_or(*until_ms, |left| now_ms.saturating_add(left).min(*until_ms));
+                    }
+                    StepState::Waits(state) | StepState::Sent(state) => *arming = Some(state),
+                    StepState::Over(state) => return self.say(format!("NOT armed: {state}"), Tone::Error),
+                }
+            }
+            Guard::Fired { number, state, order, .. } => match commanding.step(*number) {
+                StepState::Waits(now) => *state = now,
+                StepState::Sent(now) | StepState::Over(now) => {
+                    let said = format!("given: {number} fire {order}: {now}");
+                    return self.say(said, Tone::Plain);
+                }
+                StepState::Armed(_) => return,
+            },
+            Guard::ToArm(_) | Guard::ToFire { .. } => {}
+        }
+        self.guard = Some(guard);
+    }
+
+    /// For how long an order stays armed on board, ms: what is armed from now on.
+    pub fn set_arm_ms(&mut self, arm_ms: u64) {
+        self.arm_ms = arm_ms;
     }
 
     /// Whether it shall end.
@@ -152,6 +189,12 @@ impl App {
     #[must_use]
     pub fn message(&self) -> (&str, Tone) {
         (&self.message.0, self.message.1)
+    }
+
+    /// Whether nothing was said yet but how to begin.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.message.0 == BEGIN
     }
 
     /// Events that are scrolled over.
@@ -212,47 +255,74 @@ impl App {
     }
 
     /// A key while a hazardous order is at its steps.
-    fn guarded(&mut self, mut guard: Guard, key: Key, now_ms: u64, commanding: &mut dyn Commanding) {
-        match (&guard, key) {
-            (Guard::ToArm(order), Key::Char('y')) => {
-                let order = order.clone();
-                let number = self.give(Mode::Arm, &order, commanding);
+    fn guarded(&mut self, guard: Guard, key: Key, now_ms: u64, commanding: &mut dyn Commanding) {
+        match guard {
+            Guard::ToArm(_) => self.at_arming(guard, key, now_ms, commanding),
+            Guard::ToFire { .. } => self.at_firing(guard, key, now_ms, commanding),
+            Guard::Fired { number, armed, .. } => {
+                if key == Key::Escape {
+                    return self.take_back(&[number, armed], commanding);
+                }
+                // It is on its way; what is typed is a new line.
+                self.typed(key, commanding);
+            }
+        }
+    }
+
+    fn at_arming(&mut self, guard: Guard, key: Key, now_ms: u64, commanding: &mut dyn Commanding) {
+        match key {
+            Key::Char('y') => {
+                let number = self.give(Mode::Arm, &guard.order().clone(), commanding);
                 // Of two keys it is the other's holder who fires.
                 if let Some(number) = number.filter(|_| !guard.takes_two_keys()) {
-                    self.guard = Some(guard.armed(number, now_ms, self.arm_ms));
+                    self.guard = Some(guard.arming(number, now_ms, self.arm_ms));
+                    self.tick(now_ms, commanding);
                 }
             }
-            (Guard::ToArm(_), Key::Char('f')) if guard.takes_two_keys() => {
+            Key::Char('f') if guard.takes_two_keys() => {
                 self.say("only if the holder of another key has armed it", Tone::Warning);
-                self.guard = Some(guard.armed(0, now_ms, self.arm_ms));
+                self.guard = Some(guard.arming(0, now_ms, self.arm_ms));
             }
-            (Guard::ToArm(_), _) => self.say("given up: nothing was armed", Tone::Plain),
-            (Guard::ToFire { .. }, Key::Escape | Key::Ctrl(_)) => {
-                self.say("NOT fired: given up; the satellite disarms by itself", Tone::Warning);
+            _ => self.say("given up: nothing was armed", Tone::Plain),
+        }
+    }
+
+    fn at_firing(&mut self, mut guard: Guard, key: Key, now_ms: u64, commanding: &mut dyn Commanding) {
+        let Guard::ToFire { number, arming, .. } = &guard else { return };
+        match key {
+            // What another key's holder armed isn't ours to give up.
+            Key::Escape | Key::Ctrl(_) if *number == 0 => {
+                return self.say("NOT fired: given up", Tone::Warning);
             }
-            (Guard::ToFire { order, number, .. }, Key::Enter) if guard.fires(now_ms) => {
-                let order = order.clone();
-                // What another key's holder armed has no number here.
-                let armed = if *number == 0 { Ok(()) } else { commanding.armed(*number) };
-                if let Err(why) = armed {
-                    self.say(
-                        format!("NOT fired: it isn't armed yet: {why}; Enter tries again"),
-                        Tone::Warning,
-                    );
-                    self.guard = Some(guard);
+            Key::Escape | Key::Ctrl(_) => return self.take_back(&[*number], commanding),
+            Key::Enter if guard.fires(now_ms) => {
+                if let Some(why) = arming {
+                    let why = format!("NOT fired: it isn't armed yet: {why}; Enter tries again");
+                    self.say(why, Tone::Warning);
+                } else {
+                    let order = guard.order().clone();
+                    if let Some(number) = self.give(Mode::Fire, &order, commanding) {
+                        self.guard = Some(guard.fired(number));
+                    }
                     return;
                 }
-                self.give(Mode::Fire, &order, commanding);
             }
-            (Guard::ToFire { .. }, key) => {
-                match key {
-                    Key::Char(c) => guard.put(c),
-                    Key::Backspace => guard.erase(),
-                    Key::Enter => self.say(format!("type {FIRE}, or Esc to give it up"), Tone::Warning),
-                    _ => {}
-                }
-                self.guard = Some(guard);
-            }
+            Key::Char(c) => guard.put(c),
+            Key::Backspace => guard.erase(),
+            Key::Enter => self.say(format!("type {FIRE}, or Esc to give it up"), Tone::Warning),
+            _ => {}
+        }
+        self.guard = Some(guard);
+    }
+
+    /// Takes steps back that haven't left, and gives up what is armed; says what became of the first.
+    fn take_back(&mut self, numbers: &[u32], commanding: &mut dyn Commanding) {
+        let numbers = numbers.iter().filter(|number| **number != 0);
+        let done: Vec<_> = numbers.map(|number| (*number, commanding.take_back(*number))).collect();
+        match done.first() {
+            Some((number, Ok(what))) => self.say(format!("{number}: {what}"), Tone::Warning),
+            Some((number, Err(why))) => self.say(format!("{number} is NOT taken back: {why}"), Tone::Error),
+            None => {}
         }
     }
 
@@ -272,159 +342,5 @@ impl App {
 
     fn say(&mut self, what: impl Into<String>, tone: Tone) {
         self.message = (what.into(), tone);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::commanding::Outgoing;
-    use super::*;
-    use proptest::prelude::*;
-
-    #[derive(Default)]
-    struct Model {
-        given: Vec<(Mode, String)>,
-        refuses: bool,
-        /// Whether the satellite is silent.
-        silent: bool,
-    }
-
-    impl Commanding for Model {
-        fn source(&self) -> u16 {
-            2
-        }
-
-        fn send(&mut self, step: Mode, order: &Order) -> Result<u32, String> {
-            if self.refuses {
-                return Err("no room".to_owned());
-            }
-            self.given.push((step, order.to_string()));
-            Ok(u32::try_from(self.given.len()).unwrap())
-        }
-
-        fn armed(&self, _number: u32) -> Result<(), String> {
-            if self.silent { Err("sent once".to_owned()) } else { Ok(()) }
-        }
-
-        fn outgoing(&self) -> Vec<Outgoing> {
-            Vec::new()
-        }
-    }
-
-    fn type_in(app: &mut App, model: &mut Model, text: &str, now_ms: u64) {
-        for c in text.chars() {
-            app.key(if c == '\n' { Key::Enter } else { Key::Char(c) }, now_ms, model);
-        }
-    }
-
-    #[test]
-    fn a_typo_is_told_and_the_line_stays_to_be_mended() {
-        let (mut app, mut model) = (App::new(Vec::new(), ARM_MS), Model::default());
-        type_in(&mut app, &mut model, "pass start 3oo", 0);
-        assert!(app.draft().error.as_ref().unwrap().contains("is not a whole number"), "as it is typed");
-        type_in(&mut app, &mut model, "\n", 0);
-        assert_eq!((app.entry().text().as_str(), app.message().1), ("pass start 3oo", Tone::Error));
-        (0..2).for_each(|_| app.key(Key::Backspace, 0, &mut model));
-        type_in(&mut app, &mut model, "00\n", 0);
-        assert_eq!(model.given, [(Mode::Run, "pass start 300 --rate 0".to_owned())]);
-        assert_eq!(app.take_written(), ["pass start 300"]);
-    }
-
-    #[test]
-    fn a_hazardous_order_takes_both_prompts() {
-        let (mut app, mut model) = (App::new(Vec::new(), ARM_MS), Model::default());
-        type_in(&mut app, &mut model, "board reboot\n", 1000);
-        assert!(model.given.is_empty() && matches!(app.guard(), Some(Guard::ToArm(_))));
-        type_in(&mut app, &mut model, "y", 2000);
-        assert_eq!(model.given.len(), 1);
-        assert_eq!(app.guard().unwrap().left_ms(12_000), Some(50_000));
-        type_in(&mut app, &mut model, "fire\n", 3000);
-        assert_eq!(model.given.len(), 1, "in capitals");
-        (0..4).for_each(|_| app.key(Key::Backspace, 3000, &mut model));
-        type_in(&mut app, &mut model, "FIRE\n", 4000);
-        assert_eq!(model.given.last().unwrap(), &(Mode::Fire, "board reboot".to_owned()));
-        assert!(app.guard().is_none());
-    }
-
-    #[test]
-    fn nothing_is_fired_before_the_satellite_has_said_that_it_is_armed() {
-        let (mut app, mut model) = (App::new(Vec::new(), ARM_MS), Model { silent: true, ..Model::default() });
-        type_in(&mut app, &mut model, "board reboot\nyFIRE\n", 1000);
-        assert_eq!(model.given.len(), 1);
-        assert!(app.message().0.contains("it isn't armed yet: sent once"), "{:?}", app.message());
-        model.silent = false;
-        type_in(&mut app, &mut model, "\n", 2000);
-        assert_eq!(model.given.last().unwrap(), &(Mode::Fire, "board reboot".to_owned()));
-    }
-
-    #[test]
-    fn of_two_keys_one_console_arms_and_another_fires() {
-        let (mut app, mut model) = (App::new(Vec::new(), ARM_MS), Model::default());
-        type_in(&mut app, &mut model, "keys retire 3\n", 0);
-        assert!(app.guard().is_some_and(Guard::takes_two_keys), "{:?}", app.message());
-        type_in(&mut app, &mut model, "y", 0);
-        assert!(app.guard().is_none(), "whoever armed it can't fire it");
-        type_in(&mut app, &mut model, "keys retire 3\nfFIRE\n", 0);
-        assert_eq!(model.given.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [Mode::Arm, Mode::Fire]);
-    }
-
-    #[test]
-    fn giving_up_the_time_or_a_refusal_ends_it() {
-        let (mut app, mut model) = (App::new(Vec::new(), ARM_MS), Model::default());
-        type_in(&mut app, &mut model, "board reboot\nn", 0);
-        assert!(app.guard().is_none() && model.given.is_empty());
-        type_in(&mut app, &mut model, "board reboot\ny", 0);
-        app.tick(ARM_MS);
-        assert!(app.guard().is_none() && app.message().0.contains("time is over"));
-        type_in(&mut app, &mut model, "board reboot\ny", 0);
-        type_in(&mut app, &mut model, "FIR", 10);
-        type_in(&mut app, &mut model, "E\n", ARM_MS);
-        assert!(
-            model.given.iter().all(|(step, _)| *step == Mode::Arm),
-            "what is typed too late is a new line"
-        );
-        app.key(Key::Escape, ARM_MS, &mut model);
-        model.refuses = true;
-        type_in(&mut app, &mut model, "board reboot\ny", 0);
-        assert!(app.guard().is_none() && app.message().0.contains("NOT given: no room"));
-    }
-
-    #[test]
-    fn what_is_pasted_gives_nothing() {
-        let (mut app, mut model) = (App::new(Vec::new(), ARM_MS), Model::default());
-        app.paste("ping\nsafe enter\n");
-        assert_eq!((app.entry().text().as_str(), model.given.len()), ("ping safe enter", 0));
-        app.key(Key::Ctrl('u'), 0, &mut model);
-        type_in(&mut app, &mut model, "board reboot\ny", 0);
-        app.paste("FIRE\n");
-        app.key(Key::Enter, 1, &mut model);
-        assert_eq!(model.given.len(), 1);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
-
-        #[test]
-        fn nothing_is_fired_but_what_was_armed_before(keys in prop::collection::vec(0..8_u8, 0..120)) {
-            let (mut app, mut model) = (App::new(Vec::new(), ARM_MS), Model::default());
-            for (at, key) in keys.into_iter().enumerate() {
-                let now_ms = at as u64 * 5000;
-                match key {
-                    0 => type_in(&mut app, &mut model, "board reboot\n", now_ms),
-                    1 => type_in(&mut app, &mut model, "y", now_ms),
-                    2 => type_in(&mut app, &mut model, "FIRE", now_ms),
-                    3 => app.key(Key::Enter, now_ms, &mut model),
-                    4 => app.key(Key::Escape, now_ms, &mut model),
-                    5 => app.paste("FIRE\n"),
-                    6 => type_in(&mut app, &mut model, "ping\n", now_ms),
-                    _ => app.key(Key::Tab, now_ms, &mut model),
-                }
-            }
-            let mut armed = false;
-            for (step, _) in &model.given {
-                prop_assert!(*step != Mode::Fire || armed);
-                armed = *step == Mode::Arm;
-            }
-        }
     }
 }

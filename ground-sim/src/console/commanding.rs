@@ -6,8 +6,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use passband_proto::dict::Order;
+use passband_proto::dict::{Hazard, Order};
 use passband_proto::packet::Mode;
+
+use crate::screen::draft;
 
 /// An order that was given here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,19 @@ pub struct Outgoing {
     pub state: String,
 }
 
+/// How far a step of a hazardous order has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepState {
+    /// It hasn't left, with what it waits for.
+    Waits(String),
+    /// It was sent, and isn't answered.
+    Sent(String),
+    /// The satellite has said that it is armed, still for so long, ms, if that is known.
+    Armed(Option<u64>),
+    /// Nothing more becomes of it, with how it ended.
+    Over(String),
+}
+
 /// Gives orders to the satellite.
 pub trait Commanding {
     /// By which way they go: the security association that answers name.
@@ -33,11 +48,19 @@ pub trait Commanding {
     /// Why it isn't taken, in words for the operator. Nothing is sent then.
     fn send(&mut self, step: Mode, order: &Order) -> Result<u32, String>;
 
-    /// Whether the satellite has said that the order of this number is armed.
+    /// How far a step of a hazardous order has come.
+    fn step(&self, number: u32) -> StepState;
+
+    /// Takes a step back that hasn't left yet, or gives up what is armed: what became of it, in words.
     ///
     /// # Errors
-    /// It hasn't, with where it stands.
-    fn armed(&self, number: u32) -> Result<(), String>;
+    /// It can't be asked for.
+    fn take_back(&mut self, number: u32) -> Result<String, String>;
+
+    /// For how long orders stay armed on board, ms, if it is known.
+    fn arm_ms(&self) -> Option<u64> {
+        None
+    }
 
     /// The orders given, the newest first.
     fn outgoing(&self) -> Vec<Outgoing>;
@@ -53,15 +76,17 @@ impl Commanding for NoUplink {
     }
 
     fn send(&mut self, step: Mode, order: &Order) -> Result<u32, String> {
-        let flag = match step {
-            Mode::Run => "",
-            Mode::Arm => "--arm ",
-            Mode::Fire => "--fire ",
-        };
-        Err(format!("no uplink here; elsewhere: passband-ground order {flag}-- {order}"))
+        let hazard = order.def().map_or(Hazard::None, |def| def.hazard);
+        let commands = draft::commands(order, hazard);
+        let line = if step == Mode::Fire { commands.last() } else { commands.first() };
+        Err(format!("no uplink here; elsewhere: {}", line.map_or("", String::as_str)))
     }
 
-    fn armed(&self, _number: u32) -> Result<(), String> {
+    fn step(&self, _number: u32) -> StepState {
+        StepState::Over("no uplink here".to_owned())
+    }
+
+    fn take_back(&mut self, _number: u32) -> Result<String, String> {
         Err("no uplink here".to_owned())
     }
 
@@ -110,9 +135,18 @@ impl Commanding for Rehearsal {
         Ok(number)
     }
 
-    /// No satellite answers here.
-    fn armed(&self, _number: u32) -> Result<(), String> {
-        Ok(())
+    /// No satellite answers here: what is armed is so at once, and nothing else waits.
+    fn step(&self, number: u32) -> StepState {
+        match self.given.iter().find(|given| given.number == number) {
+            Some(given) if given.step == Mode::Arm => StepState::Armed(None),
+            _ => StepState::Over("rehearsed".to_owned()),
+        }
+    }
+
+    fn take_back(&mut self, number: u32) -> Result<String, String> {
+        let given = self.given.iter_mut().find(|given| given.number == number);
+        "rehearsed, then given up".clone_into(&mut given.ok_or("there is no such order")?.state);
+        Ok("given up; this is a rehearsal".to_owned())
     }
 
     fn outgoing(&self) -> Vec<Outgoing> {

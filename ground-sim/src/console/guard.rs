@@ -1,12 +1,13 @@
 //! The two steps of a hazardous order, on the ground: a prompt to arm it, then one in which FIRE is typed in time.
 //!
 //! ```text
-//!  words ──Enter──▶ ToArm ──y──▶ (armed: arm is sent) ──▶ ToFire ──FIRE, Enter──▶ (fire is sent) ──▶ over
-//!                     └── anything else ──▶ over            └── Esc, the time is over ──▶ over
+//!  words ──Enter──▶ ToArm ──y──▶ ToFire ──FIRE, Enter──▶ Fired ──it was sent──▶ over
+//!                     │           └── Esc takes the arming back, or gives up what is armed ──▶ over
+//!                     └── anything else ──▶ over          └── Esc takes the firing back, if it hasn't left ──▶ over
 //! ```
 //!
-//! The time that is left counts from when the arming was handed over, which is before the satellite can have it: here
-//! it ends no later than there. The satellite disarms by itself; nothing has to be sent for that.
+//! From `y` on the order is *arming*, until the satellite has said that it is armed. The time that is left counts from when the
+//! arming was handed over, which is before the satellite can have it: here it ends no later than there.
 
 use passband_proto::dict::{Hazard, Order};
 
@@ -18,16 +19,31 @@ pub const FIRE: &str = "FIRE";
 pub enum Guard {
     /// It may be armed.
     ToArm(Order),
-    /// It is armed and may be fired.
+    /// It is arming or armed, and may be fired once it is armed.
     ToFire {
         /// The order.
         order: Order,
-        /// The number under which it was armed.
+        /// The number under which it was armed; 0: by another key's holder.
         number: u32,
+        /// Why it isn't armed yet; none: the satellite has said that it is.
+        arming: Option<String>,
         /// Until when, ms of a steady clock.
         until_ms: u64,
         /// What was typed of [`FIRE`].
         typed: String,
+    },
+    /// It is given to be fired, and may not have left.
+    Fired {
+        /// The order.
+        order: Order,
+        /// The number under which it was armed; 0: by another key's holder.
+        armed: u32,
+        /// The number of the firing.
+        number: u32,
+        /// Where it stands.
+        state: String,
+        /// Until when, ms of a steady clock.
+        until_ms: u64,
     },
 }
 
@@ -43,7 +59,7 @@ impl Guard {
     #[must_use]
     pub fn order(&self) -> &Order {
         match self {
-            Self::ToArm(order) | Self::ToFire { order, .. } => order,
+            Self::ToArm(order) | Self::ToFire { order, .. } | Self::Fired { order, .. } => order,
         }
     }
 
@@ -53,19 +69,33 @@ impl Guard {
         self.order().def().is_some_and(|def| def.hazard == Hazard::TwoKeys)
     }
 
-    /// It was armed under a number; it may be fired for so long.
+    /// It is to be armed under a number (0: another key's holder has armed it); it may be fired for so long.
     #[must_use]
-    pub fn armed(self, number: u32, now_ms: u64, for_ms: u64) -> Self {
-        let (Self::ToArm(order) | Self::ToFire { order, .. }) = self;
-        Self::ToFire { order, number, until_ms: now_ms.saturating_add(for_ms), typed: String::new() }
+    pub fn arming(self, number: u32, now_ms: u64, for_ms: u64) -> Self {
+        let order = self.order().clone();
+        let arming = (number != 0).then(|| "waiting".to_owned());
+        Self::ToFire { order, number, arming, until_ms: now_ms.saturating_add(for_ms), typed: String::new() }
     }
 
-    /// How long it may be fired still, ms; none: it isn't armed.
+    /// It is to be fired under a number.
+    #[must_use]
+    pub fn fired(self, number: u32) -> Self {
+        let (armed, until_ms) = match &self {
+            Self::ToArm(_) => (0, 0),
+            Self::ToFire { number, until_ms, .. } => (*number, *until_ms),
+            Self::Fired { armed, until_ms, .. } => (*armed, *until_ms),
+        };
+        Self::Fired { order: self.order().clone(), armed, number, state: "waiting".to_owned(), until_ms }
+    }
+
+    /// How long it may be fired still, ms; none: it isn't to be armed.
     #[must_use]
     pub fn left_ms(&self, now_ms: u64) -> Option<u64> {
         match self {
             Self::ToArm(_) => None,
-            Self::ToFire { until_ms, .. } => Some(until_ms.saturating_sub(now_ms)),
+            Self::ToFire { until_ms, .. } | Self::Fired { until_ms, .. } => {
+                Some(until_ms.saturating_sub(now_ms))
+            }
         }
     }
 
@@ -92,7 +122,7 @@ impl Guard {
         }
     }
 
-    /// Whether all of it was typed, and in time.
+    /// Whether all of it was typed, and in time; that it is armed is for the satellite to say.
     #[must_use]
     pub fn fires(&self, now_ms: u64) -> bool {
         matches!(self, Self::ToFire { typed, .. } if typed == FIRE) && !self.is_over(now_ms)
@@ -112,7 +142,7 @@ mod tests {
         assert_eq!(Guard::of(Order::from_line("ping").unwrap()), None);
         let mut guard = Guard::of(reboot()).unwrap();
         assert!(!guard.fires(0), "it isn't armed");
-        guard = guard.armed(4, 1000, 60_000);
+        guard = guard.arming(4, 1000, 60_000);
         "FIR".chars().for_each(|c| guard.put(c));
         assert!(!guard.fires(2000));
         guard.put('e');

@@ -36,7 +36,8 @@ const MOST_KEYS: usize = 4096;
 /// How long the console may take to end after a signal.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Runs the console until it is ended. `write` takes lines for the history's file.
+/// Runs the console until it is ended. `write` takes lines for the history's file; `arm` is for how long an order stays armed,
+/// ms, and none: as telemetry says.
 ///
 /// # Errors
 /// Standard output is no terminal, or it can't be written to.
@@ -44,6 +45,7 @@ pub fn run(
     feed: &Feed,
     app: &mut App,
     commanding: &mut dyn Commanding,
+    arm: Option<u64>,
     mut write: impl FnMut(&str),
 ) -> Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
@@ -55,7 +57,10 @@ pub fn run(
     let start = Instant::now();
     let now_ms = || u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     while !app.is_ended() && !stop.load(Ordering::Relaxed) {
-        app.tick(now_ms());
+        if let Some(arm_ms) = arm.or_else(|| feed.arm_ms()).or_else(|| commanding.arm_ms()) {
+            app.set_arm_ms(arm_ms);
+        }
+        app.tick(now_ms(), commanding);
         let turn =
             screen.show(feed, app, commanding, now_ms()).and_then(|()| keys(&stop, app, now_ms, commanding));
         if let Err(e) = turn {

@@ -84,13 +84,23 @@ pub fn complete(line: &str) -> Vec<String> {
     found
 }
 
-/// Lines for a shell on the ground that give an order: one, or one a step.
+/// Lines for a shell on the ground that give an order: one, or one a step. The key's file and the outbox are named after who may
+/// give it, to be put in place of one's own.
 #[must_use]
 pub fn commands(order: &Order, hazard: Hazard) -> Vec<String> {
-    let line = |step: &str| format!("passband-ground order {step}-- {order}");
+    let def = order.def();
+    let holder = Source::ALL.iter().find(|source| def.is_some_and(|def| def.sources.has(**source)));
+    let holder = holder.map_or("operator", |source| source.name());
+    let line = |step: &str, keys: &str, state: &str| {
+        format!("passband-ground order --keys {keys} --state {state} {step}-- {order}")
+    };
+    let keys = format!("{holder}.txt");
     match hazard {
-        Hazard::None => vec![line("")],
-        Hazard::TwoSteps | Hazard::TwoKeys => vec![line("--arm "), line("--fire ")],
+        Hazard::None => vec![line("", &keys, "outbox")],
+        Hazard::TwoSteps => vec![line("--arm ", &keys, "outbox"), line("--fire ", &keys, "outbox")],
+        Hazard::TwoKeys => {
+            vec![line("--arm ", &keys, "outbox"), line("--fire ", "another.txt", "outbox-another")]
+        }
     }
 }
 
@@ -177,7 +187,10 @@ mod tests {
         assert_eq!(draft.order.as_deref(), Some("pass start 300 --rate 0"));
         assert_eq!((draft.error, draft.hazard), (None, Some(Hazard::None)));
         assert_eq!(draft.usage.as_deref(), Some("pass start SECONDS [--rate RATE]"));
-        assert_eq!(draft.commands, ["passband-ground order -- pass start 300 --rate 0"]);
+        assert_eq!(
+            draft.commands,
+            ["passband-ground order --keys operator.txt --state outbox -- pass start 300 --rate 0"]
+        );
     }
 
     #[test]
@@ -188,6 +201,10 @@ mod tests {
         assert_eq!(draft.hazard, Some(Hazard::TwoSteps));
         assert_eq!(draft.commands.len(), 2);
         assert!(draft.commands[0].contains("--arm") && draft.commands[1].contains("--fire"));
+        let two = Draft::of("keys retire 3");
+        assert!(
+            two.commands[0].contains("--keys operator.txt") && two.commands[1].contains("--keys another.txt")
+        );
     }
 
     #[test]

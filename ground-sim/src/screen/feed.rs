@@ -21,6 +21,7 @@ use super::{Model, Snapshot, packet_bytes};
 use crate::commands::unix_ms;
 use crate::telemetry::intake::Verdict;
 use crate::telemetry::routes::MAX_ROUTES;
+use crate::telemetry::tags::foreign;
 use crate::telemetry::{Archive, Follower, Intake, Quota, Routes, Stored};
 
 /// How long a socket or a file is waited for.
@@ -65,6 +66,8 @@ struct Shared {
     reader: Option<Mutex<Archive>>,
     recent: Mutex<VecDeque<(u64, Stored)>>,
     keys: Vec<TagKey>,
+    /// What they are called.
+    keys_named: String,
     /// Grows with every change.
     version: AtomicU64,
     packets: AtomicU64,
@@ -73,11 +76,12 @@ struct Shared {
 }
 
 impl Feed {
-    /// Starts it. `keys` are the mission's telemetry keys; with none, tags are not looked at.
+    /// Starts it. `keys` are the mission's telemetry keys, and what they are called; with none, tags are not looked at.
     ///
     /// # Errors
     /// The archive can't be opened, or the address not listened at.
-    pub fn start(sources: &Sources, plan: PassPlan, keys: Vec<TagKey>) -> Result<Self> {
+    pub fn start(sources: &Sources, plan: PassPlan, keys: (Vec<TagKey>, String)) -> Result<Self> {
+        let (keys, keys_named) = keys;
         let writes = sources.telemetry.is_some();
         let dir = sources.archive.as_deref();
         let archive = dir.filter(|_| writes).map(|dir| Archive::open(dir, Quota::default())).transpose()?;
@@ -91,6 +95,7 @@ impl Feed {
             reader: reader.map(Mutex::new),
             recent: Mutex::default(),
             keys,
+            keys_named,
             version: AtomicU64::new(1),
             packets: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -123,7 +128,15 @@ impl Feed {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let ground = held(&self.shared.ground).clone();
-        held(&self.shared.model).snapshot(unix_ms(), ground)
+        let snapshot = held(&self.shared.model).snapshot(unix_ms(), ground);
+        let hint = (self.refused() > 0).then(|| foreign(&self.shared.keys_named));
+        Snapshot { refused: self.refused(), hint, ..snapshot }
+    }
+
+    /// For how long orders stay armed on board, ms, if the satellite said so.
+    #[must_use]
+    pub fn arm_ms(&self) -> Option<u64> {
+        held(&self.shared.model).arm_ms()
     }
 
     /// Changes whenever what is shown does, but for the time.
@@ -204,7 +217,9 @@ impl Shared {
     /// Whether a packet is to be believed; one that isn't is counted.
     fn admit(&self, packet: &TelemetryPacket<'_>) -> bool {
         let authentic = self.is_authentic(packet);
-        self.refused.fetch_add(u64::from(!authentic), Ordering::Relaxed);
+        if !authentic && self.refused.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.version.fetch_add(1, Ordering::Release);
+        }
         authentic
     }
 

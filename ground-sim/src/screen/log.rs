@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use passband_proto::dict::{Answer, Event, Opcode, Severity, Stage};
 use serde::Serialize;
 
+use crate::uplink::hold::seconds_armed;
+
 /// Most events that are kept.
 const MOST_EVENTS: usize = 500;
 /// Most orders whose answers are kept.
@@ -86,6 +88,17 @@ pub struct ShownAnswer {
     pub text: String,
 }
 
+/// An order that is armed: all others of its holder wait, since each would disarm it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShownArmed {
+    /// By which way it came.
+    pub source: u16,
+    /// Its number.
+    pub number: u32,
+    /// Until when, ms since 1970-01-01 UTC.
+    pub until_unix_ms: u64,
+}
+
 /// The answers that are known.
 #[derive(Debug, Default)]
 pub struct Answers(BTreeMap<(u16, u32), ShownAnswer>);
@@ -120,6 +133,19 @@ impl Answers {
     #[must_use]
     pub fn of(&self, source: u16, number: u32) -> Option<&ShownAnswer> {
         self.0.get(&(source, number))
+    }
+
+    /// What is armed: the answer to no later order of its holder is known, and it says for how long, or `arm_ms` does.
+    pub fn armed(&self, now_unix_ms: u64, arm_ms: u64) -> impl Iterator<Item = ShownArmed> {
+        let armed = self.0.values().filter(|answer| answer.stage == Stage::Armed);
+        armed.filter_map(move |answer| {
+            let for_ms = seconds_armed(&answer.text).map_or(arm_ms, |s| s * 1000);
+            let until_unix_ms = answer.unix_ms.saturating_add(for_ms);
+            let later = (answer.source, answer.number.saturating_add(1))..=(answer.source, u32::MAX);
+            let is_over = now_unix_ms >= until_unix_ms || self.0.range(later).next().is_some();
+            let (source, number) = (answer.source, answer.number);
+            (!is_over).then_some(ShownArmed { source, number, until_unix_ms })
+        })
     }
 
     /// They, the newest first.
@@ -161,5 +187,16 @@ mod tests {
         assert_eq!(answers.newest().len(), MOST_ANSWERS);
         assert_eq!(answers.newest()[0].number, 499);
         assert_eq!(answers.of(2, 7), None);
+    }
+
+    #[test]
+    fn what_is_armed_is_so_for_its_time_or_until_the_next_order_of_its_holder() {
+        let mut answers = Answers::default();
+        answers.take(&answer(7, Stage::Armed, 3000));
+        let armed =
+            |answers: &Answers, now| answers.armed(now, 60_000).map(|a| a.until_unix_ms).collect::<Vec<_>>();
+        assert_eq!((armed(&answers, 62_999), armed(&answers, 63_000)), (vec![63_000], Vec::new()));
+        answers.take(&answer(8, Stage::Done, 4000));
+        assert!(armed(&answers, 5000).is_empty());
     }
 }

@@ -99,6 +99,12 @@ impl Model {
         }
     }
 
+    /// For how long orders stay armed on board, ms, if the satellite said so.
+    #[must_use]
+    pub fn arm_ms(&self) -> Option<u64> {
+        self.tables.arm_ms()
+    }
+
     /// Takes a packet that was received at a time, ms since 1970-01-01 UTC; whether the dictionary knows it. One that is
     /// older than what is shown changes nothing but the lists in which it has a place of its own.
     pub fn take(&mut self, packet: &TelemetryPacket<'_>, received_unix_ms: u64) -> bool {

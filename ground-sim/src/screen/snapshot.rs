@@ -8,11 +8,12 @@ use serde::Serialize;
 
 use super::channels::Channel;
 use super::ground::Ground;
-use super::log::{ShownAnswer, ShownEvent};
+use super::log::{ShownAnswer, ShownArmed, ShownEvent};
 use super::passes::ShownPasses;
 use super::tables::{ShownParameter, ShownPlan, ShownScript, ShownUpload};
 use super::{Latest, Model};
 use crate::station::hex;
+use crate::uplink::hold::ARM_MS;
 use passband_flight::telemetry::Level;
 
 /// Most events and answers that are shown.
@@ -31,6 +32,10 @@ pub struct Snapshot {
     pub passes: ShownPasses,
     /// How telemetry comes.
     pub telemetry: Vec<Heard>,
+    /// Packets that were not shown, as their tag holds under none of the keys.
+    pub refused: u64,
+    /// What that means, and what to do; none: none was refused.
+    pub hint: Option<String>,
     /// Channels of housekeeping.
     pub channels: Vec<Channel>,
     /// How many of them are beyond a red limit.
@@ -43,6 +48,10 @@ pub struct Snapshot {
     pub since: Since,
     /// Answers to orders, the newest first.
     pub answers: Vec<ShownAnswer>,
+    /// Orders that are armed.
+    pub armed: Vec<ShownArmed>,
+    /// For how long orders stay armed on board, ms; none: the satellite hasn't said so.
+    pub arm_ms: Option<u64>,
     /// What comes up in pieces.
     pub uploads: Vec<ShownUpload>,
     /// Parameters that were changed, are staged or on trial.
@@ -166,12 +175,16 @@ impl Model {
             now_unix_ms,
             satellite: self.satellite(),
             telemetry: self.latest.iter().filter_map(|(apid, latest)| heard(*apid, latest)).collect(),
+            refused: 0,
+            hint: None,
             red: level(Level::Red),
             yellow: level(Level::Yellow),
             channels: self.channels.shown().to_vec(),
             events: self.events.newest().take(MOST_SHOWN).cloned().collect(),
             since: Since { los_unix_ms: since, info, warning, error, critical },
             answers: self.answers.newest().into_iter().take(MOST_SHOWN).cloned().collect(),
+            armed: self.answers.armed(now_unix_ms, self.tables.arm_ms().unwrap_or(ARM_MS)).collect(),
+            arm_ms: self.tables.arm_ms(),
             uploads: self.tables.uploads().cloned().collect(),
             parameters: self.tables.parameters().cloned().collect(),
             plans: self.tables.plans().cloned().collect(),

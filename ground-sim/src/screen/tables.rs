@@ -5,9 +5,12 @@
 use std::collections::BTreeMap;
 
 use passband_proto::dict::{
-    Parameter, ParametersState, Plan, PlanState, Reason, Script, ScriptEnd, Upload, UploadFate, UploadKind,
+    Parameter, ParameterId, ParametersState, Plan, PlanState, Reason, Script, ScriptEnd, Upload, UploadFate,
+    UploadKind,
 };
 use serde::Serialize;
+
+use crate::uplink::hold::ARM_S;
 
 /// Most of each kind.
 const MOST: usize = 64;
@@ -193,6 +196,13 @@ impl Tables {
         self.parameters.rows().filter(of_note)
     }
 
+    /// For how long orders stay armed on board, ms, if the satellite said so.
+    pub fn arm_ms(&self) -> Option<u64> {
+        let Rows(rows) = &self.parameters;
+        let (_, row) = rows.get(&ParameterId::ArmFor.code())?;
+        row.value.parse().ok().filter(|s| ARM_S.contains(s)).map(|s: u64| s * 1000)
+    }
+
     /// Uploads, by their ids.
     pub fn uploads(&self) -> impl Iterator<Item = &ShownUpload> {
         self.uploads.rows()
@@ -212,7 +222,7 @@ impl Tables {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use passband_proto::dict::{FixedText, ParameterId};
+    use passband_proto::dict::FixedText;
 
     fn parameter(value: &str, changed: u64) -> Parameter {
         Parameter {
@@ -235,6 +245,16 @@ mod tests {
         assert_eq!(shown, ["-,-,20,30"]);
         tables.parameter(&parameter("-,-,25,30", 0), 3000);
         assert_eq!(tables.parameters().count(), 0, "as it was built, and confirmed");
+    }
+
+    #[test]
+    fn for_how_long_orders_stay_armed_is_what_is_in_force() {
+        let mut tables = Tables::default();
+        assert_eq!(tables.arm_ms(), None);
+        for (value, wanted) in [("90", Some(90_000)), ("junk", None)] {
+            tables.parameter(&Parameter { id: ParameterId::ArmFor, ..parameter(value, 0) }, 1);
+            assert_eq!(tables.arm_ms(), wanted);
+        }
     }
 
     #[test]

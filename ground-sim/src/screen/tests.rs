@@ -132,10 +132,11 @@ fn telemetry_over_udp_is_shown_and_kept_and_read_along_elsewhere() {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let sources = Sources { archive: archive.clone(), telemetry: Some(any), ..Sources::default() };
     let key = EpochKey::new(7, 1, [5; 32]).telemetry_key();
-    let feed = Feed::start(&sources, PassPlan::default(), vec![key.clone()]).unwrap();
+    let feed =
+        Feed::start(&sources, PassPlan::default(), (vec![key.clone()], "keys.txt".to_owned())).unwrap();
     let to = feed.telemetry_address().unwrap();
     let along = Sources { archive, ..Sources::default() };
-    let other = Feed::start(&along, PassPlan::default(), Vec::new()).unwrap();
+    let other = Feed::start(&along, PassPlan::default(), (Vec::new(), String::new())).unwrap();
     let socket = UdpSocket::bind(any).unwrap();
     let forged = sealed(&beacon(), 1, 1000, Some(&EpochKey::new(7, 1, [6; 32]).telemetry_key()));
     socket.send_to(&forged, to).unwrap();
@@ -150,6 +151,8 @@ fn telemetry_over_udp_is_shown_and_kept_and_read_along_elsewhere() {
     let boots = |feed: &Feed| feed.snapshot().satellite.map(|satellite| satellite.boot_count);
     wait_for("the packet is shown", || boots(&feed) == Some(42));
     assert_eq!(feed.refused(), 2, "the forged ones aren't");
+    let hint = feed.snapshot().hint.unwrap();
+    assert!(hint.contains("its key is none of keys.txt") && other.snapshot().hint.is_none(), "{hint}");
     wait_for("and read along", || boots(&other) == Some(42));
     let history = |feed: &Feed, unix_ms| {
         let mut packets = Vec::new();

@@ -15,14 +15,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use passband_proto::dict::PacketDef;
-use passband_proto::keyring::KeyRing;
-use passband_proto::keys::TagKey;
-use passband_proto::packet::{MIN_PACKET_BYTES, TAG_BYTES, TelemetryPacket};
-use serde::Serialize;
+use passband_proto::packet::{MIN_PACKET_BYTES, TelemetryPacket};
 
 use super::intake::{Intake, Verdict};
 use super::reader::ReaderStats;
 use super::routes::{MAX_ROUTES, Routes};
+use super::tags::{Proof, TagKeys};
 
 /// Bytes that are read at once.
 const CHUNK_BYTES: usize = 16 << 10;
@@ -46,18 +44,6 @@ pub enum Source {
     File(PathBuf),
 }
 
-/// What the tag of a packet says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Proof {
-    /// It was made under one of the keys.
-    Verified,
-    /// It has no tag, or there is no key to check it with.
-    Unverified,
-    /// It has a tag that none of the keys makes.
-    Forged,
-}
-
 /// A packet that came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
@@ -69,14 +55,13 @@ pub struct Heard {
     pub proof: Proof,
 }
 
-/// The keys that tags are checked with.
-#[derive(Debug, Default)]
-pub struct TagKeys(Vec<TagKey>);
-
 /// Everything that comes in.
 #[derive(Debug)]
 pub struct Feed {
     chunks: Receiver<(Route, Vec<u8>)>,
+    /// For sources that are added.
+    sender: SyncSender<(Route, Vec<u8>)>,
+    sources: usize,
     packets: Packets,
     last_chunk: Instant,
 }
@@ -97,26 +82,6 @@ type Route = (usize, Option<SocketAddr>);
 #[must_use]
 pub fn packet_bytes(apid: u16) -> Option<usize> {
     PacketDef::of(apid).map(|def| def.data_bytes() + MIN_PACKET_BYTES)
-}
-
-impl TagKeys {
-    /// The telemetry keys of a ring.
-    #[must_use]
-    pub fn new(keys: &KeyRing) -> Self {
-        Self(keys.iter().map(passband_proto::keys::EpochKey::telemetry_key).collect())
-    }
-
-    /// What a packet's tag says.
-    #[must_use]
-    pub fn judge(&self, packet: &TelemetryPacket<'_>) -> Proof {
-        if self.0.is_empty() || packet.tag() == [0; TAG_BYTES] {
-            Proof::Unverified
-        } else if self.0.iter().any(|key| packet.verify(key)) {
-            Proof::Verified
-        } else {
-            Proof::Forged
-        }
-    }
 }
 
 impl Heard {
@@ -142,7 +107,7 @@ impl Packets {
 
     /// Takes a packet that is whole.
     pub fn take(&mut self, packet: &TelemetryPacket<'_>, received_unix_ms: u64) {
-        take(&mut self.intake, &self.keys, &mut self.waiting, packet, received_unix_ms);
+        take(&mut self.intake, &mut self.keys, &mut self.waiting, packet, received_unix_ms);
     }
 
     /// The next packet.
@@ -175,12 +140,15 @@ impl Packets {
 
 fn take(
     intake: &mut Intake,
-    keys: &TagKeys,
+    keys: &mut TagKeys,
     waiting: &mut VecDeque<Heard>,
     packet: &TelemetryPacket<'_>,
     received_unix_ms: u64,
 ) {
     let proof = keys.judge(packet);
+    if let Some(what) = keys.foreign(proof) {
+        tracing::warn!("{what}");
+    }
     // A forged one must not keep the true one of the same count out.
     if proof != Proof::Forged && intake.take(packet) == Verdict::Duplicate {
         return;
@@ -197,10 +165,26 @@ impl Feed {
     /// A socket can't be bound, or a file can't be opened.
     pub fn open(sources: &[Source], keys: TagKeys) -> Result<Self> {
         let (sender, chunks) = sync_channel(MAX_CHUNKS);
-        for (number, source) in sources.iter().enumerate() {
-            start(number, source, sender.clone())?;
-        }
-        Ok(Self { chunks, packets: Packets::new(keys), last_chunk: Instant::now() })
+        let mut feed =
+            Self { chunks, sender, sources: 0, packets: Packets::new(keys), last_chunk: Instant::now() };
+        sources.iter().try_for_each(|source| feed.add(source))?;
+        Ok(feed)
+    }
+
+    /// Opens one more source.
+    ///
+    /// # Errors
+    /// A socket can't be bound, or a file can't be opened.
+    pub fn add(&mut self, source: &Source) -> Result<()> {
+        start(self.sources, source, self.sender.clone())?;
+        self.sources += 1;
+        Ok(())
+    }
+
+    /// How many sources it has.
+    #[must_use]
+    pub fn sources(&self) -> usize {
+        self.sources
     }
 
     /// The next packet; none if none comes in this time.
@@ -216,13 +200,11 @@ impl Feed {
                     self.last_chunk = Instant::now();
                     self.packets.push(route, &bytes, unix_ms());
                 }
-                Err(RecvTimeoutError::Timeout) => {
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     if self.last_chunk.elapsed() >= IDLE {
                         self.packets.idle();
                     }
                 }
-                // Without a source there is nothing to wait for but the time.
-                Err(RecvTimeoutError::Disconnected) => thread::sleep(left.min(IDLE)),
             }
             if Instant::now() >= until {
                 return self.packets.pop();
@@ -326,7 +308,9 @@ fn pour(number: usize, from: &mut impl Read, out: &SyncSender<(Route, Vec<u8>)>)
 mod tests {
     use super::*;
     use passband_proto::dict::{Packet, Time};
+    use passband_proto::keyring::KeyRing;
     use passband_proto::keys::EpochKey;
+    use passband_proto::keys::TagKey;
     use passband_proto::packet::{Cuc, seal_telemetry};
     use std::io::Write;
 
@@ -354,7 +338,7 @@ mod tests {
         let address = socket.local_addr().unwrap();
         drop(socket);
         let sources = [Source::File(path.clone()), Source::Udp(address)];
-        let mut feed = Feed::open(&sources, TagKeys::new(&keys)).unwrap();
+        let mut feed = Feed::open(&sources, TagKeys::new(&keys, None)).unwrap();
         let patience = Duration::from_secs(5);
         assert_eq!(feed.next(patience).unwrap().proof, Proof::Verified);
         let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();

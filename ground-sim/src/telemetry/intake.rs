@@ -4,8 +4,9 @@
 //! window of bounded size, by APID, sequence count, time and CRC: two packets that agree in all of these are the same.
 //! Gaps are counted by the sequence count, APID by APID, over what is left.
 //!
-//! A count has 14 bits: more than 8,191 packets missing in a row can't be told from packets that come late. A count
-//! that begins again near zero, far from where it was, is taken for a board that started again.
+//! A count has 14 bits: more than 8,191 packets missing in a row can't be told from a board that started again. A count that
+//! begins again near zero, far from where it was, is taken for such a start; so is a lower count in a packet that was made
+//! later. Only what was made earlier, by the board's clock, came late.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -49,6 +50,9 @@ pub struct Sequence {
     pub starts: u64,
     /// The highest count of late.
     pub last_count: u16,
+    /// When the packet of that count was made, by the board's clock.
+    #[serde(skip)]
+    last_time: Option<Cuc>,
 }
 
 /// Takes the packets of all routes.
@@ -82,7 +86,7 @@ impl Intake {
             sequence.duplicates += 1;
             return Verdict::Duplicate;
         }
-        sequence.follow(packet.sequence_count());
+        sequence.follow(packet.sequence_count(), packet.time());
         self.order.push_back(name);
         if self.order.len() > self.window
             && let Some(oldest) = self.order.pop_front()
@@ -100,24 +104,25 @@ impl Intake {
 
 impl Sequence {
     /// Goes on to a packet's count.
-    fn follow(&mut self, count: u16) {
+    fn follow(&mut self, count: u16, time: Cuc) {
         self.packets += 1;
         let ahead = count.wrapping_sub(self.last_count) % SEQUENCE_COUNTS;
         let distance = ahead.min(SEQUENCE_COUNTS - ahead);
+        let is_behind = ahead >= SEQUENCE_COUNTS / 2;
+        let begins = count < START_COUNTS && distance > START_JUMP;
         if self.packets == 1 {
-            self.last_count = count;
-        } else if ahead == 0 || (count < START_COUNTS && distance > START_JUMP) {
+        } else if ahead == 0 || begins || (is_behind && self.last_time.is_some_and(|last| time > last)) {
             self.starts += 1;
-            self.last_count = count;
-        } else if ahead < SEQUENCE_COUNTS / 2 {
-            self.missing += u64::from(ahead - 1);
-            self.gaps += u64::from(ahead > 1);
-            self.last_count = count;
-        } else {
+        } else if is_behind {
             // It was taken for missing.
             self.late += 1;
             self.missing = self.missing.saturating_sub(1);
+            return;
+        } else {
+            self.missing += u64::from(ahead - 1);
+            self.gaps += u64::from(ahead > 1);
         }
+        (self.last_count, self.last_time) = (count, Some(time));
     }
 }
 
@@ -132,11 +137,17 @@ mod tests {
         intake.take(&TelemetryPacket::parse(&out[..bytes]).unwrap())
     }
 
-    /// What came of 0x101 with these counts.
+    /// What came of 0x101 with these counts, each made later than the one before.
     fn sequence(counts: &[u16]) -> Sequence {
+        let made: Vec<_> = (0..).zip(counts).map(|(seconds, count)| (*count, seconds)).collect();
+        sequence_of(&made)
+    }
+
+    /// What came of 0x101 with these counts, made at these times, s.
+    fn sequence_of(packets: &[(u16, u32)]) -> Sequence {
         let mut intake = Intake::default();
-        for (seconds, count) in (0..).zip(counts) {
-            take(&mut intake, 0x101, *count, seconds);
+        for (count, seconds) in packets {
+            take(&mut intake, 0x101, *count, *seconds);
         }
         intake.sequences()[&0x101]
     }
@@ -175,9 +186,12 @@ mod tests {
         };
         assert_eq!(told(&[16_382, 16_383, 0, 1]), (0, 0, 0, 0), "the count wraps");
         assert_eq!(told(&[16_380, 2, 3]), (5, 1, 0, 0), "over the wrap");
-        assert_eq!(told(&[5, 9, 7, 10]), (2, 1, 1, 0), "one came late");
+        let late = sequence_of(&[(5, 5), (9, 9), (7, 7), (10, 10)]);
+        assert_eq!((late.missing, late.gaps, late.late, late.starts), (2, 1, 1, 0), "one came late");
         assert_eq!(told(&[9_000, 9_001, 0, 1, 2]), (0, 0, 0, 1), "the board started again");
         assert_eq!(told(&[3_000, 2, 3]), (0, 0, 0, 1), "and again");
-        assert_eq!(told(&[700, 3]), (0, 0, 1, 0), "too near to tell");
+        assert_eq!(told(&[700, 3]), (0, 0, 0, 1), "it was made later, so it didn't come late");
+        let soon = sequence(&(0..30).chain(0..30).collect::<Vec<_>>());
+        assert_eq!((soon.late, soon.starts), (0, 1), "a board that starts again soon has no packet late");
     }
 }

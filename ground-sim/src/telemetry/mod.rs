@@ -13,6 +13,7 @@
 //! | [`routes`] | several streams at once, a reader for each |
 //! | [`source`] | files and captures |
 //! | [`feed`] | sockets and growing files side by side, with what the packets' tags say |
+//! | [`tags`] | what the tags of packets say |
 //! | [`values`] | packets as values, with units and limits |
 //! | [`archive`] | what was received, on disk, by APID and time |
 //! | [`proof`] | damaged streams without end, beside a reader that follows the length field |
@@ -30,11 +31,13 @@ pub mod proof;
 pub mod reader;
 pub mod routes;
 pub mod source;
+pub mod tags;
 pub mod values;
 
 pub use archive::{Archive, Follower, Quota, Stored};
-pub use feed::{Feed, Heard, Proof, TagKeys};
+pub use feed::{Feed, Heard};
 pub use intake::{Intake, Sequence, Verdict};
 pub use reader::{Reader, ReaderStats};
 pub use routes::Routes;
 pub use source::{SourceStats, read_file};
+pub use tags::{Proof, TagKeys};

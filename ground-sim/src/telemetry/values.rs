@@ -11,7 +11,8 @@ use passband_proto::packet::TelemetryPacket;
 use passband_proto::plan::show_utc;
 use serde_json::{Map, Number, json};
 
-use super::feed::{Heard, Proof};
+use super::feed::Heard;
+use super::tags::Proof;
 use crate::station::hex;
 
 /// Where a value stands against its limits.

@@ -87,6 +87,10 @@ pub struct Entry {
     pub expired: bool,
     /// The number under which it goes on: its own was another order's.
     pub goes_on_as: Option<u32>,
+    /// Until when it is armed, once the satellite has said so, ms since 1970-01-01 UTC.
+    pub armed_until_unix_ms: Option<u64>,
+    /// The order of ours that ended that before its time, by firing it; 0: another holder's.
+    pub fired_by: Option<u32>,
 }
 
 impl Entry {
@@ -105,6 +109,8 @@ impl Entry {
             dropped: false,
             expired: false,
             goes_on_as: None,
+            armed_until_unix_ms: None,
+            fired_by: None,
         }
     }
 
@@ -125,6 +131,13 @@ impl Entry {
     #[must_use]
     pub fn is_there(&self) -> bool {
         self.told.as_ref().is_some_and(|told| told.stage != Stage::Refused)
+    }
+
+    /// Until when it is armed, ms since 1970-01-01 UTC; none: it isn't, was fired or given up.
+    #[must_use]
+    pub fn armed_until(&self) -> Option<u64> {
+        let is_armed = self.told.as_ref().is_some_and(|told| told.stage == Stage::Armed);
+        self.armed_until_unix_ms.filter(|_| is_armed && !self.dropped && self.fired_by.is_none())
     }
 
     /// Its opcode.
@@ -149,6 +162,7 @@ impl Entry {
     #[must_use]
     pub fn state(&self) -> String {
         match (&self.told, self.dropped, self.sent) {
+            (Some(told), _, _) if told.stage == Stage::Armed => self.armed_state(told),
             (Some(told), _, _) if told.is_final() => match self.goes_on_as {
                 Some(number) => format!("{told}; it goes on as #{number}"),
                 None => told.to_string(),
@@ -168,6 +182,16 @@ impl Entry {
         }
     }
 
+    fn armed_state(&self, told: &Told) -> String {
+        match (self.dropped, self.fired_by, self.armed_until_unix_ms) {
+            (true, ..) => "armed, then given up".to_owned(),
+            (_, Some(0), _) => "armed, then fired by the holder of another key".to_owned(),
+            (_, Some(number), _) => format!("armed, until #{number} came to fire it"),
+            (_, None, Some(until)) => format!("armed until {}", clock(until)),
+            (_, None, None) => told.to_string(),
+        }
+    }
+
     /// As a document of `"schema": 1`.
     #[must_use]
     pub fn json(&self) -> serde_json::Value {
@@ -184,6 +208,8 @@ impl Entry {
             "dropped": self.dropped,
             "expired": self.expired,
             "goes_on_as": self.goes_on_as,
+            "armed_until_unix_ms": self.armed_until_unix_ms,
+            "fired_by": self.fired_by,
         })
     }
 
@@ -207,6 +233,8 @@ impl Entry {
             dropped: stored.dropped,
             expired: stored.expired,
             goes_on_as: stored.goes_on_as,
+            armed_until_unix_ms: stored.armed_until_unix_ms,
+            fired_by: stored.fired_by,
         })
     }
 }
@@ -225,6 +253,17 @@ struct Stored {
     expired: bool,
     #[serde(default)]
     goes_on_as: Option<u32>,
+    #[serde(default)]
+    armed_until_unix_ms: Option<u64>,
+    #[serde(default)]
+    fired_by: Option<u32>,
+}
+
+/// The time of the day, UTC: `12:34:56`.
+#[must_use]
+pub fn clock(unix_ms: u64) -> String {
+    let s = unix_ms / 1000 % 86_400;
+    format!("{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
 }
 
 fn step_of(name: &str) -> Result<Mode> {

@@ -36,4 +36,10 @@ pub trait Shelf {
     /// # Errors
     /// Those of the disk.
     fn use_numbers(&mut self, up_to: u32) -> Result<()>;
+
+    /// Orders stay armed on board for so long, ms.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    fn keep_arm(&mut self, arm_ms: u64) -> Result<()>;
 }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -13,6 +14,7 @@ use passband_proto::sdls::{RESYNC_SALT, RoleKey};
 
 use super::entry::Entry;
 use super::folder::{Drop, Folder, KEEP_MS};
+use super::hold::Hold;
 use super::outbox::{Begin, Moment, Noticed, Outbox};
 use super::shelf::Shelf;
 use super::upload::About;
@@ -35,8 +37,8 @@ pub struct Uplink {
     pub vcid: u8,
     /// Whether only packets whose tag holds are believed.
     pub verified_only: bool,
-    /// For how long an order stays armed on board, ms.
-    pub arm_ms: u64,
+    /// For how long an order stays armed on board, ms; none: as telemetry says.
+    pub arm_ms: Option<u64>,
 }
 
 /// Works an outbox.
@@ -47,11 +49,15 @@ pub struct Worker {
     _lock: File,
     outbox: Outbox,
     feed: Feed,
+    /// The file of the key.
+    keys: PathBuf,
     socket: UdpSocket,
     uplink: Uplink,
     begun: Instant,
     looked: Option<Instant>,
     known: BTreeSet<u32>,
+    /// Whether it was said that what has no tag isn't believed.
+    untagged_told: bool,
     /// Of the uploads that are in the outbox or settled, the numbers of their beginnings.
     uploads: BTreeMap<[u8; 4], u32>,
 }
@@ -80,18 +86,22 @@ impl Worker {
         let now_ms = unix_ms();
         let (mark, number) = (folder.mark(now_ms)?, folder.used_number(now_ms)?);
         let Uplink { vcid, rate_bps, arm_ms, .. } = uplink;
-        let begin = Begin { key, vcid, rate_bps, salt: salt()?, mark, number, arm_ms };
+        let learns_arm = arm_ms.is_none();
+        let arm_ms = arm_ms.map_or_else(|| folder.arm_ms(), Ok)?;
+        let begin = Begin { key, vcid, rate_bps, salt: salt()?, mark, number, arm_ms, learns_arm };
         let outbox = Outbox::new(&begin)?;
         let mut worker = Self {
             folder,
             _lock: lock,
             outbox,
             feed,
+            keys: PathBuf::new(),
             socket,
             uplink,
             begun: Instant::now(),
             looked: None,
             known: BTreeSet::new(),
+            untagged_told: false,
             uploads: BTreeMap::new(),
         };
         worker.forget_old(now_ms)?;
@@ -133,10 +143,27 @@ impl Worker {
         &self.outbox
     }
 
+    /// What orders wait for, if they do.
+    #[must_use]
+    pub fn hold(&self) -> Hold {
+        self.outbox.hold(self.now())
+    }
+
     /// Its folder, to queue something.
     #[must_use]
     pub fn folder(&self) -> &Folder {
         &self.folder
+    }
+
+    /// Where its key comes from, for what is said of it.
+    pub fn name_keys(&mut self, file: &Path) {
+        file.clone_into(&mut self.keys);
+    }
+
+    /// The file of its key, if that was named.
+    #[must_use]
+    pub fn keys(&self) -> &Path {
+        &self.keys
     }
 
     /// Where telemetry comes from.
@@ -157,6 +184,13 @@ impl Worker {
             Proof::Unverified => !self.uplink.verified_only,
             Proof::Forged => false,
         };
+        if heard.proof == Proof::Unverified && !believed && !std::mem::replace(&mut self.untagged_told, true)
+        {
+            tracing::warn!(
+                "telemetry comes without a tag, and isn't believed since --telemetry-keys are given: the satellite has no keys, or \
+                 somebody else sends it. Without --telemetry-keys it is believed, whoever sent it"
+            );
+        }
         let Some(packet) = heard.packet().filter(|_| believed) else { return Ok(Vec::new()) };
         let what = (packet.apid(), packet.time().to_unix_ms(), packet.data());
         self.outbox.hear(self.now(), what, &mut self.folder)
@@ -300,7 +334,7 @@ mod tests {
         let folder = Folder::open(dir, &key()).unwrap();
         let lock = folder.lock().unwrap().unwrap();
         let feed = Feed::open(&[Source::Udp(ear)], TagKeys::default()).unwrap();
-        let uplink = Uplink { to, rate_bps: 256_000, vcid: 0, verified_only, arm_ms: 60_000 };
+        let uplink = Uplink { to, rate_bps: 256_000, vcid: 0, verified_only, arm_ms: None };
         Worker::open(folder, lock, &key(), uplink, feed).unwrap()
     }
 

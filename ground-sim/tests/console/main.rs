@@ -122,6 +122,42 @@ fn a_pass_at_the_console() {
 }
 
 #[test]
+fn what_has_not_left_is_arming_and_escape_takes_it_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let program = env!("CARGO_BIN_EXE_passband-ground");
+    let made = std::process::Command::new(program)
+        .args(["keys", "role", "--spi", "2", "--role", "operator", "--out", &path("operator.txt")])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let (keys, outbox, out) = (path("operator.txt"), path("outbox"), path("out"));
+    let args = [
+        "console",
+        "--out",
+        &out,
+        "--command-keys",
+        &keys,
+        "--outbox",
+        &outbox,
+        "--history",
+        &path("history"),
+    ];
+    let mut pty = Pty::start(program, &args, (80, 24));
+    pty.wait_for("Type an order");
+    pty.type_in("board reboot\ry");
+    pty.wait_for(" arming under ");
+    assert!(!pty.text().contains("ARMED"), "nobody works the outbox");
+    pty.type_in("FIRE\r");
+    pty.wait_for("NOT fired: it isn't armed yet: waiting");
+    pty.type_in("\u{1b}");
+    pty.wait_for("taken back: it was never sent");
+    pty.wait_for("arm board reboot: dropped");
+    pty.type_in("quit\r");
+    assert_eq!(pty.end(), Some(0));
+}
+
+#[test]
 fn a_dropped_terminal_leaves_no_order_half_sent() {
     for (typed, seen, wanted) in [
         ("pass start 300", "> pass start 300", &[][..]),

@@ -151,8 +151,9 @@ fn next(seen: &mut usize, used: u16) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether it can name a plan.
-pub(super) fn is_name(name: &str) -> bool {
+/// Whether it can name a plan: 1 to 24 of a-z, 0-9 and -.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }

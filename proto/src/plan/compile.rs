@@ -175,8 +175,8 @@ impl Compiler<'_> {
         }
         let read = entry_line(&mut self.tables, content);
         self.lines.push(line);
-        self.open = read.is_ok();
-        // What is wrong keeps its place, so that what follows is read as it would be.
+        // What is wrong keeps its place, so that what follows, its clauses, too, is read as it would be.
+        self.open = true;
         let mut entry = read.as_ref().cloned().unwrap_or(Entry {
             label: None,
             trigger: Trigger::Start { after_ms: 0 },
@@ -189,12 +189,15 @@ impl Compiler<'_> {
         entry.failure = self.failure.unwrap_or(OnFailure::Continue);
         self.tables.plan.entries.push(entry);
         self.said.retain(|said| !said.starts_with("entry "));
-        read.map(drop)
+        for wrong in read.err().into_iter().flatten() {
+            self.fault(line, wrong);
+        }
+        Ok(())
     }
 
     fn clause(&mut self, content: &str) -> Result<(), Wrong> {
         if !self.open {
-            // Behind an entry that was refused its clauses say nothing new.
+            // Behind a line of the head that stands in the wrong place it says nothing new.
             let behind = self.faults.last().is_some() && !self.lines.is_empty();
             let wrong =
                 Wrong::new("an indented line with no entry above it", "an entry, at the start of a line");

@@ -9,19 +9,29 @@ use super::{
     OnFailure, OnTimeout, Repeat, Severity, Trigger, Wait,
 };
 
-/// `[LABEL:] WHEN do ORDER` or `[LABEL:] WHEN start PLAN`.
-pub(super) fn entry_line(tables: &mut Tables<'_>, content: &str) -> Result<Entry, Wrong> {
+/// `[LABEL:] WHEN do ORDER` or `[LABEL:] WHEN start PLAN`. What is wrong with label, time and order is told of each.
+pub(super) fn entry_line(tables: &mut Tables<'_>, content: &str) -> Result<Entry, Vec<Wrong>> {
     let mut words = Words::new(content);
     let label = words.peek().strip_suffix(':').map(str::to_owned);
     // Taken at last, so that no entry follows itself.
     let labelled = label.as_ref().map(|_| words.next()).is_some();
-    let read = when_and_what(tables, &mut words);
-    if let (true, Some(label)) = (labelled, &label) {
-        tables.set_label(label)?;
+    let when = when(tables, &mut words);
+    let what = if when.is_ok() || words.skip_to(&["do", "start"]) {
+        action(tables, &mut words).map(Some)
+    } else {
+        Ok(None)
+    };
+    let named = match &label {
+        Some(label) if labelled => tables.set_label(label),
+        _ => Ok(()),
+    };
+    match (named, when, what) {
+        (Ok(()), Ok((trigger, repeat)), Ok(Some(action))) => {
+            let failure = OnFailure::Continue;
+            Ok(Entry { label, trigger, repeat, wait: None, failure, not_after: None, action })
+        }
+        (named, when, what) => Err([named.err(), when.err(), what.err()].into_iter().flatten().collect()),
     }
-    let (trigger, repeat, action) = read?;
-    let failure = OnFailure::Continue;
-    Ok(Entry { label, trigger, repeat, wait: None, failure, not_after: None, action })
 }
 
 /// A line below an entry.
@@ -70,20 +80,22 @@ pub(super) fn span(words: &mut Words<'_>) -> Result<u32, Wrong> {
     parse_span(word).ok_or_else(|| Wrong::word(word, "a span like 90s or 1h30min, 30d at most"))
 }
 
-fn when_and_what(tables: &mut Tables<'_>, words: &mut Words<'_>) -> Result<(Trigger, Repeat, Action), Wrong> {
+fn when(tables: &mut Tables<'_>, words: &mut Words<'_>) -> Result<(Trigger, Repeat), Wrong> {
     let each = words.skip("every");
     let trigger = trigger(tables, words)?;
-    let repeat = repeat(trigger, each, words)?;
-    let action = match words.next() {
-        "do" => Action::Order(tables.order(words.rest())?),
+    Ok((trigger, repeat(trigger, each, words)?))
+}
+
+fn action(tables: &mut Tables<'_>, words: &mut Words<'_>) -> Result<Action, Wrong> {
+    match words.next() {
+        "do" => Ok(Action::Order(tables.order(words.rest())?)),
         "start" => {
             let plan = tables.other_plan(words.next())?;
             words.end()?;
-            Action::Start(plan)
+            Ok(Action::Start(plan))
         }
-        other => return Err(Wrong::word(other, "'do' and an order, or 'start' and a plan")),
-    };
-    Ok((trigger, repeat, action))
+        other => Err(Wrong::word(other, "'do' and an order, or 'start' and a plan")),
+    }
 }
 
 fn trigger(tables: &mut Tables<'_>, words: &mut Words<'_>) -> Result<Trigger, Wrong> {

@@ -24,6 +24,7 @@ mod words;
 mod write;
 
 pub use alone::alone;
+pub use check::is_name;
 pub use compile::compile;
 pub use dictionary::Dictionary;
 pub use error::PlanError;

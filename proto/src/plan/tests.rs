@@ -121,6 +121,7 @@ fn all_faults_are_told_with_line_and_what_is_expected() {
     let expected = [
         "p:1: 'Bad_Name'; expected a name of 1 to 24 of a-z, 0-9 and -",
         "p:3: '2026-12-01'; expected a UTC time like 2026-12-01T10:00:00Z, of 2000 to 2199",
+        "p:4: 'sure'; expected 'after'",
         "p:5: 'y'; expected a span like 90s, or the label of an entry further up",
         "p:6: a quote that isn't closed; expected a second \"",
         "p:7: 'do'; expected 'times'",
@@ -142,6 +143,18 @@ fn all_faults_are_told_with_line_and_what_is_expected() {
     assert_eq!(
         faults_of("plan p\nversion 1\nafter 1s start p\n"),
         ["p:3: the plan starts itself; expected another plan; repeat entries with 'every'"]
+    );
+    assert_eq!(
+        faults_of(
+            "plan p\nversion 1\n9x: at never do fly 1\n    on failure retry 2000 every 1s\n    not after +3 minutes\n"
+        ),
+        [
+            "p:3: '9x'; expected a label of a letter and up to 23 of a-z, 0-9 and -",
+            "p:3: 'never'; expected a UTC time like 2026-12-01T10:00:00Z, of 2000 to 2199",
+            "p:3: order: no order 'fly 1'",
+            "p:4: '2000'; expected how often to try again, 1 to 100",
+            "p:5: '+3'; expected a UTC time, or a span since it was due like +10min",
+        ]
     );
     assert!(faults_of("  not after +1s\n")[0].starts_with("p:1: an indented line with no entry above it"));
 }

@@ -34,6 +34,19 @@ impl<'a> Words<'a> {
         there
     }
 
+    /// Goes on to the next of these words, which isn't taken; false if none is there.
+    pub(super) fn skip_to(&mut self, wanted: &[&str]) -> bool {
+        let mut ahead = *self;
+        while !ahead.rest.is_empty() {
+            if wanted.contains(&ahead.peek()) {
+                *self = ahead;
+                return true;
+            }
+            ahead.next();
+        }
+        false
+    }
+
     /// Takes the next word, which has to be this one.
     pub(super) fn expect(&mut self, word: &str) -> Result<(), Wrong> {
         let found = self.next();

@@ -119,16 +119,16 @@ pub fn queue_text(answer: &QueueAnswer) -> String {
     );
     for row in rows.iter().take(LIST_LINES) {
         let percent = row.sent_symbols.saturating_mul(100) / row.source_symbols.max(1);
+        let sent = if percent < 1_000 { format!("{percent}%") } else { format!("{}x", percent / 100) };
         let _ok = writeln!(
             out,
-            "{:>4} {:<8} {:<17} {:<9} {:>8} {:<8} {:>4}% {}",
+            "{:>4} {:<8} {:<17} {:<9} {:>8} {:<8} {sent:>5} {}",
             row.rank,
             row.id.get(..8).unwrap_or(&row.id),
             row.class,
             cut(row.product.name(), 9),
             size(row.bytes),
             row.state.name(),
-            percent.min(9_999),
             cut(&row.frame, 12)
         );
     }

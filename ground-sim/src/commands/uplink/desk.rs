@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -11,32 +10,14 @@ use passband_proto::dict::{Order, UploadKind};
 use passband_proto::packet::Mode;
 use passband_proto::sdls::RoleKey;
 
+use super::super::parse_rate;
 use super::super::role_keys::holder;
-use super::super::{optional_keys, parse_rate};
-use super::{HolderArgs, PATIENCE};
-use crate::telemetry::feed::{Source, unix_ms};
-use crate::telemetry::{Feed, Heard, Proof, TagKeys};
-use crate::uplink::outbox::ARM_MS;
+use super::telemetry::{Ears, TelemetryArgs};
+use super::{HolderArgs, PATIENCE, told};
+use crate::telemetry::Feed;
+use crate::telemetry::feed::unix_ms;
 use crate::uplink::worker::{Turn, Uplink};
-use crate::uplink::{About, Entry, Folder, Worker};
-
-/// Where telemetry comes from.
-#[derive(Debug, Clone, Default, Args)]
-pub struct TelemetryArgs {
-    /// Take telemetry from datagrams to this address.
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub telemetry: Vec<SocketAddr>,
-    /// Take telemetry from a file that may grow.
-    #[arg(long, value_name = "FILE")]
-    pub stream: Vec<PathBuf>,
-    /// Take telemetry from a TCP server.
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub connect: Vec<SocketAddr>,
-    /// The key file of bundles and telemetry: only packets whose tag holds are believed. Without it anyone who reaches
-    /// the telemetry can have an order believed done.
-    #[arg(long, value_name = "FILE")]
-    pub telemetry_keys: Option<PathBuf>,
-}
+use crate::uplink::{About, Entry, Folder, Hold, Noticed, Worker};
 
 /// Whose outbox, where its frames go and where answers come from.
 #[derive(Debug, Clone, Args)]
@@ -53,10 +34,10 @@ pub struct UplinkArgs {
     /// The virtual channel of the frames, 0 to 63, as the satellite is configured.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=63))]
     pub vcid: u8,
-    /// For how long an order stays armed on board, s: the parameter command.arm. A step of a hazardous order that isn't
-    /// answered by then is sent no more.
-    #[arg(long, value_name = "S", default_value_t = ARM_MS / 1000, value_parser = clap::value_parser!(u64).range(5..=600))]
-    pub arm_time: u64,
+    /// For how long an order stays armed on board, s: the parameter command.arm. Without it as telemetry says, and 60 until it
+    /// does. A step of a hazardous order that isn't answered by then is sent no more.
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(5..=3600))]
+    pub arm_time: Option<u64>,
     /// Where answers come from.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
@@ -82,28 +63,6 @@ pub struct Queue {
     told: bool,
 }
 
-impl TelemetryArgs {
-    /// All sources that are named.
-    pub fn sources(&self) -> Vec<Source> {
-        let files = self.stream.iter().cloned().map(Source::File);
-        let udp = self.telemetry.iter().copied().map(Source::Udp);
-        udp.chain(files).chain(self.connect.iter().copied().map(Source::Tcp)).collect()
-    }
-
-    /// Opens them.
-    ///
-    /// # Errors
-    /// One can't be opened, or the keys can't be read.
-    pub fn open(&self) -> Result<Feed> {
-        if !self.sources().is_empty() && self.telemetry_keys.is_none() {
-            tracing::warn!(
-                "telemetry is believed whoever sent it, since no --telemetry-keys are given: an order may be told as done that was not"
-            );
-        }
-        Feed::open(&self.sources(), TagKeys::new(&optional_keys(self.telemetry_keys.as_deref())?))
-    }
-}
-
 impl Desk {
     /// Opens the outbox, and works it unless another process does.
     ///
@@ -124,7 +83,7 @@ impl Desk {
                 "nobody works {state}: say where frames go with --to, or start `passband-ground uplink run`"
             );
         };
-        work(folder, lock, &key, to, args)
+        work(folder, lock, &key, to, args, args.telemetry.open()?)
     }
 
     /// Opens the outbox, and only puts things into it.
@@ -177,20 +136,61 @@ impl Desk {
         self.folder().upload(id)
     }
 
+    /// What orders wait for, if they do.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn hold(&self) -> Result<Hold> {
+        match self {
+            Self::Works(worker) => Ok(worker.hold()),
+            Self::Queues(queue) => Hold::in_folder(&queue.folder, unix_ms()),
+        }
+    }
+
     /// Waits a moment; works the outbox meanwhile if this process does.
     ///
     /// # Errors
     /// Those of the disk.
     pub fn turn(&mut self) -> Result<Turn> {
         match self {
-            Self::Works(worker) => worker.turn(PATIENCE),
-            Self::Queues(queue) => {
+            Self::Works(worker) => {
+                let turn = worker.turn(PATIENCE)?;
+                self.hint(&turn);
+                Ok(turn)
+            }
+            Self::Queues(_) => {
                 std::thread::sleep(PATIENCE);
-                if let Some(desk) = queue.take_over()? {
-                    *self = desk;
-                }
+                self.take_over(None)?;
                 Ok(Turn::default())
             }
+        }
+    }
+
+    /// Works the outbox if nobody else does any more, and it is known where frames go; `ears` are what telemetry is heard with
+    /// here, and are taken then.
+    ///
+    /// # Errors
+    /// Those of the disk; the keys or telemetry can't be had.
+    pub fn take_over(&mut self, ears: Option<&mut Option<Ears>>) -> Result<bool> {
+        let Self::Queues(queue) = self else { return Ok(false) };
+        let Some((lock, to)) = queue.relieved()? else { return Ok(false) };
+        let args = queue.args.clone();
+        let key = holder(&args.holder.keys, args.holder.spi)?;
+        let folder = Folder::open(queue.folder.path(), &key)?;
+        let feed = match ears.and_then(Option::take) {
+            Some(ears) => ears.all(),
+            None => args.telemetry.open()?,
+        };
+        *self = work(folder, lock, &key, to, &args, feed)?;
+        Ok(true)
+    }
+
+    /// Says what keeps all orders from being taken, so that nobody waits for an answer that can't come.
+    fn hint(&self, turn: &Turn) {
+        if let Self::Works(worker) = self {
+            let hints =
+                turn.noticed.iter().filter(|n| matches!(n, Noticed::OtherKey { .. } | Noticed::Refuses(_)));
+            hints.for_each(|noticed| tracing::warn!("{}", told(noticed, worker)));
         }
     }
 
@@ -219,8 +219,8 @@ impl Desk {
 }
 
 impl Queue {
-    /// Works the outbox if nobody else does any more, and it is known where frames go.
-    fn take_over(&mut self) -> Result<Option<Desk>> {
+    /// The lock of an outbox that nobody works any more, and where frames go, if that is known.
+    fn relieved(&mut self) -> Result<Option<(File, SocketAddr)>> {
         if self.only || (self.told && self.args.to.is_none()) {
             return Ok(None);
         }
@@ -234,32 +234,28 @@ impl Queue {
             return Ok(None);
         };
         tracing::warn!("nobody works {state} any more: this process does, and sends to {to}");
-        let key = holder(&self.args.holder.keys, self.args.holder.spi)?;
-        let folder = Folder::open(self.folder.path(), &key)?;
-        work(folder, lock, &key, to, &self.args).map(Some)
+        Ok(Some((lock, to)))
     }
 }
 
-fn work(folder: Folder, lock: File, key: &RoleKey, to: SocketAddr, args: &UplinkArgs) -> Result<Desk> {
+fn work(
+    folder: Folder,
+    lock: File,
+    key: &RoleKey,
+    to: SocketAddr,
+    args: &UplinkArgs,
+    feed: Feed,
+) -> Result<Desk> {
     let uplink = Uplink {
         to,
         rate_bps: args.rate,
         vcid: args.vcid,
         verified_only: args.telemetry.telemetry_keys.is_some(),
-        arm_ms: args.arm_time * 1000,
+        arm_ms: args.arm_time.map(|s| s * 1000),
     };
-    let worker = Worker::open(folder, lock, key, uplink, args.telemetry.open()?)?;
+    let mut worker = Worker::open(folder, lock, key, uplink, feed)?;
+    worker.name_keys(&args.holder.keys);
     Ok(Desk::Works(Box::new(worker)))
-}
-
-/// Whether a packet is to be handed on: never a forged one, and if so asked only one whose tag holds.
-#[must_use]
-pub fn believed(heard: &Heard, verified_only: bool) -> bool {
-    match heard.proof {
-        Proof::Verified => true,
-        Proof::Unverified => !verified_only,
-        Proof::Forged => false,
-    }
 }
 
 #[cfg(test)]
@@ -271,7 +267,7 @@ mod tests {
     fn args(dir: &std::path::Path, to: Option<SocketAddr>) -> UplinkArgs {
         let holder = HolderArgs { keys: dir.join("operator"), spi: None, state: dir.join("outbox") };
         let telemetry = TelemetryArgs::default();
-        UplinkArgs { holder, to, rate: 9600, vcid: 0, arm_time: 60, telemetry }
+        UplinkArgs { holder, to, rate: 9600, vcid: 0, arm_time: None, telemetry }
     }
 
     #[test]
@@ -293,6 +289,29 @@ mod tests {
         assert!(matches!(second, Desk::Works(_)));
         second.turn().unwrap();
         assert_eq!(second.order(number).unwrap().unwrap().sent, 1);
+    }
+
+    #[test]
+    fn who_hears_beside_another_process_takes_over_with_what_that_one_heard() {
+        let dir = tempfile::tempdir().unwrap();
+        role_keys::add(1, 2, Role::Operator, &dir.path().join("operator"), None).unwrap();
+        let to = Some("127.0.0.1:9".parse().unwrap());
+        let spare = || std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (main, forwarded) = (spare(), spare());
+        let first = std::net::UdpSocket::bind(main).unwrap();
+        let worker = Desk::open(&args(dir.path(), to)).unwrap();
+        let mut args = args(dir.path(), to);
+        assert!(args.telemetry.ensure_any().is_err());
+        args.telemetry.telemetry = vec![forwarded, main];
+        args.telemetry.ensure_any().unwrap();
+        let mut desk = Desk::open(&args).unwrap();
+        let mut ears = Some(Ears::open(&args.telemetry).unwrap());
+        assert_eq!(ears.as_ref().unwrap().feed.sources(), 1, "the other process has one");
+        assert!(!desk.take_over(Some(&mut ears)).unwrap() && ears.is_some());
+        drop((worker, first));
+        assert!(desk.take_over(Some(&mut ears)).unwrap() && ears.is_none());
+        let Desk::Works(worker) = &desk else { panic!("it works") };
+        assert_eq!(worker.feed().sources(), 2);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! `passband-ground uplink`: works an outbox in the background, and shows what is in it.
 
 mod desk;
+mod telemetry;
 
-pub use desk::{Desk, TelemetryArgs, UplinkArgs, believed};
+pub use desk::{Desk, UplinkArgs};
+pub use telemetry::{Ears, TelemetryArgs, believed};
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -19,16 +21,23 @@ use super::role_keys::holder;
 use super::{print_json, stop_on_signals};
 use crate::station::hex;
 use crate::telemetry::Heard;
+use crate::telemetry::feed::unix_ms;
 use crate::uplink::folder::Drop;
-use crate::uplink::{About, Entry, Folder, Noticed, Worker};
+use crate::uplink::take_back::{TakenBack, take_back as drop_order};
+use crate::uplink::{About, Entry, Folder, Hold, Noticed, Worker};
 
 /// How long a turn waits for something to happen.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// How long an order that is to be taken back waits for who works the outbox.
+const DROP_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Send orders and files until the satellite has answered, and show what waits.
 ///
 /// The outbox is a folder, of one holder of a command key. One process works it at a time, whichever came first; the others
 /// (`order`, `upload`) put what they have into it, and see what becomes of it.
+///
+/// While an order of it is armed all others wait, since each would disarm it: until it is fired, until its time is over, or until
+/// it is given up with `uplink drop`. `uplink list` says what waits for which.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  passband-ground uplink run --keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt\n  passband-ground uplink list --keys operator.txt --state outbox\n  passband-ground uplink drop 2877120 --keys operator.txt --state outbox\n\nExit status: 0 done, 1 not (all) done, 2 bad usage or input."
@@ -60,6 +69,9 @@ enum Action {
         json: bool,
     },
     /// Take an order or a file back: it is sent no more. What has arrived by then is done all the same.
+    ///
+    /// An order that is armed is given up like that: what would fire it is taken back with it, the orders that wait for it go on,
+    /// and the first of them (a ping, if none waits) disarms it on board.
     Drop {
         /// The order's number, or the file's id (8 hexadecimal digits).
         what: String,
@@ -180,8 +192,24 @@ pub fn told(noticed: &Noticed, worker: &Worker) -> String {
         Noticed::NumberTaken(number) => format!(
             "the board has another order under number {number}: ours gets another one once it is refused; is this outbox an old copy?"
         ),
+        Noticed::OtherKey { board } => {
+            foreign(worker, &format!("the satellite holds another one under this SPI, {}", hex(board)))
+        }
+        Noticed::Refuses(why) => foreign(worker, &format!("the satellite refuses what is sent, {why}")),
+        Noticed::ArmedFor(ms) => format!("orders stay armed for {} s on board (command.arm)", ms / 1000),
         Noticed::Retired => "this key is retired: the board takes nothing under it any more".into(),
     }
+}
+
+/// What is said of a key that isn't the satellite's, and what to do.
+fn foreign(worker: &Worker, why: &str) -> String {
+    let (spi, fingerprint) = worker.outbox().key();
+    format!(
+        "no order is taken under SPI {spi} of {} (fingerprint {}): {why}. Give --keys the file whose key the satellite holds, or bring \
+         this one to it",
+        worker.keys().display(),
+        hex(&fingerprint)
+    )
 }
 
 /// Where a file stands, in words.
@@ -219,29 +247,53 @@ fn list(args: &HolderArgs, all: bool, json: bool) -> Result<ExitCode> {
     let folder = existing(args)?;
     let mut orders = Vec::new();
     for number in folder.numbers()? {
-        orders.extend(readable(folder.order(number)).filter(|entry| all || entry.is_open()));
+        // What is armed stands in the way of the others, though it is answered.
+        let is_armed = |entry: &Entry| entry.armed_until().is_some_and(|until| until > unix_ms());
+        let entry = readable(folder.order(number));
+        orders.extend(entry.filter(|entry| all || entry.is_open() || is_armed(entry)));
     }
     let mut uploads = Vec::new();
     for id in folder.upload_ids()? {
         uploads.extend(readable(folder.upload(id)).filter(|about| all || about.is_open()));
     }
     let is_open = orders.iter().any(Entry::is_open) || uploads.iter().any(About::is_open);
+    let now = unix_ms();
+    let hold = Hold::in_folder(&folder, now)?;
     if json {
-        let orders: Vec<_> = orders.iter().map(Entry::json).collect();
+        let orders: Vec<_> = orders.iter().map(|entry| with_waits(entry, &hold)).collect();
         print_json(&serde_json::json!({ "schema": 1, "orders": orders, "uploads": uploads }))?;
         return Ok(ExitCode::from(u8::from(is_open)));
     }
     for entry in &orders {
-        say!("{}  #{} {}: {}", show_utc(entry.queued_unix_ms), entry.number, entry.words(), entry.state());
+        say!(
+            "{}  #{} {}: {}",
+            show_utc(entry.queued_unix_ms),
+            entry.number,
+            entry.words(),
+            hold.state(entry)
+        );
     }
+    let files_wait = hold.words().filter(|_| uploads.iter().any(About::is_open));
     for about in uploads {
         let (there, pieces) = folder.load_upload(about.clone()).map_or((0, 0), |upload| {
             let progress = upload.progress();
             (progress.there, progress.pieces)
         });
-        say!("{}  {about}: {}", show_utc(about.queued_unix_ms), upload_state(&about, there, pieces));
+        let waits = files_wait.as_ref().filter(|_| about.is_open()).map(|words| format!("; {words}"));
+        let state = upload_state(&about, there, pieces);
+        say!("{}  {about}: {state}{}", show_utc(about.queued_unix_ms), waits.unwrap_or_default());
+    }
+    if let Hold::Armed { number, .. } = hold {
+        say!("#{number} is given up, and the others let go, with `passband-ground uplink drop {number}`");
     }
     Ok(ExitCode::from(u8::from(is_open)))
+}
+
+/// An order's document, and why it waits.
+fn with_waits(entry: &Entry, hold: &Hold) -> serde_json::Value {
+    let mut json = entry.json();
+    json["waits"] = hold.words().filter(|_| hold.keeps(entry)).into();
+    json
 }
 
 /// What is kept, unless its document is damaged: that is said, and hides nothing else.
@@ -253,17 +305,18 @@ fn readable<T>(kept: Result<Option<T>>) -> Option<T> {
 }
 
 fn take_back(what: &str, args: &HolderArgs) -> Result<ExitCode> {
-    let folder = existing(args)?;
-    let drop = match what.parse() {
-        Ok(number) if folder.order(number)?.is_some() => Drop::Order(number),
-        _ => {
-            let id =
-                u32::from_str_radix(what, 16).map_err(|_| anyhow!("no order or file is called {what}"))?;
-            ensure!(folder.upload(id.to_be_bytes())?.is_some(), "no order or file is called {what}");
-            Drop::Upload(id.to_be_bytes())
-        }
-    };
-    folder.drop_later(drop)?;
+    let mut folder = existing(args)?;
+    if let Ok(number) = what.trim_start_matches('#').parse()
+        && folder.order(number)?.is_some()
+    {
+        let done = drop_order(&mut folder, number, DROP_PATIENCE)?;
+        say!("#{number}: {done}");
+        let in_time = matches!(done, TakenBack::Unsent | TakenBack::Armed { .. } | TakenBack::Asked);
+        return Ok(ExitCode::from(u8::from(!in_time)));
+    }
+    let id = u32::from_str_radix(what, 16).map_err(|_| anyhow!("no order or file is called {what}"))?;
+    ensure!(folder.upload(id.to_be_bytes())?.is_some(), "no order or file is called {what}");
+    folder.drop_later(Drop::Upload(id.to_be_bytes()))?;
     say!("{what} is taken back as soon as the outbox is worked");
     Ok(ExitCode::SUCCESS)
 }

@@ -17,7 +17,7 @@ use self::panes::{
     event_title, link_lines, link_words, order_lines, pass_lines,
 };
 use self::styles::{level_style, mode_style, plain, soft, tone_style};
-use super::app::App;
+use super::app::{App, Tone};
 use super::commanding::Outgoing;
 use super::guard::Guard;
 use crate::catalogue::time::rfc3339;
@@ -108,6 +108,10 @@ fn header(scene: &Scene<'_>, width: u16) -> Vec<Line<'static>> {
     } else {
         first.push(Span::styled("nothing heard yet", soft()));
     }
+    if shown.refused > 0 {
+        let refused = format!("  {} of ANOTHER KEY", shown.refused);
+        first.push(Span::styled(refused, Style::new().fg(Color::Red)));
+    }
     let levels = [(shown.red, "red", Level::Red), (shown.yellow, "yellow", Level::Yellow)];
     for (count, name, level) in levels.into_iter().filter(|(count, ..)| *count > 0) {
         first.push(Span::styled(format!("  {count} {name}"), level_style(Some(level))));
@@ -138,7 +142,11 @@ fn countdown(countdown: &Countdown, bold: Style) -> Span<'static> {
 
 fn draw_prompt(frame: &mut Frame<'_>, scene: &Scene<'_>, area: Rect) {
     let app = scene.app;
-    let (message, tone) = app.message();
+    let (message, tone) = match (app.message(), &scene.shown.hint) {
+        // As long as nothing else is to be said.
+        ((_, Tone::Plain), Some(hint)) if app.is_fresh() => (hint.as_str(), Tone::Error),
+        (message, _) => message,
+    };
     let said = Line::styled(format!(" {}", plain(message)), tone_style(tone));
     let width = usize::from(area.width.saturating_sub(3)).max(1);
     if let Some(guard) = app.guard() {
@@ -178,23 +186,30 @@ fn guard_lines(guard: &Guard, now_ms: u64) -> [String; 2] {
         Guard::ToArm(_) => {
             [format!(" HAZARDOUS: {order} "), " ARM it? y arms it, anything else gives it up. ".to_owned()]
         }
-        Guard::ToFire { number, typed, .. } => {
+        Guard::ToFire { number, arming, typed, .. } => {
             let left = clock(guard.left_ms(now_ms).unwrap_or_default().saturating_add(999));
-            [
-                format!(" ARMED under {number}: {order}   {left} left "),
-                format!(" Type FIRE and Enter to fire it, Esc gives it up: {typed}_ "),
-            ]
+            let stands = match arming {
+                Some(state) => format!(" arming under {number} ({state}): {order}   {left} left "),
+                None if *number == 0 => format!(" TO FIRE what another key armed: {order}   {left} left "),
+                None => format!(" ARMED under {number}: {order}   {left} left "),
+            };
+            [stands, format!(" Type FIRE and Enter to fire it, Esc gives it up: {typed}_ ")]
         }
+        Guard::Fired { number, state, .. } => [
+            format!(" to be FIRED under {number} ({state}): {order} "),
+            " Esc takes it back as long as it hasn't left; anything else goes on. ".to_owned(),
+        ],
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::app::{ARM_MS, Key};
+    use crate::console::app::Key;
     use crate::console::commanding::{Commanding, NoUplink};
     use crate::screen::tests::{event, housekeeping, sealed};
     use crate::screen::{Ground, Model};
+    use crate::uplink::hold::ARM_MS;
     use passband_flight::passes::{PassPlan, Window};
     use passband_proto::dict::{Housekeeping, Severity};
     use passband_proto::packet::TelemetryPacket;

@@ -1,7 +1,7 @@
 //! What stands in each pane, line by line; what doesn't fit is cut by the terminal's edge.
 
 use passband_flight::telemetry::Level;
-use passband_proto::dict::Severity;
+use passband_proto::dict::{Severity, Stage};
 use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 
@@ -185,10 +185,14 @@ pub(super) fn order_lines(scene: &Scene<'_>) -> Vec<Line<'static>> {
         |order: &Outgoing| answers.iter().find(|a| a.source == scene.source && a.number == order.number);
     let mut lines = Vec::new();
     for order in scene.outgoing {
-        let (state, style) = answer_to(order).map_or_else(
-            || (order.state.clone(), soft()),
-            |answer| (answer_words(answer), stage_style(answer.stage)),
-        );
+        let (state, style) = match answer_to(order) {
+            // Until when, and what became of it then, the outbox knows.
+            Some(answer) if answer.stage == Stage::Armed && order.state.starts_with("armed") => {
+                (order.state.clone(), stage_style(answer.stage))
+            }
+            Some(answer) => (answer_words(answer), stage_style(answer.stage)),
+            None => (order.state.clone(), soft()),
+        };
         let step = order.step.name();
         lines.push(Line::from(vec![
             Span::raw(format!("{} {step} {}: ", order.number, plain(&order.words))),

@@ -16,6 +16,7 @@ function showDigest(shown) {
   const rows = [];
   const put = (name, ...said) => rows.push(el("dt", {}, name), el("dd", {}, ...said));
   const { satellite: s, since, ground } = shown;
+  if (shown.hint) put("not shown", chip(`${shown.refused} packets`, "red"), ` ${shown.hint}`);
   if (!s) put("satellite", "no beacon and no housekeeping came yet");
   if (s) {
     put("heard", `${ago(shown.now_unix_ms - s.received_unix_ms)}; its clock then ${day(s.unix_ms)} UTC`);
@@ -147,9 +148,15 @@ function showChannels({ channels, now_unix_ms: now }) {
   fill("channel-rows", rows.map((c) => el("tr", { title: c.doc }, el("td", {}, c.name.replaceAll("_", " ")), el("td", { class: `n ${c.level === "green" ? "" : c.level ?? ""}` }, `${c.text} ${c.unit}`), el("td", {}, gauge(c)), el("td", { class: c.level ?? "" }, c.level && c.level !== "green" ? c.level : ""))), "no housekeeping came yet");
 }
 
-function showOrders({ answers, uploads, plans, scripts, parameters }) {
+// What is armed keeps all other orders of its holder.
+function waits(answer, armed) {
+  const found = armed.find((a) => a.source === answer.source && a.number === answer.number);
+  return found ? el("span", { class: "text" }, `armed until ${new Date(found.until_unix_ms).toISOString().slice(11, 19)}: the other orders of ${answer.source} wait`) : "";
+}
+
+function showOrders({ answers, armed, uploads, plans, scripts, parameters }) {
   fill("answer-rows", answers.map((a) => el("div", { class: "row" }, chip(a.stage, stages[a.stage]), el("b", {}, a.order), el("span", { class: "when" }, `${a.source}/${a.number} ${day(a.unix_ms)}`),
-    a.reason !== "none" || a.text ? el("span", { class: "text" }, [a.reason === "none" ? "" : a.reason, a.text].filter(Boolean).join(": ")) : "")), "no answers came yet");
+    waits(a, armed), a.reason !== "none" || a.text ? el("span", { class: "text" }, [a.reason === "none" ? "" : a.reason, a.text].filter(Boolean).join(": ")) : "")), "no answers came yet");
   const rows = [...uploads.map((u) => ["upload", u.name, `${u.kind}, ${u.pieces - u.missing}/${u.pieces} pieces${u.fate === "coming" ? "" : `, ${u.fate}`}${u.reason === "none" ? "" : `: ${u.reason}`}`]), ...plans.map((p) => ["plan", p.name, `${p.state}, ${p.done}/${p.entries} done${p.failed ? `, ${p.failed} failed` : ""}${p.next_order ? `; next ${p.next_unix_ms ? clock(p.next_unix_ms) : ""} ${p.next_order}` : ""}`]),
     ...scripts.map((s) => ["script", s.name, `${s.end} ${s.status}: ${s.text.split("\n")[0]}`]), ...parameters.map((p) => ["parameter", p.name, `${p.value} (${p.state}${p.staged ? `; staged ${p.staged}` : ""})`])];
   $("board-rows").replaceChildren(rows.length ? el("table", {}, ...rows.map(([kind, name, said]) => el("tr", {}, el("td", { class: "soft" }, kind), el("td", {}, name), el("td", { class: "soft" }, said)))) : "");

@@ -7,8 +7,9 @@
 //! - Frames go in this order: a re-synchronisation, acknowledgements, questions, orders by their numbers, pieces of files.
 //! - An order goes again after 4, 8, 16 … 120 s until a final answer came; at once when telemetry is heard again after a
 //!   silence. One that is known to be there is not sent again: its answer comes by itself.
-//! - While a hazardous order is between its two steps, orders behind it wait, since each would disarm it: two minutes at
-//!   most for it to be armed, and a minute, if it is armed, for it to be fired.
+//! - While a hazardous order is between its two steps, other orders wait, since each would disarm it ([`Hold`](super::hold::Hold)): those behind
+//!   it two minutes at most for it to be armed; all, once it is armed, until it is fired, given up, or armed no more.
+//! - For how long an order stays armed telemetry says: the parameter `command.arm`, and the answer to what was armed.
 //! - Frames keep to the uplink's rate, and to fewer a second than the satellite takes of one holder.
 //! - A step of a hazardous order that isn't answered in the time that an order stays armed is sent no more: fired by
 //!   surprise hours later it would do harm.
@@ -17,9 +18,16 @@
 //!   in each contact. It is asked how our key stands before that.
 
 mod acknowledge;
+mod arming;
+mod choose;
+mod files;
 mod hear;
+mod keys;
 mod line;
+mod live;
 mod pace;
+mod resync;
+mod send;
 #[cfg(test)]
 mod tests;
 
@@ -27,26 +35,19 @@ pub use hear::Noticed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Result, anyhow};
-use passband_proto::dict::{Order, Wanted};
-use passband_proto::packet::{CommandPacket, Mode, next_count};
+use anyhow::Result;
+use passband_proto::packet::Mode;
 use passband_proto::sdls::{RoleKey, Sender};
 
 use self::acknowledge::Acknowledge;
 use self::line::Line;
+use self::live::Live;
 use self::pace::Pace;
+use self::resync::Resync;
 use super::entry::Entry;
 use super::shelf::Shelf;
 use super::upload::Upload;
 
-/// Orders behind a hazardous one wait so long at most for it to be armed or fired, ms.
-const HOLD_MS: u64 = 120_000;
-/// An order stays armed so long on board unless it is configured otherwise, ms: the default of `command.arm`.
-pub const ARM_MS: u64 = 60_000;
-/// So many orders are to go unanswered before the counters are suspected.
-const SUSPICIOUS: u32 = 3;
-/// And for so long, ms: an answer takes a second or two on a slow line.
-const PATIENCE_MS: u64 = 12_000;
 /// How often the state of uploads is asked for, ms.
 const ASK_EVERY_MS: u64 = 20_000;
 /// Telemetry is heard as long as the last packet isn't older, ms. The beacon comes each 30 s unless it is set otherwise.
@@ -78,6 +79,8 @@ pub struct Begin<'a> {
     pub number: u32,
     /// For how long an order stays armed on board, ms.
     pub arm_ms: u64,
+    /// Whether telemetry may say otherwise: the parameter `command.arm`, and the answers to what was armed.
+    pub learns_arm: bool,
 }
 
 /// Sends orders and files until they are there.
@@ -85,6 +88,9 @@ pub struct Begin<'a> {
 pub struct Outbox {
     spacecraft: u16,
     spi: u16,
+    fingerprint: [u8; 4],
+    /// Whether it was said that the board holds another key.
+    foreign_told: bool,
     sender: Sender,
     line: Line,
     orders: BTreeMap<u32, Live>,
@@ -98,71 +104,9 @@ pub struct Outbox {
     retired: bool,
     count: u16,
     arm_ms: u64,
+    learns_arm: bool,
     /// Orders whose number was found to be another's, and which are not renumbered yet.
     taken_numbers: BTreeSet<u32>,
-}
-
-/// An order, and when it goes next.
-#[derive(Debug)]
-struct Live {
-    entry: Entry,
-    pace: Pace,
-    since_ms: u64,
-    /// When it was heard to be armed.
-    armed_ms: Option<u64>,
-}
-
-/// What may go while a hazardous order is between its steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hold {
-    Nothing,
-    /// Orders up to this number.
-    Behind(u32),
-    /// These, and what fires.
-    Armed(u32),
-}
-
-/// How the counters of both ends come together again.
-#[derive(Debug)]
-struct Resync {
-    challenge: Option<[u8; 8]>,
-    /// When the board is asked to go on from our counter; none: all is well.
-    pace: Option<Pace>,
-    /// Orders sent since the last sign that any arrives, while telemetry is heard.
-    unanswered: u32,
-    /// When the first of them was, ms.
-    since_ms: Option<u64>,
-    /// So long without an answer is suspicious, ms.
-    patience_ms: u64,
-    /// Whether the board was asked in this contact how our key stands, or said so.
-    asked: bool,
-    /// Whether the board has said that its counters are lost.
-    lost: bool,
-}
-
-impl Default for Resync {
-    fn default() -> Self {
-        Self {
-            challenge: None,
-            pace: None,
-            unanswered: 0,
-            since_ms: None,
-            patience_ms: PATIENCE_MS,
-            asked: false,
-            lost: false,
-        }
-    }
-}
-
-/// What may be sent next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Job {
-    Resync,
-    Acknowledge,
-    AskKeys,
-    Ask,
-    Order(u32),
-    Upload(usize),
 }
 
 impl Outbox {
@@ -175,6 +119,8 @@ impl Outbox {
         Ok(Self {
             spacecraft: begin.key.spacecraft(),
             spi: begin.key.spi(),
+            fingerprint: begin.key.fingerprint(),
+            foreign_told: false,
             sender,
             line: Line::new(begin.rate_bps),
             orders: BTreeMap::new(),
@@ -187,13 +133,16 @@ impl Outbox {
             retired: false,
             count: 0,
             arm_ms: begin.arm_ms,
+            learns_arm: begin.learns_arm,
             taken_numbers: BTreeSet::new(),
         })
     }
 
     /// Takes an order that is kept. One that it has already stays as it is.
     pub fn add(&mut self, now: Moment, entry: Entry) {
-        let live = Live { entry, pace: Pace::at(now.steady_ms), since_ms: now.steady_ms, armed_ms: None };
+        let left_ms = entry.armed_until().map(|until| until.saturating_sub(now.unix_ms).min(self.arm_ms));
+        let armed_until_ms = left_ms.map(|left| now.steady_ms + left);
+        let live = Live { entry, pace: Pace::at(now.steady_ms), since_ms: now.steady_ms, armed_until_ms };
         self.orders.entry(live.entry.number).or_insert(live);
     }
 
@@ -207,16 +156,27 @@ impl Outbox {
         self.uploads.push(upload);
     }
 
-    /// Takes an order back: it is sent no more. Whether there was one that wasn't settled.
+    /// Takes an order back: it is sent no more, and if it is armed others wait for it no more. What would fire it is taken back
+    /// with it. Whether there was one that wasn't settled.
     ///
     /// # Errors
     /// Those of the shelf.
     pub fn drop_order(&mut self, number: u32, shelf: &mut dyn Shelf) -> Result<bool> {
-        let Some(live) = self.orders.get_mut(&number).filter(|live| live.entry.is_open()) else {
+        let is_open = |live: &&mut Live| live.entry.is_open() || live.entry.armed_until().is_some();
+        let Some(live) = self.orders.get_mut(&number).filter(is_open) else {
             return Ok(false);
         };
         live.entry.dropped = true;
         shelf.keep_order(&live.entry)?;
+        if live.entry.step == Mode::Arm {
+            let check = live.entry.check();
+            for live in self.orders.range_mut(number..).map(|(_, live)| live) {
+                if live.entry.step == Mode::Fire && live.entry.check() == check && live.entry.is_open() {
+                    live.entry.dropped = true;
+                    shelf.keep_order(&live.entry)?;
+                }
+            }
+        }
         Ok(true)
     }
 
@@ -297,188 +257,21 @@ impl Outbox {
         self.acknowledge.due_ms().is_some()
     }
 
+    /// The association of its key, and what tells that from others.
+    #[must_use]
+    pub fn key(&self) -> (u16, [u8; 4]) {
+        (self.spi, self.fingerprint)
+    }
+
     /// Whether telemetry is heard.
     #[must_use]
     pub fn hears(&self, now: Moment) -> bool {
         self.heard_ms.is_some_and(|heard| now.steady_ms.saturating_sub(heard) <= CONTACT_MS)
     }
 
-    fn next_job(&self, now: Moment) -> Option<Job> {
-        let due = |at: Option<u64>| at.is_some_and(|at| at <= now.steady_ms);
-        let hold = self.hold(now);
-        let free = hold == Hold::Nothing;
-        let upload = self.uploads.iter().position(|upload| upload.has_pieces() && free);
-        let begun =
-            self.uploads.iter().any(|upload| upload.about.is_open() && upload.about.told.is_some() && free);
-        if due(self.resync_due_ms()) {
-            Some(Job::Resync)
-        } else if due(self.acknowledge.due_ms()) {
-            Some(Job::Acknowledge)
-        } else if self.resync.unanswered > 1 && !self.resync.asked {
-            Some(Job::AskKeys)
-        } else if begun && self.ask_at_ms <= now.steady_ms {
-            Some(Job::Ask)
-        } else {
-            self.next_order(now, hold).map(Job::Order).or(upload.map(Job::Upload))
-        }
-    }
-
-    fn next_order(&self, now: Moment, hold: Hold) -> Option<u32> {
-        let may = |live: &&Live| match hold {
-            Hold::Nothing => true,
-            Hold::Behind(last) => live.entry.number <= last,
-            Hold::Armed(last) => live.entry.number <= last || live.entry.step == Mode::Fire,
-        };
-        let mut to_go = self.orders.values().filter(|live| live.is_to_go()).filter(may);
-        to_go.find(|live| live.pace.due_ms() <= now.steady_ms).map(|live| live.entry.number)
-    }
-
-    /// Whether a hazardous order is between its steps.
-    fn hold(&self, now: Moment) -> Hold {
-        let orders = || self.orders.values();
-        let is_armed =
-            |live: &&Live| live.armed_ms.is_some_and(|at| now.steady_ms.saturating_sub(at) < self.arm_ms);
-        if let Some(armed) = orders().rev().find(is_armed).map(|live| live.entry.number) {
-            let fires = |live: &Live| live.entry.number > armed && live.entry.step == Mode::Fire;
-            if !orders().any(|live| fires(live) && !live.entry.is_open()) {
-                return Hold::Armed(armed);
-            }
-        }
-        let hold = orders().find(|live| live.holds_others(now));
-        hold.map_or(Hold::Nothing, |live| Hold::Behind(live.entry.number))
-    }
-
-    fn carry_out(
-        &mut self,
-        now: Moment,
-        job: Job,
-        fresh: &mut dyn FnMut() -> Result<[u8; 8]>,
-        shelf: &mut dyn Shelf,
-    ) -> Result<Vec<u8>> {
-        match job {
-            Job::Resync => self.send_resync(now, fresh()?),
-            Job::Acknowledge => {
-                let lowest = self.open_numbers().min();
-                let order = self.acknowledge.order(lowest);
-                self.acknowledge.sent();
-                self.seal(Mode::Run, 0, &order.encode(), shelf)
-            }
-            Job::AskKeys => {
-                self.resync.asked = true;
-                let order = Order::TelemetrySend { packet: Wanted::Associations };
-                self.seal(Mode::Run, 0, &order.encode(), shelf)
-            }
-            Job::Ask => {
-                self.ask_at_ms = now.steady_ms + ASK_EVERY_MS;
-                let heard = self.hears(now);
-                self.uploads.iter_mut().for_each(|upload| upload.asked += u32::from(heard));
-                let order = Order::TelemetrySend { packet: Wanted::Uploads };
-                self.seal(Mode::Run, 0, &order.encode(), shelf)
-            }
-            Job::Order(number) => self.send_order(now, number, shelf),
-            Job::Upload(place) => self.send_piece(place, shelf),
-        }
-    }
-
-    fn send_order(&mut self, now: Moment, number: u32, shelf: &mut dyn Shelf) -> Result<Vec<u8>> {
-        self.suspect(now);
-        let gone = || anyhow!("order {number} is gone");
-        let live = self.orders.get_mut(&number).ok_or_else(gone)?;
-        live.entry.sent = live.entry.sent.saturating_add(1);
-        live.entry.sent_unix_ms = Some(now.unix_ms);
-        live.pace.went(now.steady_ms);
-        // That it was sent is known before it is: a kill in between says too much, never too little.
-        shelf.keep_order(&live.entry)?;
-        let (step, bytes) = (live.entry.step, live.entry.bytes.clone());
-        self.seal(step, number, &bytes, shelf)
-    }
-
-    fn send_piece(&mut self, place: usize, shelf: &mut dyn Shelf) -> Result<Vec<u8>> {
-        let upload = self.uploads.get_mut(place).ok_or_else(|| anyhow!("the upload is gone"))?;
-        let order = upload.sender.next_order().ok_or_else(|| anyhow!("nothing is missing"))?;
-        let number = if matches!(order, Order::UploadBegin { .. }) { upload.about.begin } else { 0 };
-        self.seal(Mode::Run, number, &order.encode(), shelf)
-    }
-
-    fn send_resync(&mut self, now: Moment, fresh: [u8; 8]) -> Result<Vec<u8>> {
-        if let Some(pace) = &mut self.resync.pace {
-            pace.went(now.steady_ms);
-        }
-        let challenge = self.resync.challenge.ok_or_else(|| anyhow!("no challenge was heard"))?;
-        Ok(self.sender.resynchronise(challenge, fresh)?)
-    }
-
-    /// Seals a command packet under a counter that is kept as used before.
-    fn seal(&mut self, mode: Mode, number: u32, order: &[u8], shelf: &mut dyn Shelf) -> Result<Vec<u8>> {
-        if let Some(mark) = self.sender.must_persist() {
-            shelf.keep_mark(mark)?;
-            self.sender.persisted(mark);
-        }
-        let mut packet = [0; CommandPacket::MAX_BYTES];
-        let command = CommandPacket { sequence_count: self.count, mode, number, order };
-        let bytes = command.write(&mut packet)?;
-        self.count = next_count(self.count);
-        Ok(self.sender.seal(&packet[..bytes])?)
-    }
-
-    fn resync_due_ms(&self) -> Option<u64> {
-        self.resync.challenge.and(self.resync.pace.as_ref()).map(Pace::due_ms)
-    }
-
-    /// Telemetry is heard and nothing is answered: perhaps the counters have come apart. To go ahead by the time, and to
-    /// have the board go along, does no harm if they haven't.
-    fn suspect(&mut self, now: Moment) {
-        if !self.hears(now) {
-            return;
-        }
-        let resync = &mut self.resync;
-        resync.unanswered = resync.unanswered.saturating_add(1);
-        let since_ms = *resync.since_ms.get_or_insert(now.steady_ms);
-        if resync.unanswered >= SUSPICIOUS && now.steady_ms.saturating_sub(since_ms) >= resync.patience_ms {
-            (resync.unanswered, resync.since_ms) = (0, None);
-            resync.patience_ms = resync.patience_ms.saturating_mul(2);
-            self.go_ahead(now);
-        }
-    }
-
-    /// Has the board go on from a counter that is above all that can have been used.
-    fn go_ahead(&mut self, now: Moment) {
-        self.sender.skip_to(now.unix_ms);
-        self.resync.pace = Some(Pace::at(now.steady_ms));
-    }
-
-    /// Sends steps of hazardous orders no more whose time is over.
-    fn expire(&mut self, now: Moment, shelf: &mut dyn Shelf) -> Result<()> {
-        for live in self.orders.values_mut().filter(|live| live.is_to_go() && live.entry.step != Mode::Run) {
-            let age_ms = now.unix_ms.saturating_sub(live.entry.queued_unix_ms);
-            // Whatever the clock of the day does.
-            if age_ms.max(now.steady_ms.saturating_sub(live.since_ms)) >= self.arm_ms {
-                live.entry.expired = true;
-                shelf.keep_order(&live.entry)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The numbers of what is not settled.
-    fn open_numbers(&self) -> impl Iterator<Item = u32> {
-        let orders = self.orders.values().filter(|live| live.entry.is_open()).map(|live| live.entry.number);
-        let begins =
-            self.uploads.iter().filter(|upload| upload.about.is_open() && upload.about.told.is_none());
-        orders.chain(begins.map(|upload| upload.about.begin))
-    }
-}
-
-impl Live {
-    /// Whether it is to be sent now or later.
-    fn is_to_go(&self) -> bool {
-        self.entry.is_open() && !self.entry.is_there()
-    }
-
-    /// Whether others wait for it: each that comes in between disarms.
-    fn holds_others(&self, now: Moment) -> bool {
-        self.entry.step != Mode::Run
-            && self.entry.is_open()
-            && now.steady_ms.saturating_sub(self.since_ms) < HOLD_MS
+    /// For how long an order stays armed on board, as far as is known, ms.
+    #[must_use]
+    pub fn arm_ms(&self) -> u64 {
+        self.arm_ms
     }
 }

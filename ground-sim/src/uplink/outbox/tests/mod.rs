@@ -3,11 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
-use passband_proto::dict::{Reason, Stage, UploadFate, UploadKind};
+use passband_proto::dict::{
+    Answer, Event, EventCode, FixedText, Order, Packet, Parameter, ParameterId, ParametersState, Reason,
+    Severity, Stage, UploadFate, UploadKind,
+};
 use passband_proto::sdls::{Channel, Frame, Role, RoleKeys};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::super::hold::ARM_MS;
 use super::super::model::BoardModel;
 use super::super::upload::About;
 use super::*;
@@ -33,6 +37,7 @@ struct Paper {
     number: u32,
     orders: BTreeMap<u32, Entry>,
     uploads: BTreeMap<[u8; 4], About>,
+    arm_ms: Option<u64>,
     writes: u64,
     /// The write at which it is killed, and whether that is done.
     killed_at: Option<(u64, bool)>,
@@ -72,6 +77,10 @@ impl Shelf for Paper {
     fn new_number(&mut self) -> Result<u32> {
         self.write(|paper| paper.number += 1)?;
         Ok(self.number)
+    }
+
+    fn keep_arm(&mut self, arm_ms: u64) -> Result<()> {
+        self.write(|paper| paper.arm_ms = Some(arm_ms))
     }
 
     fn use_numbers(&mut self, up_to: u32) -> Result<()> {
@@ -205,7 +214,8 @@ fn begin(paper: &Paper, now_ms: u64, start: u8) -> Outbox {
         salt: [start; 4],
         mark: paper.mark,
         number: paper.number,
-        arm_ms: ARM_MS,
+        arm_ms: paper.arm_ms.unwrap_or(ARM_MS),
+        learns_arm: true,
     };
     let mut outbox = Outbox::new(&begin).unwrap();
     for entry in paper.orders.values() {
@@ -465,6 +475,173 @@ fn what_is_between_two_steps_is_not_disarmed_by_what_waits_behind() {
     let stage = |number| pair.outbox.order(number).unwrap().told.as_ref().unwrap().stage;
     assert_eq!([arm, fire, behind].map(stage), [Stage::Armed, Stage::Done, Stage::Done]);
     pair.assert_once(2);
+}
+
+/// An order that is armed, one behind it that waits, and the state in which that is shown.
+fn armed(pair: &mut Pair) -> (u32, u32) {
+    let arm = pair.order(Mode::Arm, "daemon restart");
+    let behind = pair.order(Mode::Run, "ping");
+    while pair.outbox.order(arm).unwrap().is_open() {
+        pair.play(100);
+    }
+    pair.play(10_000);
+    (arm, behind)
+}
+
+fn stands(pair: &Pair, number: u32) -> String {
+    pair.outbox.hold(pair.now()).state(pair.outbox.order(number).unwrap())
+}
+
+#[test]
+fn what_waits_for_an_armed_order_says_so_and_goes_when_that_is_fired_or_its_time_is_over() {
+    for fires in [true, false] {
+        let mut pair = Pair::new(0.0, 21);
+        let (arm, behind) = armed(&mut pair);
+        let waits = stands(&pair, behind);
+        assert!(waits.starts_with(&format!("waits: #{arm} is armed until 10:01:")), "{waits}");
+        assert!(stands(&pair, arm).starts_with("armed until 10:01:"), "{}", stands(&pair, arm));
+        // A process that takes the outbox up knows it, too.
+        pair.restart();
+        pair.play(5_000);
+        assert_eq!(pair.outbox.order(behind).unwrap().sent, 0);
+        let begun = pair.now_ms;
+        if fires {
+            let fire = pair.order(Mode::Fire, "daemon restart");
+            pair.play(10_000);
+            assert_eq!(stands(&pair, arm), format!("armed, until #{fire} came to fire it"));
+            assert!(pair.outbox.order(behind).unwrap().sent > 0, "as soon as the answer is there");
+        }
+        pair.settle();
+        pair.assert_once(1 + usize::from(fires));
+        assert!(fires || pair.now_ms - begun <= 70_000, "its time was over");
+    }
+}
+
+#[test]
+fn what_is_armed_and_given_up_lets_the_others_go_and_is_not_fired() {
+    let mut pair = Pair::new(0.0, 22);
+    let (arm, behind) = armed(&mut pair);
+    pair.loss = 1.0;
+    let fire = pair.order(Mode::Fire, "daemon restart");
+    pair.play(2_000);
+    assert!(pair.outbox.drop_order(arm, &mut pair.paper).unwrap());
+    pair.loss = 0.0;
+    pair.play(10_000);
+    let state = |number| pair.outbox.order(number).unwrap().state();
+    assert_eq!([arm, fire].map(state), ["armed, then given up", "dropped"]);
+    assert_eq!(pair.outbox.order(behind).unwrap().told.as_ref().unwrap().stage, Stage::Done);
+    pair.assert_once(1);
+    assert!(!pair.outbox.drop_order(behind, &mut pair.paper).unwrap(), "it is settled");
+}
+
+#[test]
+fn an_order_from_before_that_goes_again_disarms_nothing() {
+    let mut pair = Pair::new(1.0, 23);
+    let before = pair.order(Mode::Run, "ping");
+    pair.play(3_000);
+    pair.loss = 0.0;
+    let arm = pair.order(Mode::Arm, "daemon restart");
+    // It reaches the board before what it lost goes again.
+    let entry = pair.outbox.order(arm).unwrap().clone();
+    let mut sender = passband_proto::sdls::Sender::new(&key(), 0, [9; 4], T0_MS * 2).unwrap();
+    sender.persisted(T0_MS * 2 + 100);
+    let mut packet = [0; 200];
+    let command = passband_proto::packet::CommandPacket {
+        sequence_count: 1,
+        mode: Mode::Arm,
+        number: arm,
+        order: &entry.bytes,
+    };
+    let bytes = command.write(&mut packet).unwrap();
+    pair.board.take(pair.now_ms, &sender.seal(&packet[..bytes]).unwrap());
+    let now = pair.now();
+    for (apid, unix_ms, data) in pair.board.telemetry(pair.now_ms) {
+        pair.outbox.hear(now, (apid, unix_ms, &data), &mut pair.paper).unwrap();
+    }
+    let sent = pair.outbox.order(before).unwrap().sent;
+    pair.play(30_000);
+    assert_eq!(pair.outbox.order(before).unwrap().sent, sent);
+    assert!(stands(&pair, before).contains("; waits: #"), "{}", stands(&pair, before));
+}
+
+#[test]
+fn what_another_key_fires_is_armed_no_more() {
+    let mut pair = Pair::new(0.0, 24);
+    let (arm, _) = armed(&mut pair);
+    let entry = pair.outbox.order(arm).unwrap().clone();
+    let mut hear = |unix: u64| {
+        let answer = Answer {
+            source: 3,
+            number: 9,
+            opcode: entry.opcode(),
+            check: entry.check(),
+            stage: Stage::Started,
+            reason: Reason::None,
+            unix,
+            text: FixedText::default(),
+        };
+        let mut data = vec![0; Answer::DEF.data_bytes()];
+        answer.write(&mut data).unwrap();
+        let now = pair.now();
+        pair.outbox.hear(now, (Answer::DEF.apid, unix, &data), &mut pair.paper).unwrap();
+        pair.outbox.order(arm).unwrap().armed_until()
+    };
+    let armed_unix_ms = entry.told.as_ref().unwrap().unix_ms;
+    assert!(hear(armed_unix_ms - 1).is_some(), "that was another time");
+    assert!(hear(armed_unix_ms + 1).is_none());
+    pair.settle();
+    pair.assert_once(1);
+}
+
+#[test]
+fn a_board_that_holds_another_key_is_told_once() {
+    let hear = |pair: &mut Pair, apid: u16, data: &[u8]| {
+        pair.outbox.hear(pair.now(), (apid, 1, data), &mut pair.paper).unwrap()
+    };
+    let mut pair = Pair::new(0.0, 26);
+    for (spi, wanted) in [(3, 0), (2, 1), (2, 0)] {
+        let text = FixedText::cut(&format!("84 bytes: SPI {spi}: the tag doesn't hold"));
+        let (severity, code) = (Severity::Warning, EventCode::UplinkRefused);
+        let event = Event { number: 1, unix: 1, severity, code, text };
+        let mut data = vec![0; Event::DEF.data_bytes()];
+        event.write(&mut data).unwrap();
+        assert_eq!(hear(&mut pair, Event::DEF.apid, &data).len(), wanted, "{spi}");
+    }
+    let mut other = RoleKeys::default();
+    other.insert(RoleKey::new(CHANNEL.spacecraft, 2, Role::Operator, [4; 32]).unwrap()).unwrap();
+    let mut pair = Pair::new(0.0, 27);
+    pair.board = BoardModel::new(CHANNEL, other);
+    pair.order(Mode::Run, "ping");
+    pair.play(60_000);
+    let told = pair.noticed.iter().filter(|noticed| matches!(noticed, Noticed::OtherKey { .. })).count();
+    assert_eq!(told, 1, "{:?}", pair.noticed);
+}
+
+#[test]
+fn for_how_long_orders_stay_armed_is_learnt_from_telemetry() {
+    let mut pair = Pair::new(0.0, 25);
+    let parameter = Parameter {
+        id: ParameterId::ArmFor,
+        value: FixedText::cut("120"),
+        staged: FixedText::cut("300"),
+        state: ParametersState::Confirmed,
+        source: 0,
+        number: 0,
+        unix: 0,
+    };
+    let mut data = vec![0; Parameter::DEF.data_bytes()];
+    parameter.write(&mut data).unwrap();
+    let now = pair.now();
+    let heard = (Parameter::DEF.apid, 1, data.as_slice());
+    let noticed = pair.outbox.hear(now, heard, &mut pair.paper).unwrap();
+    assert_eq!(noticed, [Noticed::ArmedFor(120_000)]);
+    pair.restart();
+    assert_eq!(pair.outbox.arm_ms(), 120_000, "it outlives the process");
+    // What is armed says for how long itself.
+    let (arm, behind) = armed(&mut pair);
+    assert_eq!((pair.outbox.arm_ms(), pair.paper.arm_ms), (60_000, Some(60_000)));
+    let until = pair.outbox.order(arm).unwrap().armed_until().unwrap();
+    assert!(until <= pair.now().unix_ms + 60_000, "{}", stands(&pair, behind));
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! `passband-ground plan`: from a plan's text to the signed bytes on board, and what it would do there.
 
+mod check;
+
+pub use check::check_role;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,18 +11,17 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand};
 use passband_flight::config::{Config, Downlink, TransmitMode};
-use passband_proto::dict::{OrderDef, Source, UploadKind};
-use passband_proto::plan::{Action, MAX_PLAN_BYTES, MAX_TEXT_BYTES, Plan, SignedPlan, compile, sign};
-use passband_proto::sdls::{Role, RoleKey, RoleKeys};
+use passband_proto::dict::UploadKind;
+use passband_proto::plan::{Dictionary, MAX_PLAN_BYTES, MAX_TEXT_BYTES, Plan, SignedPlan, compile, sign};
+use passband_proto::sdls::{RoleKey, RoleKeys};
 
+use self::check::{check, check_names};
 use super::role_keys::holder;
 use super::upload::{DeliveryArgs, deliver};
 use super::{parse_rate, print_json, read_key_text};
 use crate::plans::assume::{PassFiles, parse_channel, parse_event, parse_span_ms, parse_utc_ms};
 use crate::plans::forecast::{Trial, forecast, show};
-use crate::station::hex;
 use crate::telemetry::feed::unix_ms;
-use passband_proto::plan::Dictionary;
 
 /// Check, compile, show, try and send up plans: sequences of orders that the satellite runs by itself.
 ///
@@ -162,73 +165,6 @@ pub fn run(args: &PlanArgs) -> Result<ExitCode> {
     }
 }
 
-fn check(file: &Path, role: Option<Role>, json: bool) -> Result<ExitCode> {
-    let compiled = compile(&text_of(file)?, &file.display().to_string(), &Dictionary::default());
-    if let (Ok(plan), Some(role)) = (&compiled, role) {
-        check_role(plan, role)?;
-    }
-    match compiled {
-        Ok(plan) if json => {
-            print_json(&serde_json::json!({
-                "schema": 1, "plan": plan.name, "version": plan.version, "entries": plan.entries.len(),
-                "orders": orders(&plan), "digest": hex(&plan.digest()), "faults": [],
-            }))?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Ok(plan) => {
-            say!(
-                "{} version {}: {} entries, {}",
-                plan.name,
-                plan.version,
-                plan.entries.len(),
-                orders(&plan).join(", ")
-            );
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(faults) if json => {
-            let faults: Vec<_> = faults
-                .iter()
-                .map(|f| serde_json::json!({ "file": f.file, "line": f.line, "what": f.what, "expected": f.expected }))
-                .collect();
-            print_json(&serde_json::json!({ "schema": 1, "faults": faults }))?;
-            Ok(ExitCode::from(2))
-        }
-        Err(faults) => {
-            faults.iter().for_each(|fault| say!("{fault}"));
-            Ok(ExitCode::from(2))
-        }
-    }
-}
-
-/// Whether the board takes a plan that is signed by this role: each order is one that plans may give, and one that its signer
-/// may give; a planner's plans may give all that plans may.
-///
-/// # Errors
-/// It doesn't, with the first order that is in its way.
-pub fn check_role(plan: &Plan, role: Role) -> Result<()> {
-    for bytes in &plan.orders {
-        let (def, _) = OrderDef::read(bytes).map_err(|e| anyhow::anyhow!("plan {}: {e}", plan.name))?;
-        let may = def.sources.has(Source::Plan) && (role == Role::Planner || def.sources.has(role.into()));
-        ensure!(may, "plan {}: a plan of {role} may not give {}", plan.name, def.words);
-    }
-    Ok(())
-}
-
-/// The words of the orders that a plan gives, each once.
-fn orders(plan: &Plan) -> Vec<&'static str> {
-    let mut words: Vec<_> = plan
-        .entries
-        .iter()
-        .filter_map(|entry| match entry.action {
-            Action::Order(order) => OrderDef::read(plan.order(order)?).ok().map(|(def, _)| def.words),
-            Action::Start(_) => None,
-        })
-        .collect();
-    words.sort_unstable();
-    words.dedup();
-    words
-}
-
 fn play(args: &DryRunArgs) -> Result<ExitCode> {
     let start = args.start.as_deref().map_or_else(|| Ok(unix_ms()), parse_utc_ms)?;
     let until = start.saturating_add(parse_span_ms(&args.span)?);
@@ -281,6 +217,7 @@ fn read(file: &Path) -> Result<Plan> {
 
 fn signed(plan: &Plan, key: &RoleKey) -> Result<Vec<u8>> {
     check_role(plan, key.role())?;
+    check_names(plan)?;
     sign(plan, key.spi(), &key.plan_key()).with_context(|| format!("plan {}", plan.name))
 }
 
@@ -312,6 +249,7 @@ fn text_of(file: &Path) -> Result<String> {
 mod tests {
     use super::*;
     use crate::commands::role_keys;
+    use passband_proto::sdls::Role;
 
     const TEXT: &str = "plan night\nversion 2\naos any +10s do pass start 300\n";
 

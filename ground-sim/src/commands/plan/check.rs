@@ -1,0 +1,149 @@
+//! `passband-ground plan check`: what is wrong with a plan's text, and what its signer may not have it do.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use passband_proto::dict::{Order, OrderDef, Source};
+use passband_proto::plan::{Action, Dictionary, Plan, compile};
+use passband_proto::sdls::Role;
+
+use super::super::print_json;
+use super::text_of;
+use crate::plans::assume::{parse_span_ms, parse_utc_ms};
+use crate::station::hex;
+use crate::telemetry::feed::unix_ms;
+use crate::uplink::names::check_order;
+
+pub(super) fn check(file: &Path, role: Option<Role>, json: bool) -> Result<ExitCode> {
+    let text = text_of(file)?;
+    let compiled = compile(&text, &file.display().to_string(), &Dictionary::default());
+    let past = past(&text, &file.display().to_string(), unix_ms());
+    if !json {
+        past.iter().for_each(|note| say!("{note}"));
+    }
+    if let Ok(plan) = &compiled {
+        check_names(plan)?;
+        role.map_or(Ok(()), |role| check_role(plan, role))?;
+    }
+    match compiled {
+        Ok(plan) if json => {
+            print_json(&serde_json::json!({
+                "schema": 1, "plan": plan.name, "version": plan.version, "entries": plan.entries.len(),
+                "orders": orders(&plan), "digest": hex(&plan.digest()), "faults": [], "notes": past,
+            }))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(plan) => {
+            say!(
+                "{} version {}: {} entries, {}",
+                plan.name,
+                plan.version,
+                plan.entries.len(),
+                orders(&plan).join(", ")
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(faults) if json => {
+            let faults: Vec<_> = faults
+                .iter()
+                .map(|f| serde_json::json!({ "file": f.file, "line": f.line, "what": f.what, "expected": f.expected }))
+                .collect();
+            print_json(&serde_json::json!({ "schema": 1, "faults": faults, "notes": past }))?;
+            Ok(ExitCode::from(2))
+        }
+        Err(faults) => {
+            faults.iter().for_each(|fault| say!("{fault}"));
+            Ok(ExitCode::from(2))
+        }
+    }
+}
+
+/// Whether the board takes a plan that is signed by this role: each order is one that plans may give, and one that its signer
+/// may give; a planner's plans may give all that plans may.
+///
+/// # Errors
+/// It doesn't, with the first order that is in its way.
+pub fn check_role(plan: &Plan, role: Role) -> Result<()> {
+    for bytes in &plan.orders {
+        let (def, _) = OrderDef::read(bytes).map_err(|e| anyhow::anyhow!("plan {}: {e}", plan.name))?;
+        let may = def.sources.has(Source::Plan) && (role == Role::Planner || def.sources.has(role.into()));
+        ensure!(may, "plan {}: a plan of {role} may not give {}", plan.name, def.words);
+    }
+    Ok(())
+}
+
+/// Whether the orders of a plan name scripts and plans as they can be called on board.
+pub(super) fn check_names(plan: &Plan) -> Result<()> {
+    for bytes in &plan.orders {
+        let order = Order::decode(bytes).map_err(|e| anyhow::anyhow!("plan {}: {e}", plan.name))?;
+        check_order(&order).with_context(|| format!("plan {}: {order}", plan.name))?;
+    }
+    Ok(())
+}
+
+/// What is said of the times of a text that are past: no fault, since a plan may be taken up late. Whatever else is wrong.
+fn past(text: &str, file: &str, now_unix_ms: u64) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (line, content) in (1..).zip(text.lines()) {
+        let words: Vec<_> = content.split_whitespace().collect();
+        let clause = content.starts_with([' ', '\t']);
+        let words = match words.as_slice() {
+            [label, rest @ ..] if !clause && label.ends_with(':') => rest,
+            words => words,
+        };
+        // The last of its times counts.
+        let (time, later_ms) = match words {
+            ["at", time, "every", every, "times", times, ..] => {
+                let every_ms = parse_span_ms(every).unwrap_or_default();
+                (time, every_ms.saturating_mul(times.parse::<u64>().unwrap_or(1).saturating_sub(1)))
+            }
+            ["at", time, ..] => (time, 0),
+            ["not", "after", time, ..] if !time.starts_with('+') => (time, 0),
+            _ => continue,
+        };
+        if parse_utc_ms(time).is_ok_and(|at| at.saturating_add(later_ms) < now_unix_ms) {
+            notes.push(format!("{file}:{line}: note: {time} is past: if it is sent up now, it is left out or late, as 'on late' says"));
+        }
+    }
+    notes
+}
+
+/// The words of the orders that a plan gives, each once.
+fn orders(plan: &Plan) -> Vec<&'static str> {
+    let mut words: Vec<_> = plan
+        .entries
+        .iter()
+        .filter_map(|entry| match entry.action {
+            Action::Order(order) => OrderDef::read(plan.order(order)?).ok().map(|(def, _)| def.words),
+            Action::Start(_) => None,
+        })
+        .collect();
+    words.sort_unstable();
+    words.dedup();
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_are_past_are_told_beside_whatever_is_wrong() {
+        let text = "at 2026-01-01T00:00:00Z do pnig\nx: at 2026-01-01T00:00:00Z every 1d times 20 do ping\n    not after \
+                    2026-01-02T00:00:00Z\n    not after +1s\nat never do ping\nat 2030-01-01T00:00:00Z do ping\n";
+        let now = parse_utc_ms("2026-01-10T00:00:00Z").unwrap();
+        let notes = past(text, "p", now);
+        assert_eq!(notes.len(), 2, "{notes:?}");
+        assert!(notes[0].starts_with("p:1: note: 2026-01-01T00:00:00Z is past"), "{notes:?}");
+        assert!(notes[1].starts_with("p:3: "), "{notes:?}");
+    }
+
+    #[test]
+    fn a_name_that_no_script_can_have_is_told_before_it_is_signed() {
+        let plan =
+            compile("plan p\nversion 1\nafter 1s do script run ../x\n", "", &Dictionary::default()).unwrap();
+        let error = format!("{:#}", check_names(&plan).unwrap_err());
+        assert!(error.contains("script run") && error.contains("a-z, 0-9 and -"), "{error}");
+    }
+}
