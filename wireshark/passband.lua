@@ -262,6 +262,7 @@ names["event"] = {
   [1812] = "command-key-retired",
   [1813] = "command-keys-unusable",
   [1814] = "command-keys-changed",
+  [1815] = "command-keys-stay",
   [1824] = "upload-done",
   [1825] = "upload-failed",
   [2049] = "plan-loaded",

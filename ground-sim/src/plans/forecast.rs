@@ -7,7 +7,6 @@ use std::fmt::Write as _;
 
 use anyhow::{Result, anyhow};
 use passband_flight::config::TransmitMode;
-use passband_flight::downlink::Refused;
 use passband_flight::passes::Pass;
 use passband_flight::sequence::dry_run::{Assumptions, Effect, Effects, Forecast, StepKind, dry_run};
 use passband_flight::sequence::{PassTimes, Run};
@@ -94,13 +93,12 @@ impl Effects for Timing<'_> {
             Ok(order) => order,
         };
         let words = order.to_string();
-        let opens = matches!(order, Order::PassStart { .. } | Order::PassStop {});
         let text = if self.trial.fails.iter().any(|beginning| words.starts_with(beginning)) {
             "assumed to fail".to_owned()
-        } else if opens && self.trial.transmit == TransmitMode::Always {
-            Refused::Always.to_string()
         } else {
-            String::new()
+            Transmitter::new(Vec::new(), self.trial.transmit, self.trial.rate_bps, 0)
+                .refuses(&order)
+                .map_or_else(String::new, |refused| refused.to_string())
         };
         let done = text.is_empty();
         Effect { text, done, takes_ms: takes_ms(&order), rests: done && order == Order::SafeEnter {} }
@@ -400,6 +398,12 @@ mod tests {
         assert_eq!(timeline.json()["rests_unix_ms"], START + 900_000);
         let always = forecast(&[plan(TEXT)], &Trial { transmit: TransmitMode::Always, ..trial() }).unwrap();
         assert!(always.text().contains("fails: the transmitter is always open"), "{}", always.text());
+        let slow = plan("after 1s do pass start 300 --rate 500\n");
+        let slow = forecast(&[slow], &trial()).unwrap().text();
+        assert!(slow.contains("fails: a rate is 1000 to"), "{slow}");
+        let at_once = plan("after 1s do safe enter\nafter 1s do queue hold 3fa1\nafter 2s do ping\n");
+        let at_once = forecast(&[at_once], &trial()).unwrap();
+        assert_eq!((at_once.json()["orders"].as_u64(), at_once.never()), (Some(2), 1), "{}", at_once.text());
     }
 
     #[test]

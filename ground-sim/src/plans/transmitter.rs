@@ -5,6 +5,7 @@
 use passband_flight::config::TransmitMode;
 use passband_flight::downlink::{Change, Gate, Planned, Refused};
 use passband_flight::passes::Pass;
+use passband_proto::dict::Order;
 
 /// Sums over a stretch of time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -77,6 +78,18 @@ impl Transmitter {
         });
         self.gate.on_plan(self.now_unix_ms, planned);
         self.gate.poll(self.now_unix_ms);
+    }
+
+    /// Why the gate would refuse an order, whenever it comes.
+    pub fn refuses(&self, order: &Order) -> Option<Refused> {
+        let (mut gate, now) = (self.gate.clone(), self.now_unix_ms);
+        match order {
+            Order::PassStart { seconds, rate } => {
+                gate.start(now, u64::from(*seconds), (*rate != 0).then_some(*rate)).err()
+            }
+            Order::PassStop {} => gate.stop(now).err(),
+            _ => None,
+        }
     }
 
     /// The operator, or a plan of his, opens it; what will have been sent when it closes, if nothing else happens.

@@ -206,6 +206,8 @@ events! {
     CommandKeysUnusable = 0x0715 "command-keys-unusable" Critical,
     /// The file of command keys has changed and was read anew.
     CommandKeysChanged = 0x0716 "command-keys-changed" Warning,
+    /// The file of command keys has changed and can't be used: the keys that were read before stay in use.
+    CommandKeysStay = 0x0717 "command-keys-stay" Error,
     /// Something uplinked is whole.
     UploadDone = 0x0720 "upload-done" Info,
     /// Something uplinked is not what it was said to be, or can't be kept.

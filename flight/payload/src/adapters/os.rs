@@ -167,19 +167,21 @@ pub fn boot_id() -> Option<[u8; 16]> {
     u128::from_str_radix(&hex, 16).ok().filter(|_| hex.len() == 32).map(u128::to_be_bytes)
 }
 
-/// What tells whether a file has changed.
+/// What tells whether a file has changed, or who may read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileState {
     path: PathBuf,
-    size_and_time: Option<(u64, SystemTime)>,
+    /// Its inode, its size, and when it or what is told of it was changed last.
+    seen: Option<(u64, u64, SystemTime, i64, i64)>,
 }
 
 impl FileState {
     /// The state of a file as it is now, also of one that isn't there.
     pub fn of(path: &Path) -> Self {
-        let size_and_time =
-            fs::metadata(path).ok().and_then(|about| Some((about.len(), about.modified().ok()?)));
-        Self { path: path.to_owned(), size_and_time }
+        let seen = fs::metadata(path).ok().and_then(|about| {
+            Some((about.ino(), about.len(), about.modified().ok()?, about.ctime(), about.ctime_nsec()))
+        });
+        Self { path: path.to_owned(), seen }
     }
 
     /// The file.
@@ -199,6 +201,19 @@ impl FileState {
 mod tests {
     use super::*;
     use passband_proto::keys::EpochKey;
+
+    #[test]
+    fn a_file_has_changed_when_others_may_read_it_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys.txt");
+        let missing = FileState::of(&path);
+        fs::write(&path, "a").unwrap();
+        let before = FileState::of(&path);
+        assert!(missing != before && before == before.now());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert_ne!(before, before.now());
+    }
 
     #[test]
     fn a_key_file_is_read_and_its_permissions_are_looked_at() {

@@ -360,15 +360,34 @@ pub(super) fn next_argument(
 }
 
 pub(super) fn unknown_option(name: &str) -> Failure {
+    // A letter too few or too many, or another one, in one place: what is the same before and behind it is nearly all.
     let near = |option: &&&str| {
-        let option: &str = option;
-        let (short, long) = if option.len() < name.len() { (option, name) } else { (name, option) };
-        // One letter too few, or another one, or two changed about.
-        let mut rest = long.chars();
-        short.chars().all(|letter| rest.any(|other| other == letter)) && long.len() - short.len() <= 1
+        let same = |pair: &(char, char)| pair.0 == pair.1;
+        let before = name.chars().zip(option.chars()).take_while(same).count();
+        let behind = name.chars().rev().zip(option.chars().rev()).take_while(same).count();
+        let (short, long) = (name.len().min(option.len()), name.len().max(option.len()));
+        long - short <= 1 && before + behind + 1 >= long
     };
     match ["json", "socket", "config", "limit", "help"].iter().find(near) {
         Some(option) => bad_input(format!("unknown option --{name}: is it --{option}?")),
         None => bad_input(format!("unknown option --{name}; --help shows those there are")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_that_is_nearly_one_is_told() {
+        let says = |name: &str| match unknown_option(name) {
+            Failure::BadInput(text) => text,
+            other => panic!("{other:?}"),
+        };
+        for name in ["jsn", "jsno", "jsonn", "Json", "jsom"] {
+            assert_eq!(says(name).contains("is it --json?"), name != "jsno", "{name}: {}", says(name));
+        }
+        assert_eq!(says("sockett"), "unknown option --sockett: is it --socket?");
+        assert_eq!(says("rate"), "unknown option --rate; --help shows those there are");
     }
 }

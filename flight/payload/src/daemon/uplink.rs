@@ -94,14 +94,10 @@ pub(crate) async fn watch_orders(
             Some(Then::Restart) => return,
             Some(Then::Reboot) => {
                 shared.event(&Report::info(EventCode::DaemonStop, "the board is restarted by an order"));
-                let before = shared.pulse.ledger(|ledger| {
-                    let before = ledger.record();
-                    // One that can't be kept is taken for a power cut.
-                    drop(ledger.change(Starts::anew));
-                    before
-                });
+                // One that can't be kept is taken for a power cut.
+                drop(shared.pulse.ledger(|ledger| ledger.change(Starts::anew)));
                 let why = reboot();
-                drop(shared.pulse.ledger(|ledger| ledger.change(|_| before)));
+                drop(shared.pulse.ledger(|ledger| ledger.change(Starts::goes_on)));
                 lock(&commander).not_rebooted(&mut works, &why.to_string());
             }
         }

@@ -174,7 +174,8 @@ impl Starts {
     /// It has run well for a while.
     #[must_use]
     pub fn well(self) -> Self {
-        Self { phase: Phase::Well, failures: 0, failures_in_boot: 0, ..self }
+        let phase = if self.phase == Phase::Ordered { Phase::Ordered } else { Phase::Well };
+        Self { phase, failures: 0, failures_in_boot: 0, ..self }
     }
 
     /// It stops in order.
@@ -187,6 +188,12 @@ impl Starts {
     #[must_use]
     pub fn anew(self) -> Self {
         Self { phase: Phase::Ordered, ..self }
+    }
+
+    /// What was ordered could not be done: it goes on, as well as a start does that has taken orders.
+    #[must_use]
+    pub fn goes_on(self) -> Self {
+        if self.phase == Phase::Ordered { Self { phase: Phase::Well, ..self } } else { self }
     }
 
     /// Starts were counted elsewhere, while this record was lost: it goes on from there.

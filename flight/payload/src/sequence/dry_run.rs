@@ -172,8 +172,7 @@ impl<'a> Trial<'a> {
             match output {
                 Output::Persist(change) => self.note(change),
                 Output::Report(report) => self.tell(StepKind::Told(report)),
-                // The daemon ends before it gives another.
-                Output::Run(_) if self.rests_unix_ms.is_some() => {}
+                // What is due at the same moment is given before the daemon ends.
                 Output::Run(run) => self.give(run),
             }
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use passband_proto::dict::{EventCode, Source, Wanted};
 use passband_proto::keys::TagKey;
-use passband_proto::sdls::{Associations, Mark, RoleKey, RoleKeys, State};
+use passband_proto::sdls::{Associations, Mark, Role, RoleKey, RoleKeys, State};
 
 use super::{BTreeMap, Commander, Works, record};
 use crate::adapters::os::{FileState, read_secret};
@@ -23,28 +23,26 @@ pub(super) struct KeyFile {
     taken: FileState,
     /// As it was at the last look: a file that is being written is left alone.
     seen: FileState,
+    /// Why it could not be taken, as it was told.
+    fault: Option<String>,
     pub(super) next_ms: u64,
 }
 
 impl KeyFile {
     pub(super) fn new(taken: FileState) -> Self {
-        Self { seen: taken.clone(), taken, next_ms: 0 }
+        Self { seen: taken.clone(), taken, fault: None, next_ms: 0 }
     }
 
-    /// Whether another file is there than what was read; it counts as read then. Not at once: it has to stay for two looks.
-    fn changed(&mut self, now_ms: u64, at_once: bool) -> bool {
+    /// The file as it is now, if it is another one than what was read. Not at once: it has to stay for two looks.
+    fn changed(&mut self, now_ms: u64, at_once: bool) -> Option<FileState> {
         if !at_once && now_ms < self.next_ms {
-            return false;
+            return None;
         }
         self.next_ms = now_ms.saturating_add(LOOK_MS);
         let now = self.taken.now();
         let rests = at_once || now == self.seen;
-        self.seen = now;
-        let changed = rests && self.seen != self.taken;
-        if changed {
-            self.taken = self.seen.clone();
-        }
-        changed
+        self.seen = now.clone();
+        (rests && now != self.taken).then_some(now)
     }
 }
 
@@ -75,26 +73,22 @@ pub(crate) fn read_role_keys(path: &Path, spacecraft: u16) -> Result<(RoleKeys, 
 }
 
 impl Commander {
-    /// Takes the keys again if their file has changed; a file that can't be used changes nothing. `at_once`: someone on board
-    /// is at work, and has written all of it.
+    /// Takes the keys again if their file has changed. One that can't be used changes nothing, and is tried again until it is
+    /// taken. `at_once`: someone on board is at work on keys, and has written all of it.
     pub(super) fn look_at_keys(&mut self, works: &dyn Works, at_once: bool) {
         let now_ms = self.clock.now_ms();
+        let Some(now) = self.key_file.as_mut().and_then(|file| file.changed(now_ms, at_once)) else { return };
+        let path = now.path();
+        let read = read_role_keys(path, self.spacecraft).map_err(|e| e.to_string());
+        let taken = read.and_then(|(keys, exposed)| Ok((self.take_keys(&keys)?, exposed)));
         let Some(file) = self.key_file.as_mut() else { return };
-        if !file.changed(now_ms, at_once) {
-            return;
-        }
-        let path = file.taken.path().to_owned();
-        let read = read_role_keys(&path, self.spacecraft);
-        let taken = read.map_err(|e| e.to_string()).and_then(|(keys, exposed)| {
-            let told = self.take_keys(&keys).map_err(|e| e.to_string())?;
-            Ok((exposed, told))
-        });
         match taken {
-            Ok((exposed, text)) => {
+            Ok((text, exposed)) => {
+                (file.fault, file.taken) = (None, now.clone());
                 let text = format!("command key file {} is read anew: {text}", path.display());
                 works.event(&Report::warning(EventCode::CommandKeysChanged, text));
                 if exposed {
-                    works.event(&exposed_file(&path));
+                    works.event(&exposed_file(path));
                 }
                 if let Some(report) = lost_counters(&self.associations) {
                     works.event(&report);
@@ -103,15 +97,28 @@ impl Commander {
             }
             Err(why) => {
                 let text = format!("{why}; the keys that were read before stay");
-                works.event(&Report::error(EventCode::CommandKeysUnusable, text));
+                if file.fault.as_ref() != Some(&text) {
+                    works.event(&Report::error(EventCode::CommandKeysStay, text.clone()));
+                    file.fault = Some(text);
+                }
             }
         }
     }
 
     /// Has these be the keys from now on; what is new, other or gone, in words.
-    fn take_keys(&mut self, keys: &RoleKeys) -> Result<String, crate::store::StoreError> {
+    ///
+    /// # Errors
+    /// What keeps them from being taken, in words: there would be no recovery key any more, as with [`Associations::retire`]
+    /// (a start takes such a file all the same), or the records can't be read.
+    fn take_keys(&mut self, keys: &RoleKeys) -> Result<String, String> {
+        let retired = |spi: u16| self.associations.state(spi) == Some(State::Retired);
+        let recovers = |role: Role, spi: u16| role == Role::Recovery && !retired(spi);
+        let had = self.associations.status().any(|status| recovers(status.role, status.spi));
+        if had && !ours(keys, self.spacecraft).any(|key| recovers(key.role(), key.spi())) {
+            return Err("the command key file holds no recovery key that isn't retired".to_owned());
+        }
         let known: Vec<_> = self.associations.status().map(|status| status.spi).collect();
-        let marks = self.desk.store().records(Kind::Mark)?;
+        let marks = self.desk.store().records(Kind::Mark).map_err(|e| e.to_string())?;
         self.associations.set_keys(keys);
         restore(&mut self.associations, marks, &known);
         let before = core::mem::replace(&mut self.parts.fingerprints, fingerprints(keys, self.spacecraft));

@@ -370,7 +370,10 @@ impl Commander {
         step: Step,
         bytes: &[u8],
     ) -> Result<Option<(OrderId, Record)>, StoreError> {
-        self.look_at_keys(works, true);
+        // Who has just put a key there needn't wait.
+        if let Ok(Order::KeysAccept { .. } | Order::KeysRetire { .. }) = Order::decode(bytes) {
+            self.look_at_keys(works, true);
+        }
         let number = self.desk.ledger().next_number(SHELL);
         self.take(works, Giver { source: SHELL, role: Source::Shell }, number, step, bytes)
     }
@@ -472,7 +475,6 @@ impl Commander {
         name: &str,
         path: &Path,
     ) -> Result<String, String> {
-        self.look_at_keys(works, true);
         let mut worker = Worker { parts: &mut self.parts, associations: &mut self.associations, works };
         worker.load(kind, name, path).map_err(|refused| refused.text)
     }

@@ -224,8 +224,12 @@ fn a_file_of_command_keys_that_changes_is_read_again_and_counters_stay() {
 
     std::fs::write(&path, "no keys\n").unwrap();
     run(&mut commander, &mut works, 8);
-    let codes = works.codes();
-    assert_eq!(codes.iter().filter(|code| **code == EventCode::CommandKeysUnusable).count(), 1);
+    write(&[role_key(2, Role::Operator)]);
+    run(&mut commander, &mut works, 8);
+    let told = works.told.lock().unwrap().clone();
+    let stay: Vec<_> = told.iter().filter(|(code, _)| *code == EventCode::CommandKeysStay).collect();
+    assert_eq!(stay.len(), 2, "each once: {stay:?}");
+    assert!(stay[1].1.starts_with("the command key file holds no recovery key"), "{stay:?}");
     let last = operator.frame(4, PacketMode::Run, "pass start 62");
     commander.frame(&mut works, &last);
     assert_eq!(works.done.len(), 4, "the keys that were read before stay");

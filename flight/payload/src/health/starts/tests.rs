@@ -80,6 +80,16 @@ fn safe_mode_ends_by_order_or_with_another_program_or_configuration() {
     assert_eq!((start.safe, start.before), (Some(Cause::Order), Before::Ordered));
     let rebooted = Starts::begin(Some(record.anew()), Boot { tried: 9, id: [4; 16], ..BOOT }, 3).1;
     assert_eq!((rebooted.before, rebooted.reports().len()), (Before::Ordered, 1), "no power cut is told");
+    let late = record.anew().well();
+    assert_eq!(
+        Starts::begin(Some(late), Boot { tried: 9, id: [4; 16], ..BOOT }, 3).1.before,
+        Before::Ordered
+    );
+    let goes_on = record.anew().goes_on();
+    assert_eq!(
+        Starts::begin(Some(goes_on), Boot { tried: 9, id: [4; 16], ..BOOT }, 3).1.before,
+        Before::PowerCut
+    );
     assert_eq!(Starts::begin(Some(record.ordered(false)), BOOT, 3).1.safe, None);
 }
 
