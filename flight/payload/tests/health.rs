@@ -54,7 +54,25 @@ fn three_kills_lead_to_safe_mode_and_an_order_out_of_it() {
     let orders = payload.json(&["orders"]);
     assert_eq!(orders["orders"][0]["stage"], "done", "{orders}");
     assert_eq!(boot_count(&payload), 5, "starts are counted alike in both modes");
+    let events = payload.json(&["events", "--limit", "1000"]);
+    let events = events["events"].as_array().unwrap();
+    let seqs: Vec<_> = events.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
+    assert!(seqs.windows(2).all(|pair| pair[0] < pair[1]), "{seqs:?}");
+    let at = |code: &str| events.iter().position(|event| event["code"] == code);
+    assert!(at("safe-mode").is_some(), "what happened in safe mode is not forgotten: {events:?}");
     payload.wait_for_event("frame-accepted");
+    payload.terminate();
+}
+
+#[test]
+fn a_pass_that_is_on_when_the_daemon_is_stopped_is_told_to_its_end() {
+    let mut payload = payload();
+    payload.start();
+    payload.json(&["pass", "start", "100"]);
+    payload.wait_for_event("pass-opened");
+    payload.terminate();
+    payload.start();
+    payload.wait_for_event("pass-closed");
     payload.terminate();
 }
 

@@ -83,18 +83,26 @@ pub fn read_events(
         Ok(events) => return Ok(events),
         Err(e) => e,
     };
-    let stream = read_blackbox(disk, state)
+    let events = remembered_events(disk, state, since.unwrap_or_default())
         .map_err(|e| format!("the catalogue can't be read ({why}), and neither the black box: {e}"))?;
+    let skipped = if since.is_none() { events.len().saturating_sub(limit) } else { 0 };
+    Ok(events.into_iter().skip(skipped).take(limit).collect())
+}
+
+/// The events after a number that the black box has, rising.
+///
+/// # Errors
+/// It can't be read.
+pub fn remembered_events(disk: &dyn Disk, state: &Path, after: u64) -> io::Result<Vec<Event>> {
+    let stream = read_blackbox(disk, state)?;
     let mut by_number = BTreeMap::new();
     for packet in packets(&stream).filter(|packet| packet.apid() == EventPacket::DEF.apid) {
-        if let Some(event) = EventPacket::read(packet.data()) {
+        if let Some(event) = EventPacket::read(packet.data()).filter(|event| u64::from(event.number) > after)
+        {
             by_number.insert(event.number, event_of(&event));
         }
     }
-    let events = by_number.into_values().filter(|event| since.is_none_or(|since| event.seq > since));
-    let events: Vec<Event> = events.collect();
-    let skipped = if since.is_none() { events.len().saturating_sub(limit) } else { 0 };
-    Ok(events.into_iter().skip(skipped).take(limit).collect())
+    Ok(by_number.into_values().collect())
 }
 
 /// An event of its packet; of a long text the packet has the beginning.

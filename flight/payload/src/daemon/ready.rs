@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::UdpSocket;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
@@ -31,12 +31,14 @@ use super::{
     spawn, target_for, tokio_socket, vitals,
 };
 use crate::adapters::catalogue::{OpenedCatalogue, open_catalogue};
+use crate::adapters::disk::Disk;
+use crate::adapters::last::remembered_events;
 use crate::adapters::spool::Spool;
 use crate::adapters::vault::Vault;
 use crate::config::{Config, TransmitMode};
 use crate::health::Task;
 use crate::queue::Queue;
-use crate::store::Catalogue;
+use crate::store::{Catalogue, StoreError};
 use crate::telemetry::Report;
 
 /// Everything opened and checked, nothing running yet.
@@ -65,6 +67,7 @@ impl Ready {
         calibration_for(&config)?;
         let (clock, health, disk) = (life.pulse.clock, Arc::clone(&life.disk_health), Arc::clone(&life.disk));
         let OpenedCatalogue { catalogue, in_memory, set_aside } = open_catalogue(disk.as_ref(), state)?;
+        recall_events(disk.as_ref(), state, &catalogue)?;
         let events_before = catalogue.events(None, 1)?.last().map_or(0, |event| event.seq);
         let vault = Vault::open(Arc::clone(&disk), state)?;
         let counted = catalogue.count_boot()?;
@@ -229,4 +232,12 @@ impl Sockets {
             reports: reports.map(|address| Listener::open("reports.listen", address, EventCode::ReportError)),
         })
     }
+}
+
+/// Takes up the events that the black box alone has: of safe mode, and of a time without a catalogue.
+fn recall_events(disk: &dyn Disk, state: &Path, catalogue: &Catalogue) -> Result<(), StoreError> {
+    let last = catalogue.events(None, 1)?.last().map_or(0, |event| event.seq);
+    // Without a black box there is nothing to take up.
+    let events = remembered_events(disk, state, last).unwrap_or_default();
+    if events.is_empty() { Ok(()) } else { catalogue.recall(&events, 0) }
 }

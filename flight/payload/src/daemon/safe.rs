@@ -1,11 +1,11 @@
 //! Safe mode: only commanding, telemetry and update are at work. No camera, triage, encoder, radio or scrub.
 //!
 //! It comes up whatever the state folder holds: catalogue and sealed bundles are neither opened nor looked at, keys and
-//! a command socket are taken where they are there. Events are kept in memory, and lost with a restart; those of
-//! before are in the catalogue, for when safe mode is over. An order or a changed configuration ends it, as
+//! a command socket are taken where they are there. Events are kept in memory and in the black box, and numbered on from
+//! before; the catalogue takes them up when safe mode is over. An order or a changed configuration ends it, as
 //! [`crate::health::Starts`] says; the process ends then, to be started anew.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 
@@ -18,11 +18,14 @@ use super::telemetry::Telemetry;
 use super::{AtWork, DaemonError, Parameters, command_socket, keys_for, open_commander, spawn, vitals};
 use crate::adapters::catalogue::memory_catalogue;
 use crate::adapters::disk::Disk;
+use crate::adapters::last::{load, remembered_events};
 use crate::adapters::vault::Vault;
+use crate::command::EventsAnswer;
 use crate::config::Config;
+use crate::json;
 use crate::queue::{Queue, Settings};
 use crate::store::health::Health;
-use crate::telemetry::Report;
+use crate::telemetry::{Event, Report};
 use passband_proto::dict::EventCode;
 use passband_proto::keyring::KeyRing;
 
@@ -49,11 +52,14 @@ pub(super) fn start(
         Queue::new(config.queue.clone())
     });
     let disk: Arc<dyn Disk> = Arc::clone(&life.disk);
+    let catalogue = memory_catalogue()?;
+    let last = last_event(disk.as_ref(), &config.paths.state);
+    catalogue.recall(&[], last)?;
     let opened = Opened {
         keys,
         clock: life.pulse.clock,
         health: Arc::new(Mutex::new(Health::new(config.store.slow_sync_ms))),
-        catalogue: memory_catalogue()?,
+        catalogue,
         in_memory: true,
         vault: Vault::untouched(Arc::clone(&disk), &config.paths.state),
         disk,
@@ -85,6 +91,15 @@ pub(super) fn start(
     let telemetry = Telemetry::new(Arc::clone(&shared));
     let threads = vec![spawn("telemetry", || telemetry.run())?];
     Ok(AtWork { shared, commander, queue, socket, threads })
+}
+
+/// The number of the last event that the black box or the saved state tells of.
+fn last_event(disk: &dyn Disk, state: &Path) -> u64 {
+    let of = |events: &[Event]| events.last().map_or(0, |event| event.seq);
+    let boxed = remembered_events(disk, state, 0).map_or(0, |events| of(&events));
+    let saved = load(disk, state).ok().and_then(|mut saved| saved.answers.remove("events"));
+    let saved = saved.and_then(|answer| json::shape::<EventsAnswer>(&answer).ok());
+    boxed.max(saved.map_or(0, |answer| of(&answer.events)))
 }
 
 /// Makes the command socket and answers there, if that can be done now; where it is.

@@ -197,7 +197,7 @@ impl Desk {
         hands: &mut dyn Hands,
     ) -> Result<Option<(OrderId, Record)>, StoreError> {
         let id = OrderId { source: giver.source, number };
-        if let Some(order) = unnumbered(giver.role, step, bytes) {
+        if let Some(order) = unnumbered(giver.role, number, step, bytes) {
             self.run_unnumbered(now, id, order, hands)?;
             return Ok(None);
         }
@@ -300,11 +300,15 @@ impl Desk {
 }
 
 /// Orders that do no harm when they are done again, come in great numbers or speak of answers alone: not kept, not
-/// answered. They disarm nothing.
-fn unnumbered(role: Source, step: Step, bytes: &[u8]) -> Option<Order> {
+/// answered. They disarm nothing. Packets that are asked for are among them where the number is 0, as a station asks by
+/// itself.
+fn unnumbered(role: Source, number: u32, step: Step, bytes: &[u8]) -> Option<Order> {
     let order = Order::decode(bytes).ok().filter(|_| step == Step::Run)?;
-    let plain =
-        matches!(order, Order::UploadPiece { .. } | Order::AnswersSeen { .. } | Order::TelemetrySend { .. });
+    let plain = match order {
+        Order::UploadPiece { .. } | Order::AnswersSeen { .. } => true,
+        Order::TelemetrySend { .. } => number == 0,
+        _ => false,
+    };
     (plain && role != Source::Shell && order.def().is_some_and(|def| def.sources.has(role))).then_some(order)
 }
 

@@ -324,4 +324,12 @@ fn that_the_ground_has_answers_is_told_to_who_sends_them() {
     let seen = Order::AnswersSeen { below: 9, bits: 0 };
     desk.take(now(1), OPERATOR, 0, Step::Run, &seen.encode(), &mut hands).unwrap();
     assert_eq!(hands.0, [seen.to_string()]);
+    // A station asks for packets by itself under no number; an operator who asks is answered, once for each order.
+    let ask = Order::from_line("tlm send housekeeping").unwrap().encode();
+    assert!(desk.take(now(2), OPERATOR, 0, Step::Run, &ask, &mut hands).unwrap().is_none());
+    for _ in 0..3 {
+        let (_, record) = desk.take(now(3), OPERATOR, 5, Step::Run, &ask, &mut hands).unwrap().unwrap();
+        assert_eq!(record.stage, Stage::Started, "such hands leave all under way");
+    }
+    assert_eq!(hands.0.len(), 3);
 }

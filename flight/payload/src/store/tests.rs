@@ -134,6 +134,21 @@ fn events_are_numbered_bounded_and_paged() {
 }
 
 #[test]
+fn events_from_elsewhere_are_taken_up_once_and_numbers_go_on() {
+    let catalogue = memory();
+    let add = || catalogue.add_event(1, &Report::info(EventCode::Other, "own")).unwrap();
+    let elsewhere: Vec<_> = [2, 3, 7].map(|seq| Report::info(EventCode::Other, "box").at(seq, 9)).into();
+    (0..2).for_each(|_| add());
+    (0..2).for_each(|_| catalogue.recall(&elsewhere, 0).unwrap());
+    add();
+    catalogue.recall(&[], 20).unwrap();
+    add();
+    let events = catalogue.events(None, 9).unwrap();
+    let rows: Vec<_> = events.iter().map(|event| (event.seq, event.text.as_str())).collect();
+    assert_eq!(rows, [(1, "own"), (2, "own"), (3, "box"), (7, "box"), (8, "own"), (21, "own")]);
+}
+
+#[test]
 fn old_events_make_room() {
     let catalogue = memory();
     let add = |from: u64, to: u64| {
