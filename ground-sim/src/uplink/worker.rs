@@ -19,6 +19,7 @@ use super::outbox::{Begin, Moment, Noticed, Outbox};
 use super::shelf::Shelf;
 use super::upload::About;
 use crate::telemetry::feed::unix_ms;
+use crate::telemetry::tags::untagged;
 use crate::telemetry::{Feed, Heard, Proof};
 
 /// How often the folder is looked at for what others have queued.
@@ -186,10 +187,7 @@ impl Worker {
         };
         if heard.proof == Proof::Unverified && !believed && !std::mem::replace(&mut self.untagged_told, true)
         {
-            tracing::warn!(
-                "telemetry comes without a tag, and isn't believed since --telemetry-keys are given: the satellite has no keys, or \
-                 somebody else sends it. Without --telemetry-keys it is believed, whoever sent it"
-            );
+            tracing::warn!("{}", untagged("--telemetry-keys"));
         }
         let Some(packet) = heard.packet().filter(|_| believed) else { return Ok(Vec::new()) };
         let what = (packet.apid(), packet.time().to_unix_ms(), packet.data());
