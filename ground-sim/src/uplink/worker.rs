@@ -46,8 +46,6 @@ pub struct Uplink {
 #[derive(Debug)]
 pub struct Worker {
     folder: Folder,
-    /// Held as long as it works.
-    _lock: File,
     outbox: Outbox,
     feed: Feed,
     /// The file of the key.
@@ -61,6 +59,8 @@ pub struct Worker {
     untagged_told: bool,
     /// Of the uploads that are in the outbox or settled, the numbers of their beginnings.
     uploads: BTreeMap<[u8; 4], u32>,
+    /// Held as long as it works: let go last, once nothing else of it is there.
+    _lock: File,
 }
 
 /// What happened in a turn.
@@ -93,7 +93,6 @@ impl Worker {
         let outbox = Outbox::new(&begin)?;
         let mut worker = Self {
             folder,
-            _lock: lock,
             outbox,
             feed,
             keys: PathBuf::new(),
@@ -104,6 +103,7 @@ impl Worker {
             known: BTreeSet::new(),
             untagged_told: false,
             uploads: BTreeMap::new(),
+            _lock: lock,
         };
         worker.forget_old(now_ms)?;
         worker.look()?;
