@@ -101,7 +101,7 @@ fn turn(desk: &mut Desk, ears: &mut Option<Ears>) -> Result<Option<Heard>> {
             turn.noticed.iter().for_each(|noticed| say!("{}", told(noticed, worker)));
             Ok(turn.heard)
         }
-        (Desk::Queues(_), Some(ears)) => Ok(ears.feed.next(PATIENCE)),
+        (Desk::Queues(_), Some(ears)) => Ok(ears.next(PATIENCE)),
         (Desk::Queues(_), None) => Ok(None),
     }
 }

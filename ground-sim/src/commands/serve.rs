@@ -11,7 +11,7 @@ use super::orbit::OrbitArgs;
 use super::stop_on_signals;
 use crate::screen::{Feed, Sources};
 use crate::serve::{Page, Token};
-use crate::telemetry::tags::name_of;
+use crate::telemetry::TagKeys;
 
 /// Where the ground's screens look, and what they know passes by.
 #[derive(Debug, Args)]
@@ -43,15 +43,14 @@ impl SourceArgs {
     /// Keys, passes, the archive or the telemetry address can't be used.
     pub fn start(&self) -> Result<Feed> {
         let keys = super::optional_keys(self.keys.as_deref())?;
-        let named = name_of(&keys, self.keys.as_deref());
-        let keys = keys.iter().map(passband_proto::keys::EpochKey::telemetry_key).collect();
+        let keys = TagKeys::new(&keys, self.keys.as_deref());
         let sources = Sources {
             out: self.out.clone(),
             store: self.store.clone().unwrap_or_else(|| self.out.join("store")),
             archive: self.archive.clone(),
             telemetry: self.telemetry,
         };
-        Feed::start(&sources, self.orbit.plan()?, (keys, named))
+        Feed::start(&sources, self.orbit.plan()?, keys)
     }
 }
 

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use passband_flight::passes::PassPlan;
-use passband_proto::keys::TagKey;
 use passband_proto::packet::TelemetryPacket;
 
 use super::ground::{Ground, Surveyor};
@@ -21,8 +20,8 @@ use super::{Model, Snapshot, packet_bytes};
 use crate::commands::unix_ms;
 use crate::telemetry::intake::Verdict;
 use crate::telemetry::routes::MAX_ROUTES;
-use crate::telemetry::tags::foreign;
-use crate::telemetry::{Archive, Follower, Intake, Quota, Routes, Stored};
+use crate::telemetry::tags::untagged;
+use crate::telemetry::{Archive, Follower, Intake, Proof, Quota, Routes, Stored, TagKeys};
 
 /// How long a socket or a file is waited for.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -65,23 +64,22 @@ struct Shared {
     /// What history is read from, so that nobody who asks keeps what comes from being written.
     reader: Option<Mutex<Archive>>,
     recent: Mutex<VecDeque<(u64, Stored)>>,
-    keys: Vec<TagKey>,
-    /// What they are called.
-    keys_named: String,
+    keys: TagKeys,
     /// Grows with every change.
     version: AtomicU64,
     packets: AtomicU64,
+    /// Packets that weren't shown: whose tag is of another key, and those without one.
     refused: AtomicU64,
+    untagged: AtomicU64,
     stop: AtomicBool,
 }
 
 impl Feed {
-    /// Starts it. `keys` are the mission's telemetry keys, and what they are called; with none, tags are not looked at.
+    /// Starts it. `keys` are the mission's telemetry keys; with none, tags are not looked at.
     ///
     /// # Errors
     /// The archive can't be opened, or the address not listened at.
-    pub fn start(sources: &Sources, plan: PassPlan, keys: (Vec<TagKey>, String)) -> Result<Self> {
-        let (keys, keys_named) = keys;
+    pub fn start(sources: &Sources, plan: PassPlan, keys: TagKeys) -> Result<Self> {
         let writes = sources.telemetry.is_some();
         let dir = sources.archive.as_deref();
         let archive = dir.filter(|_| writes).map(|dir| Archive::open(dir, Quota::default())).transpose()?;
@@ -95,10 +93,10 @@ impl Feed {
             reader: reader.map(Mutex::new),
             recent: Mutex::default(),
             keys,
-            keys_named,
             version: AtomicU64::new(1),
             packets: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            untagged: AtomicU64::new(0),
             stop: AtomicBool::new(false),
         });
         let mut surveyor = Surveyor::new(&sources.out, &sources.store);
@@ -129,8 +127,12 @@ impl Feed {
     pub fn snapshot(&self) -> Snapshot {
         let ground = held(&self.shared.ground).clone();
         let snapshot = held(&self.shared.model).snapshot(unix_ms(), ground);
-        let hint = (self.refused() > 0).then(|| foreign(&self.shared.keys_named));
-        Snapshot { refused: self.refused(), hint, ..snapshot }
+        let hint = match (self.refused(), self.untagged()) {
+            (0, 0) => None,
+            (0, _) => Some(untagged("--keys")),
+            _ => Some(self.shared.keys.hint()),
+        };
+        Snapshot { refused: self.refused(), untagged: self.untagged(), hint, ..snapshot }
     }
 
     /// For how long orders stay armed on board, ms, if the satellite said so.
@@ -149,6 +151,12 @@ impl Feed {
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.shared.refused.load(Ordering::Relaxed)
+    }
+
+    /// Packets that were not shown, as they had no tag and there are keys.
+    #[must_use]
+    pub fn untagged(&self) -> u64 {
+        self.shared.untagged.load(Ordering::Relaxed)
     }
 
     /// The packets behind number `after`, and the number of the last; of more than are held, those that are.
@@ -211,16 +219,21 @@ impl Shared {
 
     /// Without keys every packet counts as authentic.
     fn is_authentic(&self, packet: &TelemetryPacket<'_>) -> bool {
-        self.keys.is_empty() || self.keys.iter().any(|key| packet.verify(key))
+        self.keys.is_empty() || self.keys.judge(packet) == Proof::Verified
     }
 
     /// Whether a packet is to be believed; one that isn't is counted.
     fn admit(&self, packet: &TelemetryPacket<'_>) -> bool {
-        let authentic = self.is_authentic(packet);
-        if !authentic && self.refused.fetch_add(1, Ordering::Relaxed) == 0 {
+        let counter = match self.keys.judge(packet) {
+            Proof::Verified => return true,
+            Proof::Unverified if self.keys.is_empty() => return true,
+            Proof::Unverified => &self.untagged,
+            Proof::Forged => &self.refused,
+        };
+        if counter.fetch_add(1, Ordering::Relaxed) == 0 {
             self.version.fetch_add(1, Ordering::Release);
         }
-        authentic
+        false
     }
 
     /// Shows a packet that is to be believed.

@@ -34,7 +34,9 @@ pub struct Snapshot {
     pub telemetry: Vec<Heard>,
     /// Packets that were not shown, as their tag holds under none of the keys.
     pub refused: u64,
-    /// What that means, and what to do; none: none was refused.
+    /// Packets that were not shown, as they had no tag and there are keys.
+    pub untagged: u64,
+    /// What that means, and what to do; none: all were shown.
     pub hint: Option<String>,
     /// Channels of housekeeping.
     pub channels: Vec<Channel>,
@@ -176,6 +178,7 @@ impl Model {
             satellite: self.satellite(),
             telemetry: self.latest.iter().filter_map(|(apid, latest)| heard(*apid, latest)).collect(),
             refused: 0,
+            untagged: 0,
             hint: None,
             red: level(Level::Red),
             yellow: level(Level::Yellow),

@@ -1,6 +1,7 @@
 //! The model, fed with packets; and packets for the tests of other screens.
 
 use super::*;
+use crate::telemetry::TagKeys;
 use passband_flight::passes::Window;
 use passband_flight::telemetry::Level;
 use passband_proto::dict::{EventCode, FixedText, Mode, Opcode, Reason, Severity, Stage};
@@ -132,11 +133,13 @@ fn telemetry_over_udp_is_shown_and_kept_and_read_along_elsewhere() {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let sources = Sources { archive: archive.clone(), telemetry: Some(any), ..Sources::default() };
     let key = EpochKey::new(7, 1, [5; 32]).telemetry_key();
+    let line = format!("passband-key v1 spacecraft=7 epoch=1 {}\n", "05".repeat(32));
+    let keys = passband_proto::keyring::KeyRing::parse(&line).unwrap();
     let feed =
-        Feed::start(&sources, PassPlan::default(), (vec![key.clone()], "keys.txt".to_owned())).unwrap();
+        Feed::start(&sources, PassPlan::default(), TagKeys::new(&keys, Some("keys.txt".as_ref()))).unwrap();
     let to = feed.telemetry_address().unwrap();
     let along = Sources { archive, ..Sources::default() };
-    let other = Feed::start(&along, PassPlan::default(), (Vec::new(), String::new())).unwrap();
+    let other = Feed::start(&along, PassPlan::default(), TagKeys::default()).unwrap();
     let socket = UdpSocket::bind(any).unwrap();
     let forged = sealed(&beacon(), 1, 1000, Some(&EpochKey::new(7, 1, [6; 32]).telemetry_key()));
     socket.send_to(&forged, to).unwrap();
@@ -147,12 +150,19 @@ fn telemetry_over_udp_is_shown_and_kept_and_read_along_elsewhere() {
     twin[tag..].iter_mut().zip(0x1_05EC_76F1_u64.to_le_bytes()).for_each(|(byte, flip)| *byte ^= flip);
     assert!(TelemetryPacket::parse(&twin).is_ok() && twin != good);
     socket.send_to(&twin, to).unwrap();
+    socket.send_to(&sealed(&beacon(), 3, 1500, None), to).unwrap();
     socket.send_to(&good, to).unwrap();
     let boots = |feed: &Feed| feed.snapshot().satellite.map(|satellite| satellite.boot_count);
     wait_for("the packet is shown", || boots(&feed) == Some(42));
-    assert_eq!(feed.refused(), 2, "the forged ones aren't");
+    assert_eq!((feed.refused(), feed.untagged()), (2, 1), "those forged and without a tag aren't");
     let hint = feed.snapshot().hint.unwrap();
     assert!(hint.contains("its key is none of keys.txt") && other.snapshot().hint.is_none(), "{hint}");
+    let bare = Sources { telemetry: Some(any), archive: Some(dir.path().join("bare")), ..Sources::default() };
+    let bare = Feed::start(&bare, PassPlan::default(), TagKeys::new(&keys, None)).unwrap();
+    socket.send_to(&sealed(&beacon(), 3, 1500, None), bare.telemetry_address().unwrap()).unwrap();
+    wait_for("what has no tag is counted", || bare.untagged() == 1);
+    let hint = bare.snapshot().hint.unwrap();
+    assert!(bare.refused() == 0 && hint.starts_with("telemetry comes without a tag"), "{hint}");
     wait_for("and read along", || boots(&other) == Some(42));
     let history = |feed: &Feed, unix_ms| {
         let mut packets = Vec::new();

@@ -32,7 +32,7 @@ impl Served {
         std::fs::create_dir_all(sources.out.join("frames/x")).unwrap();
         std::fs::write(sources.out.join("frames/x/x.quicklook.png"), b"\x89PNG").unwrap();
         std::fs::write(dir.path().join("secret.png"), b"secret").unwrap();
-        let feed = Feed::start(&sources, PassPlan::default(), (Vec::new(), String::new())).unwrap();
+        let feed = Feed::start(&sources, PassPlan::default(), crate::telemetry::TagKeys::default()).unwrap();
         let telemetry = feed.telemetry_address().unwrap();
         let token = Token::random().unwrap();
         let text = token.text().to_owned();

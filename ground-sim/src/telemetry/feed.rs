@@ -5,6 +5,7 @@
 //! damage: a TCP connection that ends is opened anew.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -32,6 +33,8 @@ const MAX_WAITING: usize = 4096;
 const IDLE: Duration = Duration::from_millis(500);
 /// How often a file is looked at for what was added, and a connection is tried again.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often a source that another process has is tried again.
+const TRY_EVERY: Duration = Duration::from_secs(1);
 
 /// Where telemetry comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +45,15 @@ pub enum Source {
     Tcp(SocketAddr),
     /// A file that may grow.
     File(PathBuf),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Udp(address) | Self::Tcp(address) => write!(f, "{address}"),
+            Self::File(path) => write!(f, "{}", path.display()),
+        }
+    }
 }
 
 /// A packet that came.
@@ -62,6 +74,9 @@ pub struct Feed {
     /// For sources that are added.
     sender: SyncSender<(Route, Vec<u8>)>,
     sources: usize,
+    /// Sources that another process has, and when they were tried last.
+    taken: Vec<Source>,
+    tried: Instant,
     packets: Packets,
     last_chunk: Instant,
 }
@@ -165,8 +180,9 @@ impl Feed {
     /// A socket can't be bound, or a file can't be opened.
     pub fn open(sources: &[Source], keys: TagKeys) -> Result<Self> {
         let (sender, chunks) = sync_channel(MAX_CHUNKS);
+        let (now, packets) = (Instant::now(), Packets::new(keys));
         let mut feed =
-            Self { chunks, sender, sources: 0, packets: Packets::new(keys), last_chunk: Instant::now() };
+            Self { chunks, sender, sources: 0, taken: Vec::new(), tried: now, packets, last_chunk: now };
         sources.iter().try_for_each(|source| feed.add(source))?;
         Ok(feed)
     }
@@ -181,15 +197,51 @@ impl Feed {
         Ok(())
     }
 
+    /// Opens one more source, once the process that has it lets it go: whether it could be had at once.
+    ///
+    /// # Errors
+    /// It can't be opened, and no other process has it.
+    pub fn add_when_free(&mut self, source: &Source) -> Result<bool> {
+        match self.add(source) {
+            Ok(()) => Ok(true),
+            Err(e) if is_taken(&e) => {
+                self.taken.push(source.clone());
+                Ok(false)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
     /// How many sources it has.
     #[must_use]
     pub fn sources(&self) -> usize {
         self.sources
     }
 
+    /// Sources that it waits for.
+    #[must_use]
+    pub fn taken(&self) -> &[Source] {
+        &self.taken
+    }
+
+    /// Tries what is taken again.
+    fn try_taken(&mut self) {
+        if self.taken.is_empty() || self.tried.elapsed() < TRY_EVERY {
+            return;
+        }
+        self.tried = Instant::now();
+        for source in std::mem::take(&mut self.taken) {
+            match self.add(&source) {
+                Ok(()) => tracing::warn!("telemetry is heard from {source} now"),
+                Err(_) => self.taken.push(source),
+            }
+        }
+    }
+
     /// The next packet; none if none comes in this time.
     pub fn next(&mut self, patience: Duration) -> Option<Heard> {
         let until = Instant::now() + patience;
+        self.try_taken();
         loop {
             if let Some(heard) = self.packets.pop() {
                 return Some(heard);
@@ -217,6 +269,13 @@ impl Feed {
     pub fn packets(&self) -> &Packets {
         &self.packets
     }
+}
+
+/// Whether a source can't be opened since another process has it.
+#[must_use]
+pub fn is_taken(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|e| e.kind() == std::io::ErrorKind::AddrInUse)
 }
 
 /// The clock of the day, ms since 1970-01-01 UTC.
@@ -305,51 +364,4 @@ fn pour(number: usize, from: &mut impl Read, out: &SyncSender<(Route, Vec<u8>)>)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use passband_proto::dict::{Packet, Time};
-    use passband_proto::keyring::KeyRing;
-    use passband_proto::keys::EpochKey;
-    use passband_proto::keys::TagKey;
-    use passband_proto::packet::{Cuc, seal_telemetry};
-    use std::io::Write;
-
-    fn packet(count: u16, key: Option<&TagKey>) -> Vec<u8> {
-        let mut data = [0; 64];
-        let time = Time { boot_count: 1, steady: 2, unix: 3, steps: 4 };
-        let bytes = time.write(&mut data).unwrap();
-        let mut out = vec![0; 100];
-        let apid = Time::DEF.apid;
-        let len = seal_telemetry(&mut out, apid, count, Cuc::new(9, 0), &data[..bytes], key).unwrap();
-        out.truncate(len);
-        out
-    }
-
-    #[test]
-    fn packets_come_once_from_sockets_and_growing_files_with_what_their_tags_say() {
-        let keys =
-            KeyRing::parse(&format!("passband-key v1 spacecraft=1 epoch=1 {}\n", "0b".repeat(32))).unwrap();
-        let good = EpochKey::new(1, 1, [0x0B; 32]).telemetry_key();
-        let bad = EpochKey::new(1, 1, [0x0C; 32]).telemetry_key();
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("stream");
-        std::fs::write(&path, packet(1, Some(&good))).unwrap();
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = socket.local_addr().unwrap();
-        drop(socket);
-        let sources = [Source::File(path.clone()), Source::Udp(address)];
-        let mut feed = Feed::open(&sources, TagKeys::new(&keys, None)).unwrap();
-        let patience = Duration::from_secs(5);
-        assert_eq!(feed.next(patience).unwrap().proof, Proof::Verified);
-        let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
-        file.write_all(&[&[1, 2, 3][..], &packet(2, Some(&bad))].concat()).unwrap();
-        assert_eq!(feed.next(patience).unwrap().proof, Proof::Forged);
-        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
-        for bytes in [packet(1, Some(&good)), packet(3, None)] {
-            sender.send_to(&bytes, address).unwrap();
-        }
-        let heard = feed.next(patience).unwrap();
-        assert_eq!((heard.proof, heard.packet().unwrap().sequence_count()), (Proof::Unverified, 3));
-        assert_eq!(feed.packets().stats().skipped_bytes, 3);
-    }
-}
+mod tests;

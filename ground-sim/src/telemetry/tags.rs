@@ -38,6 +38,18 @@ impl TagKeys {
         Self { keys, named, told: false }
     }
 
+    /// Whether there is none: then nothing is known of any packet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// What is said of packets whose tag none of them makes.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        foreign(&self.named)
+    }
+
     /// What a packet's tag says.
     #[must_use]
     pub fn judge(&self, packet: &TelemetryPacket<'_>) -> Proof {
@@ -60,18 +72,25 @@ impl TagKeys {
 }
 
 /// What the telemetry keys of a file are called: the file, and whose they are.
-#[must_use]
-pub fn name_of(keys: &KeyRing, file: Option<&Path>) -> String {
+fn name_of(keys: &KeyRing, file: Option<&Path>) -> String {
     let file = file.map_or_else(|| "those given".to_owned(), |file| file.display().to_string());
     let keys = keys.iter().map(|key| format!("spacecraft {} epoch {}", key.spacecraft(), key.epoch()));
     format!("{file} ({})", keys.collect::<Vec<_>>().join(", "))
 }
 
 /// What is said where telemetry comes under another key than those of a file.
-#[must_use]
-pub fn foreign(keys: &str) -> String {
+fn foreign(keys: &str) -> String {
     format!(
         "telemetry isn't believed: its key is none of {keys}. Load the key file that the satellite seals it with (its own \
          `keys`); if this is that file, somebody forges telemetry"
+    )
+}
+
+/// What is said where telemetry comes without a tag, and keys to check it are given with this option.
+#[must_use]
+pub fn untagged(option: &str) -> String {
+    format!(
+        "telemetry comes without a tag, and isn't believed since {option} are given: the satellite has no keys, or somebody else \
+         sends it. Without {option} it is believed, whoever sent it"
     )
 }

@@ -91,6 +91,8 @@ pub struct Entry {
     pub armed_until_unix_ms: Option<u64>,
     /// The order of ours that ended that before its time, by firing it; 0: another holder's.
     pub fired_by: Option<u32>,
+    /// The order of ours that was to fire it and was refused, which disarms.
+    pub disarmed_by: Option<u32>,
 }
 
 impl Entry {
@@ -111,6 +113,7 @@ impl Entry {
             goes_on_as: None,
             armed_until_unix_ms: None,
             fired_by: None,
+            disarmed_by: None,
         }
     }
 
@@ -136,8 +139,21 @@ impl Entry {
     /// Until when it is armed, ms since 1970-01-01 UTC; none: it isn't, was fired or given up.
     #[must_use]
     pub fn armed_until(&self) -> Option<u64> {
+        self.was_armed_until().filter(|_| !self.dropped)
+    }
+
+    /// The same, whether or not it was given up.
+    #[must_use]
+    pub fn was_armed_until(&self) -> Option<u64> {
         let is_armed = self.told.as_ref().is_some_and(|told| told.stage == Stage::Armed);
-        self.armed_until_unix_ms.filter(|_| is_armed && !self.dropped && self.fired_by.is_none())
+        let ended = self.fired_by.or(self.disarmed_by).is_some();
+        self.armed_until_unix_ms.filter(|_| is_armed && !ended)
+    }
+
+    /// Whether it has left, and may be done however often it was taken back: nothing says that it was refused.
+    #[must_use]
+    pub fn may_be_done(&self) -> bool {
+        self.sent > 0 && (self.told.is_none() || self.is_there())
     }
 
     /// Its opcode.
@@ -167,7 +183,9 @@ impl Entry {
                 Some(number) => format!("{told}; it goes on as #{number}"),
                 None => told.to_string(),
             },
-            (_, true, _) => "dropped".to_owned(),
+            (_, true, 0) => "dropped".to_owned(),
+            (Some(told), true, _) if self.is_there() => format!("{told}; dropped too late"),
+            (_, true, sent) => format!("dropped; sent {}, may have been done", times(sent)),
             (_, false, 0) if self.expired => {
                 "expired: there was no contact in the time that an order stays armed; it was never sent".to_owned()
             }
@@ -177,12 +195,14 @@ impl Entry {
             }
             (Some(told), false, _) => told.to_string(),
             (None, false, 0) => "waiting".to_owned(),
-            (None, false, 1) => "sent once".to_owned(),
-            (None, false, sent) => format!("sent {sent} times"),
+            (None, false, sent) => format!("sent {}", times(sent)),
         }
     }
 
     fn armed_state(&self, told: &Told) -> String {
+        if let Some(number) = self.disarmed_by {
+            return format!("armed, and no more so when #{number} came, which was refused");
+        }
         match (self.dropped, self.fired_by, self.armed_until_unix_ms) {
             (true, ..) => "armed, then given up".to_owned(),
             (_, Some(0), _) => "armed, then fired by the holder of another key".to_owned(),
@@ -210,6 +230,7 @@ impl Entry {
             "goes_on_as": self.goes_on_as,
             "armed_until_unix_ms": self.armed_until_unix_ms,
             "fired_by": self.fired_by,
+            "disarmed_by": self.disarmed_by,
         })
     }
 
@@ -235,6 +256,7 @@ impl Entry {
             goes_on_as: stored.goes_on_as,
             armed_until_unix_ms: stored.armed_until_unix_ms,
             fired_by: stored.fired_by,
+            disarmed_by: stored.disarmed_by,
         })
     }
 }
@@ -257,6 +279,14 @@ struct Stored {
     armed_until_unix_ms: Option<u64>,
     #[serde(default)]
     fired_by: Option<u32>,
+    #[serde(default)]
+    disarmed_by: Option<u32>,
+}
+
+/// How often, in words: `once`, `3 times`.
+#[must_use]
+pub fn times(count: u32) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
 /// The time of the day, UTC: `12:34:56`.
@@ -276,54 +306,4 @@ fn step_of(name: &str) -> Result<Mode> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_order_survives_its_document() {
-        let mut entry = Entry::new(7, Mode::Arm, &Order::BoardReboot {}, 5);
-        assert_eq!(Entry::parse(&serde_json::to_vec(&entry.json()).unwrap()).unwrap(), entry);
-        assert_eq!((entry.state(), entry.words()), ("waiting".to_owned(), "board reboot".to_owned()));
-        entry.sent = 3;
-        entry.sent_unix_ms = Some(9);
-        assert_eq!(entry.state(), "sent 3 times");
-        entry.told =
-            Some(Told { stage: Stage::Refused, reason: Reason::Busy, unix_ms: 3, text: "later".into() });
-        assert!(entry.is_open() && !entry.is_there());
-        assert_eq!(entry.state(), "refused (busy): later");
-        assert_eq!(Entry::parse(&serde_json::to_vec(&entry.json()).unwrap()).unwrap(), entry);
-        entry.expired = true;
-        assert!(
-            !entry.is_open()
-                && entry.state().starts_with("expired")
-                && entry.state().contains("may have arrived")
-        );
-        entry.told = Some(Told {
-            stage: Stage::Refused,
-            reason: Reason::NumberTaken,
-            unix_ms: 3,
-            text: String::new(),
-        });
-        entry.goes_on_as = Some(9);
-        assert_eq!(entry.state(), "refused (number-taken); it goes on as #9");
-        assert_eq!(Entry::parse(&serde_json::to_vec(&entry.json()).unwrap()).unwrap(), entry);
-        let next = entry.renumbered().unwrap();
-        assert_eq!((next.number, next.queued_unix_ms, next.told, next.goes_on_as), (9, 5, None, None));
-        assert!(Entry::parse(b"{}").is_err());
-    }
-
-    #[test]
-    fn what_the_board_says_steers_no_terminal() {
-        let answer = Answer {
-            source: 2,
-            number: 1,
-            opcode: 1,
-            check: 0,
-            stage: Stage::Done,
-            reason: Reason::None,
-            unix: 0,
-            text: passband_proto::dict::FixedText::cut("a\u{1b}[2Jb\u{9b}c"),
-        };
-        assert_eq!(Told::from(&answer).to_string(), "done: a [2Jb c");
-    }
-}
+mod tests;

@@ -17,6 +17,8 @@ pub const ARM_MS: u64 = 60_000;
 pub const ARM_S: core::ops::RangeInclusive<u64> = 5..=3_600;
 /// Nothing holds longer than an order can stay armed (`command.arm`, an hour at most), ms.
 const MOST_MS: u64 = 3_600_000 + HOLD_MS;
+/// After so many orders that are older a folder is looked through no further.
+const MOST_OLD: usize = 256;
 
 /// For how long the answer to what was armed says that it is, s: `for 60 s`.
 #[must_use]
@@ -29,12 +31,14 @@ pub fn seconds_armed(text: &str) -> Option<u64> {
 pub enum Hold {
     /// Everything.
     Nothing,
-    /// A step of a hazardous order isn't answered: orders behind it wait.
+    /// A step of a hazardous order isn't answered: orders behind it wait, and once it was sent all others.
     Step {
         /// Its number.
         number: u32,
         /// Which step.
         step: Mode,
+        /// Whether it has left: then those before it wait, too, since what was lost of them would disarm it.
+        sent: bool,
         /// Until then at most, ms since 1970-01-01 UTC.
         until_unix_ms: u64,
     },
@@ -81,9 +85,9 @@ impl Hold {
             if entry.armed_until().is_some() && armed_ms > 0 {
                 let until_unix_ms = now_unix_ms.saturating_add(armed_ms);
                 hold = Self::Armed { number, check: entry.check(), until_unix_ms };
-            } else if hold == Self::Nothing && entry.step != Mode::Run && entry.is_open() && step_ms > 0 {
+            } else if hold == Self::Nothing && is_step_to_go(entry) && step_ms > 0 {
                 let until_unix_ms = now_unix_ms.saturating_add(step_ms);
-                hold = Self::Step { number, step: entry.step, until_unix_ms };
+                hold = Self::Step { number, step: entry.step, sent: entry.sent > 0, until_unix_ms };
             }
         }
         hold
@@ -94,14 +98,18 @@ impl Hold {
     /// # Errors
     /// Those of the disk. An order that can't be read holds nothing.
     pub fn in_folder(folder: &Folder, now_unix_ms: u64) -> Result<Self> {
-        let mut entries = Vec::new();
+        let (mut entries, mut old) = (Vec::new(), 0);
         for number in folder.numbers()?.into_iter().rev() {
             let Ok(Some(entry)) = folder.order(number) else { continue };
-            // Numbers rise with the time.
-            if now_unix_ms.saturating_sub(entry.queued_unix_ms) > MOST_MS {
+            if now_unix_ms.saturating_sub(entry.queued_unix_ms) <= MOST_MS {
+                entries.push(entry);
+                continue;
+            }
+            // Numbers rise with the time, but for orders that were given new ones.
+            old += 1;
+            if old >= MOST_OLD {
                 break;
             }
-            entries.push(entry);
         }
         Ok(Self::of(entries.iter().rev().map(|entry| Seen::at(entry, now_unix_ms)), now_unix_ms))
     }
@@ -112,7 +120,7 @@ impl Hold {
         let is_to_go = entry.is_open() && !entry.is_there();
         let keeps = match self {
             Self::Nothing => false,
-            Self::Step { number, .. } => entry.number > *number,
+            Self::Step { number, sent, .. } => entry.number > *number || (*sent && entry.number < *number),
             Self::Armed { check, .. } => entry.step != Mode::Fire || entry.check() != *check,
         };
         is_to_go && keeps
@@ -126,7 +134,7 @@ impl Hold {
             Self::Armed { number, until_unix_ms, .. } => {
                 Some(format!("waits: #{number} is armed until {}", clock(*until_unix_ms)))
             }
-            Self::Step { number, step, until_unix_ms } => {
+            Self::Step { number, step, until_unix_ms, .. } => {
                 let to = if *step == Mode::Arm { "armed" } else { "fired" };
                 Some(format!("waits: #{number} is to be {to} first, until {} at most", clock(*until_unix_ms)))
             }
@@ -142,6 +150,11 @@ impl Hold {
             None => entry.state(),
         }
     }
+}
+
+/// Whether it is a step of a hazardous order that the satellite isn't known to have.
+fn is_step_to_go(entry: &Entry) -> bool {
+    entry.step != Mode::Run && entry.is_open() && !entry.is_there()
 }
 
 #[cfg(test)]
@@ -179,5 +192,26 @@ mod tests {
         for over in [Entry { dropped: true, ..arm.clone() }, Entry { fired_by: Some(7), ..arm.clone() }] {
             assert_eq!(hold(&[&over, &ping], NOW + 1), Hold::Nothing, "{}", over.state());
         }
+    }
+
+    #[test]
+    fn a_step_that_the_satellite_has_keeps_nothing() {
+        let (mut fire, ping) = (entry(5, Mode::Fire, "board reboot"), entry(6, Mode::Run, "ping"));
+        assert!(hold(&[&fire, &ping], NOW).state(&ping).contains("#5 is to be fired first"));
+        fire.told =
+            Some(Told { stage: Stage::Started, reason: Reason::None, unix_ms: 0, text: String::new() });
+        assert_eq!(hold(&[&fire, &ping], NOW), Hold::Nothing);
+    }
+
+    #[test]
+    fn an_old_order_with_a_new_number_hides_no_hold() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = passband_proto::sdls::RoleKey::new(1, 2, passband_proto::sdls::Role::Operator, [5; 32]);
+        let folder = Folder::open(dir.path(), &key.unwrap()).unwrap();
+        let arm = folder.queue(Mode::Arm, &Order::BoardReboot {}, NOW).unwrap().number;
+        let old = folder.queue(Mode::Run, &Order::Ping {}, NOW - MOST_MS - 1).unwrap().number;
+        assert!(old > arm);
+        let hold = Hold::in_folder(&folder, NOW).unwrap();
+        assert!(matches!(hold, Hold::Step { number, .. } if number == arm), "{hold:?}");
     }
 }

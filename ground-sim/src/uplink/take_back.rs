@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use passband_proto::dict::Order;
 use passband_proto::packet::Mode;
 
-use super::entry::Entry;
+use super::entry::{Entry, Told, times};
 use super::folder::{Drop, Folder};
 use super::shelf::Shelf;
 use crate::telemetry::feed::unix_ms;
@@ -26,9 +26,25 @@ pub enum TakenBack {
     Unsent,
     /// Too late: it was sent so often, and is sent no more. What has arrived is done all the same.
     Sent(u32),
+    /// Too late: it was to be armed, was sent so often, and isn't answered.
+    Arming {
+        /// How often it was sent.
+        sent: u32,
+        /// The order that disarms it on board.
+        by: u32,
+    },
     /// It was armed. The order of this number disarms it on board.
     Armed {
-        /// That order; 0: none could be queued.
+        /// That order.
+        by: u32,
+    },
+    /// Too late: it was armed, and what fires it was sent and isn't known to be refused.
+    Firing {
+        /// The number of what fires it.
+        fire: u32,
+        /// How often that was sent.
+        sent: u32,
+        /// The order that disarms it on board, unless it is fired.
         by: u32,
     },
     /// Too late: it is settled so.
@@ -37,20 +53,37 @@ pub enum TakenBack {
     Asked,
 }
 
+impl TakenBack {
+    /// Whether nothing is done of it on board, for sure.
+    #[must_use]
+    pub fn is_in_time(&self) -> bool {
+        matches!(self, Self::Unsent | Self::Armed { .. })
+    }
+}
+
 impl fmt::Display for TakenBack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unsent => f.write_str("taken back: it was never sent"),
-            Self::Sent(times) => {
-                let times = if *times == 1 { "once".to_owned() } else { format!("{times} times") };
+            Self::Sent(sent) => {
+                let times = times(*sent);
                 write!(f, "too late: it was sent {times}, and is done if it arrived; it is sent no more")
             }
-            Self::Armed { by: 0 } => {
-                f.write_str("given up: the others go on, and the next of them disarms it on board")
+            Self::Arming { sent, by } => {
+                let times = times(*sent);
+                write!(f, "too late: it was sent {times}, and is armed if it arrived: #{by} disarms it on board")
             }
             Self::Armed { by } => write!(f, "given up: the others go on, and #{by} disarms it on board"),
+            Self::Firing { fire, sent, by } => write!(
+                f,
+                "too late: #{fire}, which fires it, was sent {}, and is done if it arrived; it is sent no more, and #{by} disarms it \
+                 on board if it did not",
+                times(*sent)
+            ),
             Self::Settled(state) => write!(f, "too late: {state}"),
-            Self::Asked => f.write_str("it is taken back as soon as the outbox is worked"),
+            Self::Asked => f.write_str(
+                "not taken back yet: whoever works the outbox does it in a moment, and `passband-ground uplink list --all` shows it",
+            ),
         }
     }
 }
@@ -60,23 +93,70 @@ impl fmt::Display for TakenBack {
 /// # Errors
 /// There is no such order, or those of the disk.
 pub fn take_back(folder: &mut Folder, number: u32, patience: Duration) -> Result<TakenBack> {
-    let gone = || format!("there is no order {number} in the outbox");
-    let mut entry = folder.order(number)?.with_context(gone)?;
-    while let Some(next) = entry.goes_on_as {
-        entry = folder.order(next)?.with_context(gone)?;
-    }
-    let now = unix_ms();
-    let was_armed = entry.armed_until().is_some_and(|until| until > now);
-    if !entry.is_open() && !was_armed {
+    let mut entry = latest(folder, number)?;
+    if !entry.is_open() && !is_armed(&entry) {
         return Ok(TakenBack::Settled(entry.state()));
     }
-    let Some(entry) = drop_it(folder, entry.number, patience)? else { return Ok(TakenBack::Asked) };
-    Ok(match (was_armed, entry.dropped, entry.sent) {
-        (true, true, _) => TakenBack::Armed { by: disarm(folder)? },
-        (false, true, 0) => TakenBack::Unsent,
-        (false, true, sent) if entry.told.is_none() || entry.is_there() => TakenBack::Sent(sent),
-        _ => TakenBack::Settled(entry.state()),
+    // It may be given another number meanwhile.
+    while let Some(done) = drop_it(folder, entry.number, patience)? {
+        match done.goes_on_as {
+            Some(next) if !done.dropped => entry = latest(folder, next)?,
+            _ => return outcome(folder, &done),
+        }
+    }
+    // Whatever becomes of it, what is armed must not stay so. That waits behind it.
+    let entry = latest(folder, entry.number)?;
+    if entry.step == Mode::Arm && (entry.may_be_done() || is_armed(&entry)) {
+        disarm(folder)?;
+    }
+    Ok(TakenBack::Asked)
+}
+
+/// An order, under the number by which it goes now.
+fn latest(folder: &Folder, number: u32) -> Result<Entry> {
+    let mut number = number;
+    loop {
+        let entry = folder.order(number)?;
+        let entry = entry.with_context(|| format!("there is no order {number} in the outbox"))?;
+        match entry.goes_on_as {
+            Some(next) => number = next,
+            None => return Ok(entry),
+        }
+    }
+}
+
+fn is_armed(entry: &Entry) -> bool {
+    entry.armed_until().is_some_and(|until| until > unix_ms())
+}
+
+/// What became of it, by how it stands now; what may be armed on board is disarmed.
+fn outcome(folder: &Folder, entry: &Entry) -> Result<TakenBack> {
+    if !entry.dropped {
+        return Ok(TakenBack::Settled(entry.state()));
+    }
+    let was_armed = entry.was_armed_until().is_some_and(|until| until > unix_ms());
+    if was_armed {
+        let by = disarm(folder)?;
+        return Ok(match fires(folder, entry)? {
+            Some(Entry { number: fire, sent, .. }) => TakenBack::Firing { fire, sent, by },
+            None => TakenBack::Armed { by },
+        });
+    }
+    let is_settled = entry.told.as_ref().is_some_and(Told::is_final);
+    Ok(match entry.sent {
+        0 => TakenBack::Unsent,
+        _ if is_settled => TakenBack::Settled(entry.state()),
+        sent if entry.step == Mode::Arm => TakenBack::Arming { sent, by: disarm(folder)? },
+        sent => TakenBack::Sent(sent),
     })
+}
+
+/// What was sent to fire an order that was armed, and may have done so.
+fn fires(folder: &Folder, armed: &Entry) -> Result<Option<Entry>> {
+    let later = folder.numbers()?.into_iter().filter(|number| *number > armed.number);
+    let mut entries = later.filter_map(|number| folder.order(number).ok().flatten());
+    let check = armed.check();
+    Ok(entries.find(|entry| entry.step == Mode::Fire && entry.check() == check && entry.may_be_done()))
 }
 
 /// The order once it is dropped or settled; none: neither came in time.
@@ -85,11 +165,15 @@ fn drop_it(folder: &mut Folder, number: u32, patience: Duration) -> Result<Optio
     let until = Instant::now() + patience;
     loop {
         if let Some(lock) = folder.lock()? {
-            drop_here(folder, number)?;
+            // Unless who worked it did so just before it ended.
+            if folder.drops()?.contains(&Drop::Order(number)) {
+                drop_here(folder, number)?;
+            }
             drop(lock);
         }
-        let entry = folder.order(number)?;
         let asked = folder.drops()?.contains(&Drop::Order(number));
+        // Read once it is known to be done.
+        let entry = folder.order(number)?;
         if !asked || Instant::now() >= until {
             return Ok(entry.filter(|_| !asked));
         }
@@ -99,8 +183,8 @@ fn drop_it(folder: &mut Folder, number: u32, patience: Duration) -> Result<Optio
 
 /// Drops an order of an outbox that nobody works, and with what is armed what would fire it.
 fn drop_here(folder: &mut Folder, number: u32) -> Result<()> {
-    let later = folder.numbers()?.into_iter().filter(|other| *other >= number);
-    let entries: Vec<_> = later.filter_map(|number| folder.order(number).ok().flatten()).collect();
+    let entries = folder.numbers()?.into_iter().filter_map(|number| folder.order(number).ok().flatten());
+    let entries: Vec<_> = entries.collect();
     let armed = entries.iter().find(|entry| entry.number == number && entry.step == Mode::Arm);
     let check = armed.map(Entry::check);
     for entry in entries {
@@ -113,11 +197,12 @@ fn drop_here(folder: &mut Folder, number: u32) -> Result<()> {
     folder.dropped(Drop::Order(number))
 }
 
-/// The order that disarms: one that waits, else a ping that is queued for it.
+/// The order that disarms: one that waits and never left, else a ping that is queued for it. One that was sent may be there
+/// already, and coming again does nothing.
 fn disarm(folder: &Folder) -> Result<u32> {
     let waits = |number: &u32| {
         let entry = folder.order(*number).ok().flatten();
-        entry.is_some_and(|entry| entry.step == Mode::Run && entry.is_open() && !entry.is_there())
+        entry.is_some_and(|entry| entry.step == Mode::Run && entry.is_open() && entry.sent == 0)
     };
     match folder.numbers()?.into_iter().rev().take(64).find(waits) {
         Some(number) => Ok(number),
@@ -126,52 +211,4 @@ fn disarm(folder: &Folder) -> Result<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::entry::Told;
-    use super::*;
-    use passband_proto::dict::{Reason, Stage};
-    use passband_proto::sdls::{Role, RoleKey};
-
-    const NO_TIME: Duration = Duration::ZERO;
-
-    #[test]
-    fn what_nobody_works_is_taken_back_at_once_and_what_is_armed_with_what_would_fire_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let key = RoleKey::new(1, 2, Role::Operator, [5; 32]).unwrap();
-        let mut folder = Folder::open(dir.path(), &key).unwrap();
-        let queue = |folder: &Folder, step| folder.queue(step, &Order::BoardReboot {}, unix_ms()).unwrap();
-        let unsent = queue(&folder, Mode::Arm).number;
-        assert_eq!(take_back(&mut folder, unsent, NO_TIME).unwrap(), TakenBack::Unsent);
-        assert!(matches!(take_back(&mut folder, unsent, NO_TIME).unwrap(), TakenBack::Settled(_)));
-        let mut sent = queue(&folder, Mode::Arm);
-        sent.sent = 2;
-        folder.keep_order(&sent).unwrap();
-        let said = take_back(&mut folder, sent.number, NO_TIME).unwrap().to_string();
-        assert!(said.starts_with("too late: it was sent 2 times"), "{said}");
-        let (mut armed, fire) = (queue(&folder, Mode::Arm), queue(&folder, Mode::Fire));
-        let text = "for 60 s".to_owned();
-        armed.told = Some(Told { stage: Stage::Armed, reason: Reason::None, unix_ms: 0, text });
-        armed.armed_until_unix_ms = Some(unix_ms() + 60_000);
-        folder.keep_order(&armed).unwrap();
-        let by = fire.number + 1;
-        assert_eq!(take_back(&mut folder, armed.number, NO_TIME).unwrap(), TakenBack::Armed { by });
-        let state = |number| folder.order(number).unwrap().unwrap().state();
-        assert_eq!(
-            (state(armed.number), state(fire.number)),
-            ("armed, then given up".into(), "dropped".into())
-        );
-        assert_eq!(folder.order(by).unwrap().unwrap().words(), "ping");
-        assert!(take_back(&mut folder, 1, NO_TIME).is_err());
-    }
-
-    #[test]
-    fn who_works_it_is_asked() {
-        let dir = tempfile::tempdir().unwrap();
-        let key = RoleKey::new(1, 2, Role::Operator, [5; 32]).unwrap();
-        let mut folder = Folder::open(dir.path(), &key).unwrap();
-        let _works = folder.lock().unwrap().unwrap();
-        let number = folder.queue(Mode::Run, &Order::Ping {}, unix_ms()).unwrap().number;
-        assert_eq!(take_back(&mut folder, number, NO_TIME).unwrap(), TakenBack::Asked);
-        assert_eq!(folder.drops().unwrap(), [Drop::Order(number)]);
-    }
-}
+mod tests;

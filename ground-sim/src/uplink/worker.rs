@@ -19,6 +19,7 @@ use super::outbox::{Begin, Moment, Noticed, Outbox};
 use super::shelf::Shelf;
 use super::upload::About;
 use crate::telemetry::feed::unix_ms;
+use crate::telemetry::tags::untagged;
 use crate::telemetry::{Feed, Heard, Proof};
 
 /// How often the folder is looked at for what others have queued.
@@ -45,8 +46,6 @@ pub struct Uplink {
 #[derive(Debug)]
 pub struct Worker {
     folder: Folder,
-    /// Held as long as it works.
-    _lock: File,
     outbox: Outbox,
     feed: Feed,
     /// The file of the key.
@@ -60,6 +59,8 @@ pub struct Worker {
     untagged_told: bool,
     /// Of the uploads that are in the outbox or settled, the numbers of their beginnings.
     uploads: BTreeMap<[u8; 4], u32>,
+    /// Held as long as it works: let go last, once nothing else of it is there.
+    _lock: File,
 }
 
 /// What happened in a turn.
@@ -92,7 +93,6 @@ impl Worker {
         let outbox = Outbox::new(&begin)?;
         let mut worker = Self {
             folder,
-            _lock: lock,
             outbox,
             feed,
             keys: PathBuf::new(),
@@ -103,6 +103,7 @@ impl Worker {
             known: BTreeSet::new(),
             untagged_told: false,
             uploads: BTreeMap::new(),
+            _lock: lock,
         };
         worker.forget_old(now_ms)?;
         worker.look()?;
@@ -186,10 +187,7 @@ impl Worker {
         };
         if heard.proof == Proof::Unverified && !believed && !std::mem::replace(&mut self.untagged_told, true)
         {
-            tracing::warn!(
-                "telemetry comes without a tag, and isn't believed since --telemetry-keys are given: the satellite has no keys, or \
-                 somebody else sends it. Without --telemetry-keys it is believed, whoever sent it"
-            );
+            tracing::warn!("{}", untagged("--telemetry-keys"));
         }
         let Some(packet) = heard.packet().filter(|_| believed) else { return Ok(Vec::new()) };
         let what = (packet.apid(), packet.time().to_unix_ms(), packet.data());

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use passband_proto::dict::{Order, OrderDef, Source};
-use passband_proto::plan::{Action, Dictionary, Plan, compile};
+use passband_proto::plan::{Action, Dictionary, Fault, Plan, compile};
 use passband_proto::sdls::Role;
 
 use super::super::print_json;
@@ -16,45 +16,45 @@ use crate::telemetry::feed::unix_ms;
 use crate::uplink::names::check_order;
 
 pub(super) fn check(file: &Path, role: Option<Role>, json: bool) -> Result<ExitCode> {
-    let text = text_of(file)?;
-    let compiled = compile(&text, &file.display().to_string(), &Dictionary::default());
-    let past = past(&text, &file.display().to_string(), unix_ms());
-    if !json {
-        past.iter().for_each(|note| say!("{note}"));
+    let (text, name) = (text_of(file)?, file.display().to_string());
+    let notes = past(&text, &name, unix_ms());
+    let judged = judge(&text, &name, role);
+    if json {
+        print_json(&document(&judged, &notes))?;
+    } else {
+        notes.iter().for_each(|note| say!("{note}"));
+        match &judged {
+            Ok(plan) => {
+                let (entries, orders) = (plan.entries.len(), orders(plan).join(", "));
+                say!("{} version {}: {entries} entries, {orders}", plan.name, plan.version);
+            }
+            Err(faults) => faults.iter().for_each(|fault| say!("{fault}")),
+        }
     }
-    if let Ok(plan) = &compiled {
-        check_names(plan)?;
-        role.map_or(Ok(()), |role| check_role(plan, role))?;
-    }
-    match compiled {
-        Ok(plan) if json => {
-            print_json(&serde_json::json!({
-                "schema": 1, "plan": plan.name, "version": plan.version, "entries": plan.entries.len(),
-                "orders": orders(&plan), "digest": hex(&plan.digest()), "faults": [], "notes": past,
-            }))?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Ok(plan) => {
-            say!(
-                "{} version {}: {} entries, {}",
-                plan.name,
-                plan.version,
-                plan.entries.len(),
-                orders(&plan).join(", ")
-            );
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(faults) if json => {
-            let faults: Vec<_> = faults
-                .iter()
-                .map(|f| serde_json::json!({ "file": f.file, "line": f.line, "what": f.what, "expected": f.expected }))
-                .collect();
-            print_json(&serde_json::json!({ "schema": 1, "faults": faults, "notes": past }))?;
-            Ok(ExitCode::from(2))
-        }
+    Ok(if judged.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) })
+}
+
+/// The plan of a text, unless something is wrong with it: its text, a name, or what its signer may not order.
+fn judge(text: &str, file: &str, role: Option<Role>) -> Result<Plan, Vec<Fault>> {
+    let plan = compile(text, file, &Dictionary::default())?;
+    let may = role.map_or(Ok(()), |role| check_role(&plan, role));
+    let wrong = [check_names(&plan), may].into_iter().filter_map(Result::err);
+    // Which of its lines it was a compiled plan doesn't say.
+    let fault = |e| Fault { file: file.to_owned(), line: 0, what: format!("{e:#}"), expected: String::new() };
+    let faults: Vec<_> = wrong.map(fault).collect();
+    if faults.is_empty() { Ok(plan) } else { Err(faults) }
+}
+
+fn document(judged: &Result<Plan, Vec<Fault>>, notes: &[String]) -> serde_json::Value {
+    match judged {
+        Ok(plan) => serde_json::json!({
+            "schema": 1, "plan": plan.name, "version": plan.version, "entries": plan.entries.len(),
+            "orders": orders(plan), "digest": hex(&plan.digest()), "faults": [], "notes": notes,
+        }),
         Err(faults) => {
-            faults.iter().for_each(|fault| say!("{fault}"));
-            Ok(ExitCode::from(2))
+            let fault = |f: &Fault| serde_json::json!({ "file": f.file, "line": f.line, "what": f.what, "expected": f.expected });
+            let faults: Vec<_> = faults.iter().map(fault).collect();
+            serde_json::json!({ "schema": 1, "faults": faults, "notes": notes })
         }
     }
 }
@@ -145,5 +145,18 @@ mod tests {
             compile("plan p\nversion 1\nafter 1s do script run ../x\n", "", &Dictionary::default()).unwrap();
         let error = format!("{:#}", check_names(&plan).unwrap_err());
         assert!(error.contains("script run") && error.contains("a-z, 0-9 and -"), "{error}");
+    }
+
+    #[test]
+    fn a_bad_name_and_what_its_signer_may_not_order_are_faults_of_the_document() {
+        let text = "plan p\nversion 1\nafter 1s do script run ../x\nafter 2s do pass start 300\n";
+        let document = document(&judge(text, "p.plan", Some(Role::Science)), &[]);
+        let what = |n: usize| document["faults"][n]["what"].as_str().unwrap_or_default();
+        assert!(what(0).contains("script run") && what(0).contains("a-z, 0-9 and -"), "{document}");
+        assert!(what(1).contains("a plan of science may not give"), "{document}");
+        assert_eq!(
+            (&document["faults"][0]["file"], &document["faults"][0]["line"]),
+            (&"p.plan".into(), &0.into())
+        );
     }
 }

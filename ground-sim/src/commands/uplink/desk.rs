@@ -178,8 +178,8 @@ impl Desk {
         let key = holder(&args.holder.keys, args.holder.spi)?;
         let folder = Folder::open(queue.folder.path(), &key)?;
         let feed = match ears.and_then(Option::take) {
-            Some(ears) => ears.all(),
-            None => args.telemetry.open()?,
+            Some(ears) => ears.all()?,
+            None => args.telemetry.open_when_free()?,
         };
         *self = work(folder, lock, &key, to, &args, feed)?;
         Ok(true)
@@ -259,68 +259,4 @@ fn work(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::commands::role_keys;
-    use passband_proto::sdls::Role;
-
-    fn args(dir: &std::path::Path, to: Option<SocketAddr>) -> UplinkArgs {
-        let holder = HolderArgs { keys: dir.join("operator"), spi: None, state: dir.join("outbox") };
-        let telemetry = TelemetryArgs::default();
-        UplinkArgs { holder, to, rate: 9600, vcid: 0, arm_time: None, telemetry }
-    }
-
-    #[test]
-    fn when_who_works_the_outbox_ends_another_takes_over() {
-        let dir = tempfile::tempdir().unwrap();
-        role_keys::add(1, 2, Role::Operator, &dir.path().join("operator"), None).unwrap();
-        let to = Some("127.0.0.1:9".parse().unwrap());
-        assert!(Desk::open(&args(dir.path(), None)).unwrap_err().to_string().contains("--to"));
-        let first = Desk::open(&args(dir.path(), to)).unwrap();
-        let mut second = Desk::open(&args(dir.path(), to)).unwrap();
-        let mut third = Desk::open(&args(dir.path(), None)).unwrap();
-        let number = second.queue(Mode::Run, &Order::Ping {}).unwrap().number;
-        second.turn().unwrap();
-        assert!(matches!((&first, &second), (Desk::Works(_), Desk::Queues(_))));
-        drop(first);
-        third.turn().unwrap();
-        assert!(matches!(third, Desk::Queues(_)), "it doesn't know where to send");
-        second.turn().unwrap();
-        assert!(matches!(second, Desk::Works(_)));
-        second.turn().unwrap();
-        assert_eq!(second.order(number).unwrap().unwrap().sent, 1);
-    }
-
-    #[test]
-    fn who_hears_beside_another_process_takes_over_with_what_that_one_heard() {
-        let dir = tempfile::tempdir().unwrap();
-        role_keys::add(1, 2, Role::Operator, &dir.path().join("operator"), None).unwrap();
-        let to = Some("127.0.0.1:9".parse().unwrap());
-        let spare = || std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let (main, forwarded) = (spare(), spare());
-        let first = std::net::UdpSocket::bind(main).unwrap();
-        let worker = Desk::open(&args(dir.path(), to)).unwrap();
-        let mut args = args(dir.path(), to);
-        assert!(args.telemetry.ensure_any().is_err());
-        args.telemetry.telemetry = vec![forwarded, main];
-        args.telemetry.ensure_any().unwrap();
-        let mut desk = Desk::open(&args).unwrap();
-        let mut ears = Some(Ears::open(&args.telemetry).unwrap());
-        assert_eq!(ears.as_ref().unwrap().feed.sources(), 1, "the other process has one");
-        assert!(!desk.take_over(Some(&mut ears)).unwrap() && ears.is_some());
-        drop((worker, first));
-        assert!(desk.take_over(Some(&mut ears)).unwrap() && ears.is_none());
-        let Desk::Works(worker) = &desk else { panic!("it works") };
-        assert_eq!(worker.feed().sources(), 2);
-    }
-
-    #[test]
-    fn what_is_only_put_into_the_outbox_wants_no_address() {
-        let dir = tempfile::tempdir().unwrap();
-        role_keys::add(1, 2, Role::Operator, &dir.path().join("operator"), None).unwrap();
-        let mut desk = Desk::only_queue(&args(dir.path(), None)).unwrap();
-        let number = desk.queue(Mode::Run, &Order::Ping {}).unwrap().number;
-        desk.turn().unwrap();
-        assert_eq!(desk.order(number).unwrap().unwrap().sent, 0);
-    }
-}
+mod tests;

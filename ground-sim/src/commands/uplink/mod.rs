@@ -23,7 +23,7 @@ use crate::station::hex;
 use crate::telemetry::Heard;
 use crate::telemetry::feed::unix_ms;
 use crate::uplink::folder::Drop;
-use crate::uplink::take_back::{TakenBack, take_back as drop_order};
+use crate::uplink::take_back::take_back as drop_order;
 use crate::uplink::{About, Entry, Folder, Hold, Noticed, Worker};
 
 /// How long a turn waits for something to happen.
@@ -71,7 +71,7 @@ enum Action {
     /// Take an order or a file back: it is sent no more. What has arrived by then is done all the same.
     ///
     /// An order that is armed is given up like that: what would fire it is taken back with it, the orders that wait for it go on,
-    /// and the first of them (a ping, if none waits) disarms it on board.
+    /// and the first of them (a ping, if none waits) disarms it on board. Where what fires it has left, that is told: it may be done.
     Drop {
         /// The order's number, or the file's id (8 hexadecimal digits).
         what: String,
@@ -195,7 +195,10 @@ pub fn told(noticed: &Noticed, worker: &Worker) -> String {
         Noticed::OtherKey { board } => {
             foreign(worker, &format!("the satellite holds another one under this SPI, {}", hex(board)))
         }
-        Noticed::Refuses(why) => foreign(worker, &format!("the satellite refuses what is sent, {why}")),
+        Noticed::Refuses(why) => format!(
+            "{}; or somebody forges frames, if orders are answered all the same",
+            foreign(worker, &format!("the satellite refuses what is sent, {why}"))
+        ),
         Noticed::ArmedFor(ms) => format!("orders stay armed for {} s on board (command.arm)", ms / 1000),
         Noticed::Retired => "this key is retired: the board takes nothing under it any more".into(),
     }
@@ -311,8 +314,7 @@ fn take_back(what: &str, args: &HolderArgs) -> Result<ExitCode> {
     {
         let done = drop_order(&mut folder, number, DROP_PATIENCE)?;
         say!("#{number}: {done}");
-        let in_time = matches!(done, TakenBack::Unsent | TakenBack::Armed { .. } | TakenBack::Asked);
-        return Ok(ExitCode::from(u8::from(!in_time)));
+        return Ok(ExitCode::from(u8::from(!done.is_in_time())));
     }
     let id = u32::from_str_radix(what, 16).map_err(|_| anyhow!("no order or file is called {what}"))?;
     ensure!(folder.upload(id.to_be_bytes())?.is_some(), "no order or file is called {what}");

@@ -11,8 +11,8 @@ struct Model {
     refuses: bool,
     /// Whether the satellite is silent.
     silent: bool,
-    /// Whether nothing leaves.
-    waits: bool,
+    /// Steps that don't leave.
+    waits: &'static [Mode],
     taken_back: Vec<u32>,
     /// For how long what is armed stays so, by the satellite's word.
     left_ms: Option<u64>,
@@ -32,8 +32,8 @@ impl Commanding for Model {
     }
 
     fn step(&self, number: u32) -> StepState {
-        let arms = self.given[number as usize - 1].0 == Mode::Arm;
-        match (arms, self.silent, self.waits) {
+        let step = self.given[number as usize - 1].0;
+        match (step == Mode::Arm, self.silent, self.waits.contains(&step)) {
             _ if self.taken_back.contains(&number) => StepState::Over("dropped".to_owned()),
             (_, _, true) => StepState::Waits("waiting".to_owned()),
             (true, false, _) => StepState::Armed(self.left_ms),
@@ -43,7 +43,8 @@ impl Commanding for Model {
 
     fn take_back(&mut self, number: u32) -> Result<String, String> {
         self.taken_back.push(number);
-        Ok(if self.waits { "taken back: it was never sent" } else { "too late: it was sent once" }.to_owned())
+        let waits = self.waits.contains(&self.given[number as usize - 1].0);
+        Ok(if waits { "taken back: it was never sent" } else { "too late: it was sent once" }.to_owned())
     }
 
     fn outgoing(&self) -> Vec<Outgoing> {
@@ -92,26 +93,30 @@ fn a_hazardous_order_takes_both_prompts() {
 
 #[test]
 fn escape_takes_back_what_has_not_left_and_says_if_it_was_too_late() {
-    let (mut app, mut model) = (App::new(Vec::new(), ARM_MS), Model { waits: true, ..Model::default() });
+    let (mut app, mut model) =
+        (App::new(Vec::new(), ARM_MS), Model { waits: &[Mode::Arm, Mode::Fire], ..Model::default() });
     type_in(&mut app, &mut model, "board reboot\ny", 0);
     assert!(matches!(app.guard(), Some(Guard::ToFire { arming: Some(_), .. })), "arming, not armed");
     app.key(Key::Escape, 1, &mut model);
     assert_eq!((app.message().0, &model.taken_back[..]), ("1: taken back: it was never sent", &[1][..]));
-    model.waits = false;
+    model.waits = &[];
     type_in(&mut app, &mut model, "board reboot\ny", 10);
     app.tick(11, &model);
     assert!(matches!(app.guard(), Some(Guard::ToFire { arming: None, .. })), "armed");
-    model.waits = true;
     // The firing waits, and goes with what was armed.
-    "FIRE".chars().for_each(|c| app.guard.as_mut().unwrap().put(c));
-    if let Some(Guard::ToFire { arming, .. }) = &mut app.guard {
-        *arming = None;
-    }
-    let guard = app.guard.take().unwrap();
-    app.guarded(guard, Key::Enter, 12, &mut model);
+    model.waits = &[Mode::Fire];
+    type_in(&mut app, &mut model, "FIRE\n", 12);
     assert!(matches!(app.guard(), Some(Guard::Fired { number: 3, armed: 2, .. })), "{:?}", app.guard());
     app.key(Key::Escape, 13, &mut model);
     assert!(app.guard().is_none() && model.taken_back == [1, 3, 2]);
+    assert_eq!(app.message(), ("3: taken back: it was never sent", Tone::Warning));
+    type_in(&mut app, &mut model, "board reboot\nyFIRE\n", 14);
+    model.waits = &[];
+    app.key(Key::Escape, 15, &mut model);
+    assert!(
+        app.guard().is_none() && model.taken_back == [1, 3, 2],
+        "it has left: there is nothing to take back"
+    );
     model = Model::default();
     type_in(&mut app, &mut model, "board reboot\ny", 20);
     app.key(Key::Escape, 21, &mut model);

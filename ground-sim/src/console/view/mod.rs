@@ -108,9 +108,9 @@ fn header(scene: &Scene<'_>, width: u16) -> Vec<Line<'static>> {
     } else {
         first.push(Span::styled("nothing heard yet", soft()));
     }
-    if shown.refused > 0 {
-        let refused = format!("  {} of ANOTHER KEY", shown.refused);
-        first.push(Span::styled(refused, Style::new().fg(Color::Red)));
+    let hidden = [(shown.refused, "of ANOTHER KEY"), (shown.untagged, "WITHOUT A TAG")];
+    for (count, what) in hidden.into_iter().filter(|(count, _)| *count > 0) {
+        first.push(Span::styled(format!("  {count} {what}"), Style::new().fg(Color::Red)));
     }
     let levels = [(shown.red, "red", Level::Red), (shown.yellow, "yellow", Level::Yellow)];
     for (count, name, level) in levels.into_iter().filter(|(count, ..)| *count > 0) {

@@ -16,7 +16,8 @@ function showDigest(shown) {
   const rows = [];
   const put = (name, ...said) => rows.push(el("dt", {}, name), el("dd", {}, ...said));
   const { satellite: s, since, ground } = shown;
-  if (shown.hint) put("not shown", chip(`${shown.refused} packets`, "red"), ` ${shown.hint}`);
+  const hidden = [[shown.refused, "packets of another key"], [shown.untagged, "packets without a tag"]].filter(([n]) => n);
+  if (shown.hint) put("not shown", ...hidden.map(([n, what]) => chip(`${n} ${what}`, "red")), ` ${shown.hint}`);
   if (!s) put("satellite", "no beacon and no housekeeping came yet");
   if (s) {
     put("heard", `${ago(shown.now_unix_ms - s.received_unix_ms)}; its clock then ${day(s.unix_ms)} UTC`);

@@ -1,7 +1,7 @@
 //! What is armed: who fires it, and for how long it stays so.
 
 use anyhow::Result;
-use passband_proto::dict::{Answer, Stage};
+use passband_proto::dict::{Answer, Reason, Stage};
 
 use super::super::entry::Entry;
 use super::super::hold::ARM_S;
@@ -24,22 +24,36 @@ impl Outbox {
             armed.check() == answer.check
                 && armed.told.as_ref().is_some_and(|told| told.unix_ms <= answer.unix)
         };
-        let ended = self.end_armed(0, fires, shelf)?;
+        let ended = self.end_armed(fires, |armed| armed.fired_by = Some(0), shelf)?;
         noticed.extend(ended.into_iter().map(Noticed::Order));
         Ok(())
     }
 
-    /// What of ours is armed is so no more, since `by` came: the numbers of those orders.
-    pub(super) fn end_armed(
+    /// What of ours is armed is so no more when one of ours comes to fire it, also if that is refused: unless the board looks no
+    /// further than at its number, or has no room for it.
+    pub(super) fn came_to_fire(&mut self, answer: &Answer, shelf: &mut dyn Shelf) -> Result<()> {
+        let by = answer.number;
+        let before = |armed: &Entry| armed.number < by;
+        match (answer.stage, answer.reason) {
+            (Stage::Refused, Reason::NumberTaken | Reason::TooOld | Reason::Busy) => Ok(()),
+            (Stage::Refused, _) => {
+                self.end_armed(before, |armed| armed.disarmed_by = Some(by), shelf).map(drop)
+            }
+            _ => self.end_armed(before, |armed| armed.fired_by = Some(by), shelf).map(drop),
+        }
+    }
+
+    /// What of ours is armed is so no more, which `note` writes down: the numbers of those orders.
+    fn end_armed(
         &mut self,
-        by: u32,
         which: impl Fn(&Entry) -> bool,
+        note: impl Fn(&mut Entry),
         shelf: &mut dyn Shelf,
     ) -> Result<Vec<u32>> {
         let mut ended = Vec::new();
         for live in self.orders.values_mut() {
             if live.entry.armed_until().is_some() && which(&live.entry) {
-                live.entry.fired_by = Some(by);
+                note(&mut live.entry);
                 live.armed_until_ms = None;
                 shelf.keep_order(&live.entry)?;
                 ended.push(live.entry.number);

@@ -104,8 +104,8 @@ impl Outbox {
         let silent = self.heard_ms.is_none_or(|heard| now.steady_ms.saturating_sub(heard) >= SILENCE_MS);
         self.heard_ms = Some(now.steady_ms);
         if silent {
-            self.resync =
-                Resync { challenge: self.resync.challenge, pace: self.resync.pace, ..Resync::default() };
+            let Resync { challenge, pace, refusal_told, .. } = self.resync;
+            self.resync = Resync { challenge, pace, refusal_told, ..Resync::default() };
             self.ask_at_ms = self.ask_at_ms.min(now.steady_ms);
             self.orders.values_mut().for_each(|live| live.pace = Pace::at(now.steady_ms));
         }
@@ -148,8 +148,8 @@ impl Outbox {
                     noticed.push(Noticed::Order(number));
                     if answer.stage == Stage::Armed {
                         self.learn_arm(armed_s, shelf, noticed)?;
-                    } else if step == Mode::Fire && (settled || answer.stage != Stage::Refused) {
-                        self.end_armed(number, |armed| armed.number < number, shelf)?;
+                    } else if step == Mode::Fire {
+                        self.came_to_fire(answer, shelf)?;
                     }
                     self.go_on_as(now, renumbered, shelf)?;
                     settled

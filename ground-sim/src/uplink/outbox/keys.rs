@@ -18,13 +18,15 @@ impl Outbox {
         }
     }
 
-    /// The board's word that it refused a frame that names our association, for what doesn't mend by itself: once.
+    /// The board's word that it refused a frame that names our association, for what doesn't mend by itself: once, until
+    /// something arrives. Anybody can send such a frame: while nothing of ours is unanswered it says nothing.
     pub(super) fn refuses(&mut self, event: &Event) -> Option<Noticed> {
         let (_, why) = event.text.0.as_str().split_once(&format!("SPI {}: ", self.spi))?;
         let for_good = why.starts_with("no key is known") || why.starts_with("the tag doesn't hold");
         if event.code != EventCode::UplinkRefused
             || !for_good
-            || std::mem::replace(&mut self.foreign_told, true)
+            || !self.resync.waits()
+            || std::mem::replace(&mut self.resync.refusal_told, true)
         {
             return None;
         }

@@ -8,7 +8,8 @@
 //! - An order goes again after 4, 8, 16 … 120 s until a final answer came; at once when telemetry is heard again after a
 //!   silence. One that is known to be there is not sent again: its answer comes by itself.
 //! - While a hazardous order is between its two steps, other orders wait, since each would disarm it ([`Hold`](super::hold::Hold)): those behind
-//!   it two minutes at most for it to be armed; all, once it is armed, until it is fired, given up, or armed no more.
+//!   it two minutes at most for it to be armed, and those before it, too, once that was sent; all, once it is armed, until it
+//!   is fired, given up, or armed no more.
 //! - For how long an order stays armed telemetry says: the parameter `command.arm`, and the answer to what was armed.
 //! - Frames keep to the uplink's rate, and to fewer a second than the satellite takes of one holder.
 //! - A step of a hazardous order that isn't answered in the time that an order stays armed is sent no more: fired by
@@ -170,7 +171,7 @@ impl Outbox {
         shelf.keep_order(&live.entry)?;
         if live.entry.step == Mode::Arm {
             let check = live.entry.check();
-            for live in self.orders.range_mut(number..).map(|(_, live)| live) {
+            for live in self.orders.values_mut() {
                 if live.entry.step == Mode::Fire && live.entry.check() == check && live.entry.is_open() {
                     live.entry.dropped = true;
                     shelf.keep_order(&live.entry)?;

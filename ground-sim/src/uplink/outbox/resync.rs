@@ -24,6 +24,8 @@ pub(super) struct Resync {
     pub(super) asked: bool,
     /// Whether the board has said that its counters are lost.
     pub(super) lost: bool,
+    /// Whether it was said that the board refuses what is sent, since any of it arrived.
+    pub(super) refusal_told: bool,
 }
 
 impl Default for Resync {
@@ -36,6 +38,7 @@ impl Default for Resync {
             patience_ms: PATIENCE_MS,
             asked: false,
             lost: false,
+            refusal_told: false,
         }
     }
 }
@@ -69,9 +72,15 @@ impl Outbox {
 }
 
 impl Resync {
-    /// Something that was sent has arrived: the counters are as they should be. An answer that is repeated says nothing of
-    /// that: it is of what arrived before.
+    /// Whether something was sent of which nothing says that it arrived.
+    pub(super) fn waits(&self) -> bool {
+        self.unanswered > 0 || self.pace.is_some()
+    }
+
+    /// Something that was sent has arrived: the counters are as they should be, and the board takes what is sent. An answer that
+    /// is repeated says nothing of that: it is of what arrived before.
     pub(super) fn arrives(&mut self) {
         (self.unanswered, self.since_ms, self.pace, self.lost) = (0, None, None, false);
+        self.refusal_told = false;
     }
 }

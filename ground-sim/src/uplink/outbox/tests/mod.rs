@@ -1,5 +1,7 @@
 //! An outbox against a board, over links that lose, with kills of either side at any moment.
 
+mod arming;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
@@ -528,7 +530,7 @@ fn what_is_armed_and_given_up_lets_the_others_go_and_is_not_fired() {
     pair.loss = 0.0;
     pair.play(10_000);
     let state = |number| pair.outbox.order(number).unwrap().state();
-    assert_eq!([arm, fire].map(state), ["armed, then given up", "dropped"]);
+    assert_eq!([arm, fire].map(state), ["armed, then given up", "dropped; sent once, may have been done"]);
     assert_eq!(pair.outbox.order(behind).unwrap().told.as_ref().unwrap().stage, Stage::Done);
     pair.assert_once(1);
     assert!(!pair.outbox.drop_order(behind, &mut pair.paper).unwrap(), "it is settled");
@@ -593,23 +595,52 @@ fn what_another_key_fires_is_armed_no_more() {
     pair.assert_once(1);
 }
 
+/// What is noticed as the board says that it refused a frame of an association.
+fn hear_refusal(pair: &mut Pair, spi: u16) -> Vec<Noticed> {
+    let text = FixedText::cut(&format!("84 bytes: SPI {spi}: the tag doesn't hold"));
+    let (severity, code) = (Severity::Warning, EventCode::UplinkRefused);
+    let event = Event { number: 1, unix: 1, severity, code, text };
+    let mut data = vec![0; Event::DEF.data_bytes()];
+    event.write(&mut data).unwrap();
+    pair.outbox.hear(pair.now(), (Event::DEF.apid, 1, &data), &mut pair.paper).unwrap()
+}
+
 #[test]
-fn a_board_that_holds_another_key_is_told_once() {
-    let hear = |pair: &mut Pair, apid: u16, data: &[u8]| {
-        pair.outbox.hear(pair.now(), (apid, 1, data), &mut pair.paper).unwrap()
-    };
-    let mut pair = Pair::new(0.0, 26);
+fn a_board_that_refuses_or_holds_another_key_is_told_once() {
+    let mut pair = Pair::new(1.0, 26);
+    pair.order(Mode::Run, "ping");
+    assert!(hear_refusal(&mut pair, 3).is_empty());
+    pair.play(2_000);
     for (spi, wanted) in [(3, 0), (2, 1), (2, 0)] {
-        let text = FixedText::cut(&format!("84 bytes: SPI {spi}: the tag doesn't hold"));
-        let (severity, code) = (Severity::Warning, EventCode::UplinkRefused);
-        let event = Event { number: 1, unix: 1, severity, code, text };
-        let mut data = vec![0; Event::DEF.data_bytes()];
-        event.write(&mut data).unwrap();
-        assert_eq!(hear(&mut pair, Event::DEF.apid, &data).len(), wanted, "{spi}");
+        assert_eq!(hear_refusal(&mut pair, spi).len(), wanted, "{spi}");
     }
     let mut other = RoleKeys::default();
     other.insert(RoleKey::new(CHANNEL.spacecraft, 2, Role::Operator, [4; 32]).unwrap()).unwrap();
     let mut pair = Pair::new(0.0, 27);
+    pair.board = BoardModel::new(CHANNEL, other);
+    pair.order(Mode::Run, "ping");
+    pair.play(60_000);
+    let told = pair.noticed.iter().filter(|noticed| matches!(noticed, Noticed::OtherKey { .. })).count();
+    assert_eq!(told, 1, "{:?}", pair.noticed);
+}
+
+#[test]
+fn a_forged_frame_is_not_taken_for_ours_and_hides_no_other_key() {
+    let mut pair = Pair::new(0.0, 28);
+    pair.order(Mode::Run, "ping");
+    pair.settle();
+    assert_eq!(hear_refusal(&mut pair, 2), [], "ours is done");
+    // What is forged while ours are on their way is told once, and again after ours went through.
+    for _ in 0..2 {
+        pair.downlink = false;
+        pair.order(Mode::Run, "ping");
+        pair.play(1_000);
+        assert_eq!([0; 2].map(|_| hear_refusal(&mut pair, 2).len()), [1, 0]);
+        pair.downlink = true;
+        pair.settle();
+    }
+    let mut other = RoleKeys::default();
+    other.insert(RoleKey::new(CHANNEL.spacecraft, 2, Role::Operator, [4; 32]).unwrap()).unwrap();
     pair.board = BoardModel::new(CHANNEL, other);
     pair.order(Mode::Run, "ping");
     pair.play(60_000);
