@@ -129,11 +129,11 @@ impl BoardModel {
                     coming.there.insert(index, bytes.to_vec());
                 }
             }
-            Ok(Order::TelemetrySend { packet: Wanted::Associations }) => {
+            Ok(Order::TelemetrySend { packet: Wanted::Associations }) if command.number == 0 => {
                 self.keys_wanted.insert(opened.spi);
                 self.keys_ms = 0;
             }
-            Ok(Order::TelemetrySend { .. }) => {}
+            Ok(Order::TelemetrySend { .. }) if command.number == 0 => {}
             _ => self.order(now_ms, Giver { source: opened.spi, role: opened.role.into() }, &command),
         }
     }
