@@ -18,7 +18,7 @@ use super::stop_on_signals;
 use super::uplink::{Desk, UplinkArgs};
 use crate::telemetry::feed::unix_ms;
 use crate::uplink::names::check_order;
-use crate::uplink::{Entry, Hold};
+use crate::uplink::{Entry, Folder, Hold};
 
 /// Give the satellite an order, and show its answers as they arrive.
 ///
@@ -71,6 +71,9 @@ pub fn run(args: &OrderArgs) -> Result<ExitCode> {
     check_agenda(&order, key.role())?;
     check_order(&order)?;
     let steps = steps(def, args.arm, args.fire)?;
+    if args.fire && Folder::is_there(&args.uplink.holder.state)? {
+        check_armed(&Folder::open(&args.uplink.holder.state, &key)?, &order)?;
+    }
     if steps.len() > 1 && !args.yes {
         confirm(&order, def)?;
     }
@@ -134,6 +137,20 @@ pub fn check_agenda(order: &Order, role: Role) -> Result<()> {
         )
     })?;
     super::plan::check_role(&plan, role)
+}
+
+/// Whether nothing else is armed than what is to be fired: firing another order would wait, and then disarm.
+///
+/// # Errors
+/// Something else is, or the outbox can't be read.
+fn check_armed(folder: &Folder, order: &Order) -> Result<()> {
+    let Hold::Armed { number, .. } = Hold::in_folder(folder, unix_ms())? else { return Ok(()) };
+    let armed = folder.order(number)?.map(|entry| entry.words()).unwrap_or_default();
+    ensure!(
+        armed == order.to_string(),
+        "{armed} is armed (#{number}), not {order}: fire that, or give it up with `passband-ground uplink drop {number}`"
+    );
+    Ok(())
 }
 
 /// The steps that an order takes, as it is asked for.
@@ -228,6 +245,8 @@ pub fn usage(def: &'static OrderDef) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::uplink::{Shelf, Told};
+    use passband_proto::dict::{Reason, Stage};
 
     #[test]
     fn what_is_wrong_is_said_before_anything_is_sent() {
@@ -250,5 +269,24 @@ mod tests {
         assert_eq!(steps(reboot, false, false).unwrap(), [Mode::Arm, Mode::Fire]);
         let (_, retire) = given("keys retire 3").unwrap();
         assert!(steps(retire, false, false).is_err() && steps(retire, false, true).unwrap() == [Mode::Fire]);
+    }
+
+    #[test]
+    fn nothing_but_what_is_armed_is_fired() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = passband_proto::sdls::RoleKey::new(1, 2, Role::Operator, [5; 32]).unwrap();
+        let mut folder = Folder::open(dir.path(), &key).unwrap();
+        let (reboot, restart) = (Order::BoardReboot {}, Order::DaemonRestart {});
+        let mut arm = folder.queue(Mode::Arm, &restart, unix_ms()).unwrap();
+        check_armed(&folder, &reboot).unwrap();
+        arm.told = Some(Told { stage: Stage::Armed, reason: Reason::None, unix_ms: 0, text: String::new() });
+        arm.armed_until_unix_ms = Some(unix_ms() + 60_000);
+        folder.keep_order(&arm).unwrap();
+        check_armed(&folder, &restart).unwrap();
+        let why = check_armed(&folder, &reboot).unwrap_err().to_string();
+        assert!(
+            why.starts_with(&format!("daemon restart is armed (#{}), not board reboot", arm.number)),
+            "{why}"
+        );
     }
 }

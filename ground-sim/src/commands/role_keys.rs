@@ -110,6 +110,16 @@ fn with(path: &Path, key: &RoleKey) -> Result<(Zeroizing<String>, bool)> {
     let is_new = !path.exists();
     let old = if is_new { Zeroizing::new(HEAD.to_owned()) } else { read_key_text(path)? };
     let mut keys = RoleKeys::parse(&old).with_context(|| format!("key file {}", path.display()))?;
+    if let Some(other) =
+        keys.iter().next().filter(|_| keys.iter().all(|k| k.spacecraft() != key.spacecraft()))
+    {
+        tracing::warn!(
+            "key file {} is of spacecraft {}, and this key of spacecraft {}: is --spacecraft as it should be?",
+            path.display(),
+            other.spacecraft(),
+            key.spacecraft()
+        );
+    }
     keys.insert(key.clone()).map_err(|e| anyhow!("key file {}: {e}", path.display()))?;
     // A string that grows leaves its old memory behind: room is made beforehand.
     let mut text = Zeroizing::new(String::with_capacity(old.len() + LINE_BYTES));

@@ -13,6 +13,8 @@ use crate::commands::unix_ms;
 use crate::uplink::names::check_order;
 use crate::uplink::{Entry, Folder, Hold, take_back};
 
+/// An order that has waited for so long with nothing in its way isn't worked, ms.
+const UNWORKED_MS: u64 = 10_000;
 /// Most orders that are listed.
 const MOST: usize = 40;
 /// How often it is looked up what orders wait for.
@@ -83,7 +85,7 @@ impl Commanding for Outbox {
         } else if !entry.is_open() {
             StepState::Over(entry.state())
         } else if entry.sent == 0 {
-            StepState::Waits(hold.state(&entry))
+            StepState::Waits(state_of(&hold, &entry))
         } else {
             StepState::Sent(hold.state(&entry))
         }
@@ -108,10 +110,19 @@ impl Commanding for Outbox {
             number: entry.number,
             step: entry.step,
             words: entry.words(),
-            state: hold.state(&entry),
+            state: state_of(&hold, &entry),
         };
         entries.map(shown).collect()
     }
+}
+
+/// Where an order stands. One that nothing keeps back is sent within seconds, if the outbox is worked.
+fn state_of(hold: &Hold, entry: &Entry) -> String {
+    let waited_ms = unix_ms().saturating_sub(entry.queued_unix_ms);
+    if entry.is_open() && entry.sent == 0 && !hold.keeps(entry) && waited_ms > UNWORKED_MS {
+        return "not sent: nobody works this outbox? `passband-ground uplink run` does".to_owned();
+    }
+    hold.state(entry)
 }
 
 #[cfg(test)]
@@ -147,5 +158,9 @@ mod tests {
         assert!(shown[0].state.starts_with(&format!("waits: #{second} is armed until ")), "{shown:?}");
         assert!(outbox.take_back(second).unwrap().contains("disarms it on board"));
         assert_eq!(outbox.outgoing()[0].state, "waiting");
+        let number = outbox.outgoing()[0].number;
+        let old = Entry { queued_unix_ms: unix_ms() - 60_000, ..folder().order(number).unwrap().unwrap() };
+        folder().keep_order(&old).unwrap();
+        assert!(outbox.outgoing()[0].state.starts_with("not sent: nobody works this outbox?"));
     }
 }

@@ -101,6 +101,7 @@ impl fmt::Display for Wanted<'_> {
             Kind::Fixed(len) => write!(f, "{} hexadecimal digits", u16::from(len) * 2)?,
             Kind::Text(max) => write!(f, "a text of at most {max} bytes")?,
             Kind::FixedText(len) => write!(f, "a text of less than {len} bytes")?,
+            Kind::Order => f.write_str("an order, written behind `--`")?,
             kind => write!(f, "a {}", kind.noun())?,
         }
         if arg.most < f64::MAX {

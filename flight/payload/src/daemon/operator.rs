@@ -174,7 +174,7 @@ fn answer(shared: &Shared, commander: &Mutex<Commander>, queue: &Sender<QueueCha
         Request::Orders { limit } => {
             document(Ok(lock(commander).orders_answer(limit.unwrap_or(DEFAULT_ORDERS))))
         }
-        Request::Keys => document(Ok(lock(commander).keys_answer())),
+        Request::Keys => document(Ok(lock(commander).keys_now(&Nominal { shared, queue }))),
         Request::Params { prefix } => {
             let commander = lock(commander);
             let now = commander.moment(&Nominal { shared, queue });

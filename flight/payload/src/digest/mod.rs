@@ -223,6 +223,9 @@ pub struct Uploading {
     pub kind: UploadKind,
     /// What it is called.
     pub name: String,
+    /// The first bytes of its SHA-256, hexadecimal: what `upload drop` takes.
+    #[serde(default)]
+    pub id: String,
     /// Its pieces.
     pub pieces: u32,
     /// Those that are missing.
@@ -234,6 +237,9 @@ pub struct Uploading {
 pub struct Pending {
     /// When, ms since 1970-01-01 UTC; none: it isn't known.
     pub unix_ms: Option<u64>,
+    /// What it waits for.
+    #[serde(default)]
+    pub waits_for: String,
     /// Of which plan.
     pub plan: String,
     /// What, in the words of the shell.

@@ -226,14 +226,17 @@ fn coming(lines: &mut Lines, facts: &Facts) {
         coming.agenda.len()
     ));
     for pending in &coming.agenda {
-        let when = pending.unix_ms.map_or_else(|| "when it is time".to_owned(), date);
+        let when = pending.unix_ms.map_or_else(|| first(&pending.waits_for, 30).to_owned(), date);
         lines.put(Rank::More, &format!("  {when} {}: {}", pending.plan, pending.order));
     }
     for upload in &coming.uploads {
-        let (kind, name) = (upload.kind, &upload.name);
+        let (kind, name, id) = (upload.kind, &upload.name, &upload.id);
         let have = u64::from(upload.pieces.saturating_sub(upload.missing));
         let percent = have.saturating_mul(100) / u64::from(upload.pieces.max(1));
-        lines.put(Rank::Asked, &format!("  {kind} {name}: {percent} %, {} pieces missing", upload.missing));
+        lines.put(
+            Rank::Asked,
+            &format!("  {kind} {name} ({id}): {percent} %, {} pieces missing", upload.missing),
+        );
     }
 }
 

@@ -303,7 +303,11 @@ impl Start {
             Before::Watchdog => {
                 tell(Severity::Error, EventCode::WatchdogReset, "the watchdog reset the board".to_owned());
             }
-            Before::Died | Before::Failed => {
+            Before::Died => {
+                let text = "the payload ended out of order, after it had run well".to_owned();
+                tell(Severity::Error, EventCode::StartFailed, text);
+            }
+            Before::Failed => {
                 let text = format!("the start before ended out of order; {} failed in a row", self.failures);
                 tell(Severity::Error, EventCode::StartFailed, text);
             }

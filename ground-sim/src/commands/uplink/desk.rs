@@ -74,7 +74,9 @@ impl Desk {
         let state = args.holder.state.display();
         let Some(lock) = folder.lock()? else {
             if let Some(to) = args.to {
-                tracing::warn!("another process works {state}, and sends to where it was told, not to {to}");
+                tracing::warn!(
+                    "another process works {state}: frames go where it was told, whether that is {to} or not"
+                );
             }
             return Ok(Self::queue_into(folder, args, false));
         };

@@ -242,7 +242,7 @@ fn fate_text(about: &About) -> String {
 
 /// The outbox of a holder, if there is one: a typo makes none.
 fn existing(args: &HolderArgs) -> Result<Folder> {
-    ensure!(Folder::is_there(&args.state), "{} is no outbox", args.state.display());
+    ensure!(Folder::is_there(&args.state)?, "{} is no outbox", args.state.display());
     Folder::open(&args.state, &holder(&args.keys, args.spi)?)
 }
 
@@ -316,9 +316,28 @@ fn take_back(what: &str, args: &HolderArgs) -> Result<ExitCode> {
         say!("#{number}: {done}");
         return Ok(ExitCode::from(u8::from(!done.is_in_time())));
     }
-    let id = u32::from_str_radix(what, 16).map_err(|_| anyhow!("no order or file is called {what}"))?;
-    ensure!(folder.upload(id.to_be_bytes())?.is_some(), "no order or file is called {what}");
-    folder.drop_later(Drop::Upload(id.to_be_bytes()))?;
-    say!("{what} is taken back as soon as the outbox is worked");
+    let about = upload_called(&folder, what)?;
+    folder.drop_later(Drop::Upload(about.id))?;
+    let (id, kind, name) = (hex(&about.id), about.kind, &about.name);
+    say!(
+        "{kind} {name} ({id}) is taken back as soon as the outbox is worked; what of it is on board goes with `upload drop {id}`"
+    );
     Ok(ExitCode::SUCCESS)
+}
+
+/// The file that is called so, or has such an id: of several of a name the one that is open.
+fn upload_called(folder: &Folder, what: &str) -> Result<About> {
+    let mut found = Vec::new();
+    for id in folder.upload_ids()? {
+        found.extend(folder.upload(id)?.filter(|about| about.name == what || hex(&about.id) == what));
+    }
+    if found.iter().any(About::is_open) {
+        found.retain(About::is_open);
+    }
+    ensure!(
+        found.len() < 2,
+        "{} files are called {what}: say the id of one, as `uplink list` shows it",
+        found.len()
+    );
+    found.pop().ok_or_else(|| anyhow!("no order or file is called {what}"))
 }

@@ -158,9 +158,12 @@ impl Folder {
     }
 
     /// Whether there is an outbox in a folder.
-    #[must_use]
-    pub fn is_there(root: &Path) -> bool {
-        root.join("holder.json").exists()
+    ///
+    /// # Errors
+    /// That can't be seen: it may not be looked into.
+    pub fn is_there(root: &Path) -> Result<bool> {
+        let seen = root.join("holder.json").try_exists();
+        seen.with_context(|| format!("looking for an outbox in {}", root.display()))
     }
 
     /// Forgets what nothing can happen with any more.

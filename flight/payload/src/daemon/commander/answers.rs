@@ -1,8 +1,8 @@
 //! What is answered to the operator's questions about commanding.
 
-use super::Commander;
 use super::plans::instants;
 use super::uploads::Coming;
+use super::{Commander, Works};
 use crate::adapters::script::ScriptStore;
 use crate::command::{
     AgendaAnswer, KeyRow, KeysAnswer, OrderRow, OrdersAnswer, ScriptsAnswer, UpdateAnswer, UploadLine, hex,
@@ -77,7 +77,13 @@ impl Commander {
     }
 
     /// The keys of the uplink.
-    pub(crate) fn keys_answer(&self) -> KeysAnswer {
+    pub(crate) fn keys_now(&mut self, works: &dyn Works) -> KeysAnswer {
+        self.look_at_keys(works, true);
+        self.keys_answer()
+    }
+
+    /// The keys, as they were read last.
+    pub(super) fn keys_answer(&self) -> KeysAnswer {
         let associations = &self.associations;
         KeysAnswer {
             schema: SCHEMA,

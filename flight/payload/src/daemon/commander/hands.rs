@@ -149,7 +149,13 @@ impl Worker<'_> {
             return Outcome::failed(Reason::Interrupted, "the start in normal operation failed");
         }
         match self.works.next_start(safe) {
-            Ok(()) => self.end(run, Then::Restart),
+            Ok(()) => {
+                if !safe {
+                    let text = "by order: the daemon starts anew in normal operation";
+                    self.tell(Report::warning(EventCode::SafeModeOver, text));
+                }
+                self.end(run, Then::Restart)
+            }
             Err(why) => Outcome::failed(Reason::NotPossible, why),
         }
     }
@@ -186,7 +192,10 @@ impl Worker<'_> {
 
     fn accept(&mut self, spi: u16) -> Outcome {
         match self.associations.state(spi) {
-            None => Outcome::failed(Reason::NotFound, format!("the command key file holds no key {spi}")),
+            None => Outcome::failed(
+                Reason::NotFound,
+                format!("the command key file holds no key {spi} of this spacecraft"),
+            ),
             Some(State::Unsynchronised) => Outcome::done(format!("key {spi} counts from the beginning"))
                 .with([keys::mark_change(&Mark::fresh(spi))]),
             Some(state) => Outcome::failed(Reason::NotPossible, format!("key {spi} is {}", state.name())),

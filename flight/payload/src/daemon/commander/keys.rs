@@ -75,7 +75,7 @@ pub(crate) fn read_role_keys(path: &Path, spacecraft: u16) -> Result<(RoleKeys, 
 impl Commander {
     /// Takes the keys again if their file has changed. One that can't be used changes nothing, and is tried again until it is
     /// taken. `at_once`: someone on board is at work on keys, and has written all of it.
-    pub(super) fn look_at_keys(&mut self, works: &dyn Works, at_once: bool) {
+    pub(crate) fn look_at_keys(&mut self, works: &dyn Works, at_once: bool) {
         let now_ms = self.clock.now_ms();
         let Some(now) = self.key_file.as_mut().and_then(|file| file.changed(now_ms, at_once)) else { return };
         let path = now.path();
@@ -127,12 +127,16 @@ impl Commander {
             let spis: Vec<_> = all.keys().filter(|spi| which(spi)).map(u16::to_string).collect();
             if spis.is_empty() { "none".to_owned() } else { spis.join(", ") }
         };
-        let text = format!(
+        let others = keys.iter().count().saturating_sub(now.len());
+        let mut text = format!(
             "new: {}; other than before: {}; gone: {}",
             of(&|spi| !before.contains_key(spi), now),
             of(&|spi| before.get(spi).is_some_and(|old| Some(old) != now.get(spi)), now),
             of(&|spi| !now.contains_key(spi), &before),
         );
+        if others > 0 {
+            text = format!("{text}; {others} of other spacecraft than {}", self.spacecraft);
+        }
         self.parts.roles = roles(keys, self.spacecraft);
         if let Some(plans) = self.parts.plans.as_mut() {
             plans.set_keys(plan_keys(keys, self.spacecraft));

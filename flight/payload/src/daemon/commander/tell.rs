@@ -386,11 +386,13 @@ impl Commander {
         let uploading = uploads.into_iter().filter(|upload| upload.missing > 0).map(|upload| Uploading {
             kind: upload.kind,
             name: upload.name.0.to_string(),
+            id: hex(&upload.id),
             pieces: upload.pieces,
             missing: upload.missing,
         });
         let agenda = self.agenda(now, TOLD_ROWS).into_iter().map(|row| Pending {
             unix_ms: row.expected_unix_ms,
+            waits_for: row.waits_for,
             plan: row.plan,
             order: row.what,
         });

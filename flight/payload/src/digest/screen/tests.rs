@@ -95,8 +95,14 @@ fn worst(text: &str, n: u16) -> Facts {
         down_unix_ms: None,
     };
     facts.queue = Class::ALL.iter().map(queue).collect();
-    let upload = || Uploading { kind: UploadKind::ALL[0], name: text.into(), pieces: u32::MAX, missing: 1 };
-    let pending = || Pending { unix_ms: Some(NOW), plan: text.into(), order: text.into() };
+    let upload = || Uploading {
+        kind: UploadKind::ALL[0],
+        name: text.into(),
+        id: text.into(),
+        pieces: u32::MAX,
+        missing: 1,
+    };
+    let pending = || Pending { unix_ms: None, waits_for: text.into(), plan: text.into(), order: text.into() };
     facts.coming = Coming {
         uploads: (0..n).map(|_| upload()).collect(),
         update: UpdateState::Trial,
