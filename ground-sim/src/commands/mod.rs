@@ -29,6 +29,7 @@ pub mod upload;
 
 use std::fs;
 use std::io::Read;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -96,6 +97,16 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
     writeln!(std::io::stdout(), "{text}").context("writing to standard output")
 }
 
+/// An address and port to send to; a host's name is asked for, and its first address taken.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_to(text: &str) -> Result<SocketAddr, String> {
+    let mut found =
+        text.to_socket_addrs().map_err(|e| format!("{e}: ADDR:PORT is wanted, as 10.1.0.2:47012"))?;
+    found.next().ok_or_else(|| format!("{text} has no address"))
+}
+
 /// A number with a decimal prefix, such as `40M`, `1.6G`, `9600`.
 ///
 /// # Errors
@@ -137,6 +148,9 @@ mod tests {
 
     #[test]
     fn rates_and_shares() {
+        assert_eq!(parse_to("10.1.0.2:47012"), Ok(SocketAddr::from(([10, 1, 0, 2], 47_012))));
+        assert!(parse_to("localhost:9").is_ok_and(|to| to.ip().is_loopback()));
+        assert!(parse_to("10.1.0.2").unwrap_err().contains("ADDR:PORT is wanted"));
         assert_eq!(parse_rate("9600"), Ok(9600));
         assert_eq!(parse_rate("1.6G"), Ok(1_600_000_000));
         for bad in ["", "k", "-1", "NaN", "1e20", "0"] {

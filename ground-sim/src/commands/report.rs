@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use passband_proto::keyring::KeyRing;
 
-use super::{print_json, read_keys};
+use super::{parse_to, print_json, read_keys};
 use crate::reporter::Reporter;
 use crate::station::{AlertBook, Station, hex};
 
@@ -37,7 +37,7 @@ pub struct ReportArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     station: u16,
     /// Send the frames there, one datagram each.
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_to)]
     to: Option<SocketAddr>,
     /// Write the frames into this folder, one file each.
     #[arg(long, value_name = "DIR")]

@@ -13,7 +13,7 @@ use passband_proto::datagram::{DEFAULT_SYMBOL_BYTES, OVERHEAD_BYTES};
 use passband_proto::ids::Class;
 use passband_proto::transfer::{Burst, Offer, Sender, SenderConfig, Worker, burst_datagrams};
 
-use super::{parse_rate, parse_share, print_json, read_keys};
+use super::{parse_rate, parse_share, parse_to, print_json, read_keys};
 use crate::batch::BatchSender;
 use crate::sealing::{SealedFile, SealedFiles, seal_file};
 use crate::station::hex;
@@ -44,7 +44,7 @@ pub struct SendArgs {
     #[arg(long, value_name = "N")]
     spacecraft: Option<u16>,
     /// Where to send the datagrams.
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_to)]
     to: SocketAddr,
     /// Rate, bits per second of UDP payload: 9600, 256k, 40M, 1.6G.
     #[arg(long, value_name = "RATE", default_value = "40M", value_parser = parse_rate)]

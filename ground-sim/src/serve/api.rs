@@ -1,11 +1,11 @@
 //! The documents of the page: JSON with `"schema": 1`, and GeoJSON. See `CONSOLE.md` for their members.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::{Of, Shared, error, failed, json};
+use super::{Of, Question, Shared, error, failed, json};
 use crate::dictionary;
 use crate::screen::draft::{Draft, MAX_LINE_BYTES};
 use crate::screen::ground;
@@ -36,7 +36,7 @@ pub(super) struct Line {
 }
 
 /// What can be said of an order's words.
-pub(super) async fn draft(Query(Line { line }): Query<Line>) -> Response {
+pub(super) async fn draft(Question(Line { line }): Question<Line>) -> Response {
     if line.len() > MAX_LINE_BYTES {
         return error(StatusCode::BAD_REQUEST, "the line is too long");
     }

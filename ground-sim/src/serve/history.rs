@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use passband_proto::dict::{FieldDef, PACKETS, PacketDef, Value};
@@ -19,7 +19,7 @@ use passband_proto::packet::TelemetryPacket;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::{Of, error, failed};
+use super::{Of, Question, error, failed};
 use crate::dictionary::openmct;
 use crate::screen::Feed;
 
@@ -46,7 +46,7 @@ pub(super) async fn dictionary() -> Response {
 pub(super) async fn history(
     State(ground): Of,
     Path(key): Path<String>,
-    Query(asked): Query<Asked>,
+    Question(asked): Question<Asked>,
 ) -> Response {
     let Some((packet, field)) = find(&key) else {
         return error(StatusCode::NOT_FOUND, "there is no such channel");

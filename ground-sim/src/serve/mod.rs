@@ -37,11 +37,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Query, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -175,6 +177,18 @@ async fn bounded(request: Request, next: Next) -> Response {
     put(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
     put(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
     answer
+}
+
+/// What is asked behind the `?` of an address; what can't be read is answered as everything else that is wrong.
+struct Question<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Question<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        query.map(|Query(asked)| Self(asked)).map_err(|e| error(StatusCode::BAD_REQUEST, &e.body_text()))
+    }
 }
 
 /// An answer that says what is wrong: `{"schema": 1, "error": …}`.

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
@@ -21,7 +21,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::sleep;
 
 use super::history::{datum, find, value};
-use super::{Of, Shared, api, error};
+use super::{Of, Question, Shared, api, error};
 use crate::dictionary::openmct;
 
 /// How often it is looked for what is new.
@@ -79,7 +79,7 @@ pub(super) struct Keys {
 }
 
 /// The data of some channels (`keys=a.b,c.d`) as they come.
-pub(super) async fn data(State(ground): Of, Query(Keys { keys }): Query<Keys>) -> Response {
+pub(super) async fn data(State(ground): Of, Question(Keys { keys }): Question<Keys>) -> Response {
     let found: Option<Vec<_>> = keys.split(',').take(MOST_KEYS + 1).map(find).collect();
     let Some(found) = found.filter(|found| found.len() <= MOST_KEYS) else {
         return error(StatusCode::BAD_REQUEST, "keys names at most 256 channels, with commas in between");

@@ -140,6 +140,10 @@ fn a_draft_says_what_is_wrong_and_is_only_text() {
     let wrong = body(&served.get("/api/draft?line=pass%20start"));
     assert!(wrong["error"].as_str().unwrap().contains("SECONDS is wanted"));
     assert_eq!((&wrong["order"], &wrong["schema"]), (&serde_json::Value::Null, &1.into()));
+    for path in ["/api/draft", "/openmct/history/beacon.uptime?start=a&end=1", "/openmct/stream"] {
+        let answer = served.get(path);
+        assert_eq!((status(&answer), body(&answer)["error"].is_string()), ("400", true), "{path}: {answer}");
+    }
     let right = body(&served.get("/api/draft?line=board%20reboot"));
     assert_eq!(right["hazard"], "two-steps");
     assert_eq!(right["commands"].as_array().unwrap().len(), 2);

@@ -10,8 +10,8 @@ use passband_proto::dict::{Order, UploadKind};
 use passband_proto::packet::Mode;
 use passband_proto::sdls::RoleKey;
 
-use super::super::parse_rate;
 use super::super::role_keys::holder;
+use super::super::{parse_rate, parse_to};
 use super::telemetry::{Ears, TelemetryArgs};
 use super::{HolderArgs, PATIENCE, told};
 use crate::telemetry::Feed;
@@ -26,7 +26,7 @@ pub struct UplinkArgs {
     #[command(flatten)]
     pub holder: HolderArgs,
     /// Where frames go, one datagram each; not needed while another process works the outbox.
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_to)]
     pub to: Option<SocketAddr>,
     /// What the uplink carries, bit/s.
     #[arg(long, value_name = "BPS", default_value = "9600", value_parser = parse_rate)]
@@ -190,8 +190,10 @@ impl Desk {
     /// Says what keeps all orders from being taken, so that nobody waits for an answer that can't come.
     fn hint(&self, turn: &Turn) {
         if let Self::Works(worker) = self {
-            let hints =
-                turn.noticed.iter().filter(|n| matches!(n, Noticed::OtherKey { .. } | Noticed::Refuses(_)));
+            let hints = turn
+                .noticed
+                .iter()
+                .filter(|n| !matches!(n, Noticed::Order(_) | Noticed::Upload(_) | Noticed::ArmedFor(_)));
             hints.for_each(|noticed| tracing::warn!("{}", told(noticed, worker)));
         }
     }
