@@ -140,5 +140,6 @@ fn learning_is_taken_where_it_helps() {
     let new = program(&names, true);
     let len = |learns| encode(Some(&old), &new, &Options { learns, ..options() }).unwrap().len();
     let (with, without, chosen) = (len(Some(true)), len(Some(false)), len(None));
-    assert_eq!(chosen, with.min(without));
+    assert!(with + 128 <= without, "{with} and {without} bytes: no example of what is tested");
+    assert_eq!(chosen, with);
 }

@@ -19,6 +19,9 @@ use crate::predict::UNIT;
 use crate::run::Piece;
 use crate::{MAX_MEMORY_BYTES, Nothing};
 
+/// Bytes that learning has to save to be worth its time on board.
+const LEARNING_SAVES: usize = 128;
+
 /// What an encoder may choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -30,7 +33,7 @@ pub struct Options {
     /// Size of the window in which repetitions are found, as a power of two of bytes.
     pub window: u8,
     /// Whether the model learns from what is copied as well, which is slow (as if all were new) and helps where much is new;
-    /// `None`: whichever is smaller.
+    /// `None`: if it saves 128 bytes or more.
     pub learns: Option<bool>,
 }
 
@@ -87,18 +90,18 @@ pub fn encode(base: Option<&[u8]>, new: &[u8], options: &Options) -> Result<Vec<
     plan.fixed.settings.table = chosen(&fixed, copies_count, options)?;
     let coded = head(&plan);
     plan.fixed.coded_bytes = coded.len() as u32;
-    let learns = options
-        .learns
-        .map_or_else(|| if copies_count == 0 { vec![false] } else { vec![false, true] }, |one| vec![one]);
-    let mut best: Option<Vec<u8>> = None;
-    for learns in learns {
+    let mut made = |learns| {
         plan.fixed.settings.learns = learns;
-        let delta = assembled(&plan, &coded, old, new).map_err(EncodeError::Check)?;
-        if best.as_ref().is_none_or(|best| delta.len() < best.len()) {
-            best = Some(delta);
+        assembled(&plan, &coded, old, new).map_err(EncodeError::Check)
+    };
+    let delta = match options.learns {
+        Some(learns) => made(learns)?,
+        None if copies_count == 0 => made(false)?,
+        None => {
+            let (without, with) = (made(false)?, made(true)?);
+            if with.len() + LEARNING_SAVES <= without.len() { with } else { without }
         }
-    }
-    let delta = best.unwrap_or_default();
+    };
     check(&delta, old, new)?;
     Ok(delta)
 }

@@ -1,9 +1,10 @@
-//! In which contexts bytes are estimated: those of instructions by instruction, addresses by column, and of all else by
-//! what stands before; of what was expected and came otherwise, by what was expected.
+//! In which contexts bytes are estimated: those of instructions by instruction (`instruction`), addresses by column, and
+//! of all else by what stands before; of what was expected and came otherwise, by what was expected.
 
 use crate::aarch64;
 use crate::model::bytes::{CONTEXTS, Place};
 use crate::model::history::hash;
+use crate::model::instruction::{Before, register, what};
 use crate::model::window::Window;
 
 /// What came before that the window doesn't tell.
@@ -42,16 +43,6 @@ impl Done {
     }
 }
 
-/// The upper bits of an instruction, which mostly say what it does.
-fn what(word: u32) -> u32 {
-    word >> 21
-}
-
-/// The register at an instruction's lowest bits, which is mostly written.
-fn register(word: u32) -> u32 {
-    word >> 16 & 31
-}
-
 impl Contexts {
     pub(crate) fn new() -> Self {
         Self { alike: [0; 1_024], writers: [0; 32], call: 0, calls: 0, text: 0, before: 0, mended: (0, 0) }
@@ -60,73 +51,22 @@ impl Contexts {
     /// Of a byte of an instruction.
     pub(crate) fn code(&self, window: &Window, done: Done) -> Place {
         let n = done.bytes;
-        let p = |back: u32| window.word(n + (back - 1) * 4);
-        let (a, b, c, d) = (p(1), p(2), p(3), p(4));
-        let seed = hash(n, done.value);
-        let top = if n == 0 { a >> 24 } else { done.value >> (8 * (n - 1)) & 0xFF };
-        let (of_kind, of_register) = self.of(n, done.value);
-        let whats = what(a) | what(b) << 11;
-        let (ra, rb, rc) = (register(a), register(b), register(c));
-        let skeleton = hash(hash(whats, what(c)), what(d) << 11 | what(p(5)));
-        let regs = ra << 15 | rb << 10 | rc << 5 | register(d);
-        // What is done, and the bits behind the registers, without the registers.
-        let is_call = n > 0 && (done.value >> (8 * (n - 1)) & 0x7C) == 0x14;
-        let (bare, read) = match n {
-            _ if is_call => (done.value, done.value),
-            2 => (done.value >> 5 << 5, done.value >> 5 << 5),
-            3 => (done.value >> 13 << 3 | done.value & 7, done.value >> 13 << 8 | done.value & 0xFF),
-            _ => (done.value, done.value),
-        };
-        let bare = |context: u32, k: u32| hash(hash(bare, k), context).wrapping_sub(seed);
-        let read = |context: u32, k: u32| hash(hash(read, k), context).wrapping_sub(seed);
-        let of = match n {
-            0 | 1 => [
-                0,
-                what(a),
-                hash(a, b),
-                hash(whats, what(c)),
-                what(a) << 5 | ra,
-                ra << 5 | rb,
-                skeleton,
-                whats,
-                of_kind,
-                of_register,
-                hash(of_kind, what(a)),
-            ],
-            2 => [
-                0,
-                what(a),
-                bare(ra, 40),
-                bare(regs, 41),
-                ra,
-                ra << 5 | rb,
-                bare(skeleton, 42),
-                hash(whats, what(c)),
-                of_kind,
-                bare((a >> 11 & 31) << 5 | ra, 43),
-                a,
-            ],
-            _ => [
-                0,
-                what(a),
-                read(0, 50),
-                bare(0, 51),
-                a,
-                read(of_kind, 52),
-                bare(skeleton, 53),
-                hash(whats, what(c)),
-                read(of_register, 54),
-                bare(what(a) << 8 | a & 0xFF, 55),
-                read(a, 56),
-            ],
+        let top = if n == 0 { window.back(4) } else { done.value >> (8 * (n - 1)) & 0xFF };
+        let before = Before::new(window, n);
+        let like = self.like(n, done.value);
+        let contexts = match n {
+            0 => before.of_what(like),
+            1 => before.of_register(done, like),
+            2 => before.of_read(done, top, like),
+            _ => before.of_number(done, top, like),
         };
         let class = (n as usize) << 8 | top as usize;
-        Self::place(seed, of, n as usize, class, window)
+        Place { contexts, kind: n as usize & 3, class, expected: window.expected() }
     }
 
     /// What tells most of what is alike: the last instruction that did the same, and what was last done to the register
     /// that is read.
-    fn of(&self, n: u32, value: u32) -> (u32, u32) {
+    fn like(&self, n: u32, value: u32) -> (u32, u32) {
         let alike = |row: u32| self.alike.get(row as usize & 1_023).copied().unwrap_or(0);
         match n {
             0 => (self.call, self.calls),
@@ -253,11 +193,16 @@ impl Contexts {
     }
 
     fn place(seed: u32, of: [u32; CONTEXTS], kind: usize, class: usize, window: &Window) -> Place {
-        let mut n = 0;
-        let contexts = of.map(|context| {
-            n += 1;
-            hash(seed.wrapping_add(n), context)
-        });
+        let contexts = numbered(seed, of);
         Place { contexts, kind, class, expected: window.expected() }
     }
+}
+
+/// Hashes of contexts by what they have in common.
+pub(super) fn numbered(seed: u32, of: [u32; CONTEXTS]) -> [u32; CONTEXTS] {
+    let mut n = 0;
+    of.map(|context| {
+        n += 1;
+        hash(seed.wrapping_add(n), context)
+    })
 }

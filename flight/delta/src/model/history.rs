@@ -118,6 +118,11 @@ impl Table {
         ((u64::from(hash) * (self.lines.len() as u64)) >> 32) as usize
     }
 
+    /// A byte of a line: looking at it brings the line near.
+    pub(crate) fn touch(&self, line: usize) -> u8 {
+        self.lines.get(line).map_or(0, |[[byte, ..], ..]| *byte)
+    }
+
     /// Where a context's slot is in a line, and the slot: its own, or in the place of the poorest of three.
     pub(crate) fn enter(&self, line: usize, hash: u32) -> (usize, Slot) {
         let check = ((hash >> 8) as u8).max(1);

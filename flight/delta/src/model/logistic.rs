@@ -62,6 +62,9 @@ impl Stretch {
     }
 }
 
+/// What an estimate is off, in 4,096ths, is not learnt from below this.
+const SMALL: i32 = 48;
+
 /// A weight of one.
 const ONE: i32 = 1 << 13;
 
@@ -98,6 +101,9 @@ impl<const N: usize> Mixer<N> {
     pub(crate) fn learn(&mut self, inputs: &[i16; N], bit: bool, rate: i32) {
         // In 4,096ths.
         let off = ((i32::from(bit) << 16) - self.p1) >> 4;
+        if off.abs() < SMALL {
+            return;
+        }
         let off = off * rate;
         let Some(weights) = self.weights.get_mut(self.set) else { return };
         for (weight, input) in weights.iter_mut().zip(inputs) {

@@ -5,6 +5,7 @@ pub(crate) mod chance;
 pub(crate) mod context;
 pub(crate) mod flags;
 pub(crate) mod history;
+mod instruction;
 pub(crate) mod logistic;
 pub(crate) mod window;
 

@@ -3,9 +3,12 @@
 #![allow(dead_code, reason = "not every test needs all of it")]
 #![allow(clippy::cast_possible_truncation, reason = "fields of instructions are cut to their widths")]
 
-use passband_delta::{Delta, DeltaError, Options, Piece, Stored};
+#[cfg(feature = "encode")]
+use passband_delta::Options;
+use passband_delta::{Delta, DeltaError, Piece, Stored};
 
 /// Small, so that tests are quick.
+#[cfg(feature = "encode")]
 pub(crate) fn options() -> Options {
     Options { segment_bytes: None, table: Some(2), window: 14, learns: Some(false) }
 }
