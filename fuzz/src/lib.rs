@@ -321,7 +321,7 @@ pub fn slot(data: &[u8]) {
 /// The base that deltas are against: instructions, addresses of them, and text.
 #[must_use]
 pub fn delta_base() -> Vec<u8> {
-    let code = (0..400_u32).flat_map(|n| (0x9400_0000 | n.wrapping_mul(37) % 400).to_le_bytes());
+    let code = (0..400_u32).flat_map(|n| (0x9400_0000 | (n.wrapping_mul(37) % 400)).to_le_bytes());
     let pointers = (0..40_u64).flat_map(|n| (0x40_0000 + n * 24).to_le_bytes());
     code.chain(pointers).chain(*b"a base that is there, and of which much is copied").collect()
 }

@@ -3,7 +3,7 @@
 //! - [`Delta::read`] reads the head of a delta and checks it; [`Delta::begin`] makes one segment of the result,
 //!   [`Run::piece`] by piece, and checks it. Segments stand by themselves, so that a run that was cut off goes on with the
 //!   segment it was in.
-//! - [`encode()`](fn@encode), on the ground only (feature `encode`), makes deltas, also such against nothing: a compressed
+//! - `encode`, on the ground only (feature `encode`), makes deltas, also such against nothing: a compressed
 //!   image is the same format with nothing copied.
 //!
 //! What is copied is found on images whose references are masked out, after C. Percival ("Naive differences of

@@ -92,7 +92,7 @@ impl Delta {
     }
 
     /// Bytes of memory that applying it takes at most, beside the base and what a caller has: never more than
-    /// [`MAX_MEMORY_BYTES`].
+    /// [`MAX_MEMORY_BYTES`](crate::MAX_MEMORY_BYTES).
     pub fn memory_bytes(&self) -> u64 {
         memory(&self.plan.fixed, self.plan.copies.len() as u64)
     }
