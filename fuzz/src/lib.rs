@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::OnceLock;
 
+use passband_delta::{Delta, Options, Piece};
 use passband_flight::adapters::disk::{Disk, write_file};
 use passband_flight::adapters::last;
 use passband_flight::config::Config;
@@ -40,7 +41,7 @@ use passband_spectral::triage::{MAX_RECORD_BYTES, Maps, Params, Record, triage a
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 26] = [
+pub const TARGETS: [(&str, Target); 27] = [
     ("acknowledgement", acknowledgement),
     ("alert", alert),
     ("bundle", bundle),
@@ -49,6 +50,7 @@ pub const TARGETS: [(&str, Target); 26] = [
     ("command", command),
     ("config", config),
     ("datagram", datagram),
+    ("delta", delta),
     ("envi", envi),
     ("fountain", fountain),
     ("keyring", keyring),
@@ -314,6 +316,51 @@ pub fn slot(data: &[u8]) {
     }
     let (a, b) = data.split_at(data.len() / 2);
     let _any = passband_proto::slot::choose([Some(a), Some(b), None]);
+}
+
+/// The base that deltas are against: instructions, addresses of them, and text.
+#[must_use]
+pub fn delta_base() -> Vec<u8> {
+    let code = (0..400_u32).flat_map(|n| (0x9400_0000 | (n.wrapping_mul(37) % 400)).to_le_bytes());
+    let pointers = (0..40_u64).flat_map(|n| (0x40_0000 + n * 24).to_le_bytes());
+    code.chain(pointers).chain(*b"a base that is there, and of which much is copied").collect()
+}
+
+/// How deltas are made that are small and quickly applied.
+#[must_use]
+pub fn delta_options() -> Options {
+    Options { segment_bytes: Some(1_000), table: Some(1), window: 10, learns: Some(true) }
+}
+
+/// A delta that is understood comes to as many bytes as it tells, or to an error; and any bytes can be told as one.
+pub fn delta(data: &[u8]) {
+    let base = delta_base();
+    // What else is tried takes as long for any bytes: now and then is enough.
+    if data.first().is_some_and(|byte| byte & 15 == 15) && data.len() < 4_096 {
+        let made = passband_delta::encode(Some(&base), data, &delta_options());
+        assert!(made.is_ok(), "{made:?}");
+    }
+    let Ok(delta) = Delta::read(data) else { return };
+    assert!(delta.memory_bytes() <= passband_delta::MAX_MEMORY_BYTES);
+    // Long results take long and say no more than short ones.
+    if delta.result_bytes() > 1 << 16 {
+        return;
+    }
+    let mut out = [0; 512];
+    for number in 0..delta.segments().min(8) {
+        let Ok(mut run) = delta.begin(number, &base, data) else { return };
+        let mut left = run.segment().len as usize;
+        loop {
+            let Ok(piece) = run.piece(&base, data, &mut out) else { return };
+            let (Piece::More(made) | Piece::Done(made)) = piece;
+            left -= made;
+            assert_eq!(left, run.left() as usize);
+            if matches!(piece, Piece::Done(_)) {
+                break;
+            }
+        }
+        assert_eq!(left, 0);
+    }
 }
 
 /// Any sizes and symbols for a decoder.

@@ -13,7 +13,7 @@ use passband_flight::digest::Tally;
 use passband_flight::faults::SimDisk;
 use passband_flight::orders::Step;
 use passband_flight::parameters::{Now, OrderId, Parameters};
-use passband_fuzz::{Words, command_keys, key, sample_geometry, uplink_frames};
+use passband_fuzz::{Words, command_keys, delta_base, delta_options, key, sample_geometry, uplink_frames};
 use passband_ground::capture::CaptureWriter;
 use passband_ground::scene::{SceneParams, generate};
 use passband_proto::alert::{Alert, fit, seal_alert};
@@ -54,6 +54,8 @@ fn main() {
     let state = SlotState::Trial { attempts_left: 2, fallback: Slot::B };
     let record = SlotRecord { generation: 9, active: Slot::A, state, reverted: None };
     put("slot", "record", &record.encode());
+    put("delta", "against", &delta(true));
+    put("delta", "alone", &delta(false));
     put("fountain", "block", &fountain(&sealed));
     put("station", "stream", &stream(&datagrams, false));
     put("station", "repaired", &stream(&datagrams, true));
@@ -101,6 +103,16 @@ fn main() {
     );
     frames();
     plan();
+}
+
+/// A delta against the base of the target, or against nothing.
+fn delta(against: bool) -> Vec<u8> {
+    let base = delta_base();
+    let mut new = base.clone();
+    new.splice(800..800, base[..400].iter().rev().copied());
+    new.drain(300..340);
+    let base = against.then_some(base.as_slice());
+    passband_delta::encode(base, &new, &delta_options()).expect("any bytes can be told")
 }
 
 /// Telemetry as it is and with its CRC to be made, and a command.
