@@ -143,21 +143,9 @@ pub fn megabytes(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::transmitter::tests::pass;
     use super::*;
     use passband_flight::config::TransmitMode;
-    use passband_flight::passes::{Pass, Source};
-
-    fn pass(aos_s: u64, los_s: u64) -> Pass {
-        Pass {
-            aos_unix_ms: aos_s * 1000,
-            los_unix_ms: los_s * 1000,
-            station: "Svalbard".into(),
-            rate_bps: None,
-            max_elevation_deg: None,
-            source: Source::Window,
-            stale: false,
-        }
-    }
 
     fn does(model: &mut Model, at_s: u64, line: &str) -> String {
         model.set_now(at_s * 1000);

@@ -120,11 +120,6 @@ impl Transmitter {
         self.off = true;
     }
 
-    /// Whether nothing is sent, whatever the gate says.
-    pub fn is_off(&self) -> bool {
-        self.off
-    }
-
     /// What was sent so far.
     pub fn aired(&self) -> Aired {
         self.aired
@@ -132,11 +127,12 @@ impl Transmitter {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use passband_flight::passes::Source;
 
-    fn pass(aos_s: u64, los_s: u64) -> Pass {
+    /// A pass of a station, times in seconds.
+    pub(in crate::plans) fn pass(aos_s: u64, los_s: u64) -> Pass {
         Pass {
             aos_unix_ms: aos_s * 1000,
             los_unix_ms: los_s * 1000,

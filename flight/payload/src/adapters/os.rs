@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use passband_proto::keyring::KeyRing;
 use sha2::{Digest, Sha256};
@@ -171,16 +170,15 @@ pub fn boot_id() -> Option<[u8; 16]> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileState {
     path: PathBuf,
-    /// Its inode, its size, and when it or what is told of it was changed last.
-    seen: Option<(u64, u64, SystemTime, i64, i64)>,
+    /// Its inode, its size, and when it or what is told of it was changed last (ctime: whatever moves mtime moves it).
+    seen: Option<(u64, u64, i64, i64)>,
 }
 
 impl FileState {
     /// The state of a file as it is now, also of one that isn't there.
     pub fn of(path: &Path) -> Self {
-        let seen = fs::metadata(path).ok().and_then(|about| {
-            Some((about.ino(), about.len(), about.modified().ok()?, about.ctime(), about.ctime_nsec()))
-        });
+        let about = fs::metadata(path).ok();
+        let seen = about.map(|about| (about.ino(), about.len(), about.ctime(), about.ctime_nsec()));
         Self { path: path.to_owned(), seen }
     }
 

@@ -76,7 +76,6 @@ use crate::adapters::os::{FileState, own_uid, random_8, read_keys, read_text, sp
 use crate::adapters::parameters::ParameterFile;
 use crate::adapters::spool::Spool;
 use crate::config::Config;
-use crate::downlink::Change;
 use crate::parameters;
 use crate::queue::QueueError;
 use crate::store::StoreError;
@@ -133,8 +132,7 @@ async fn run_until_signal(config: Config, configuration: Option<[u8; 32]>) -> Re
         () = uplink::watch_orders(Arc::clone(&shared), Arc::clone(&commander), queue.clone()) => Ok(Ended::Restart),
         why = slow::watch_catalogue(Arc::clone(&shared)) => Err(why),
     };
-    // What was sent of a pass that is on is told.
-    shared.gate(|gate| (gate.stop(shared.clock.now_ms()).unwrap_or(Change::None), ()));
+    shared.end_pass();
     match &ended {
         Ok(Ended::Signal) => {
             shared.event(&Report::info(EventCode::DaemonStop, "stopped by a signal"));

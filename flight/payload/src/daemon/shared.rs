@@ -407,6 +407,11 @@ impl Shared {
         out
     }
 
+    /// The daemon ends: what was sent of a pass that is on is told.
+    pub(crate) fn end_pass(&self) {
+        self.gate(|gate| (gate.stop(self.clock.now_ms()).unwrap_or(Change::None), ()));
+    }
+
     /// The gate now: who opens it, whether it is open.
     pub(crate) fn gate_now(&self) -> (Gate, Option<GateState>) {
         let gate = lock(&self.gate).gate.clone();

@@ -15,7 +15,6 @@ use super::encoder::QueueChange;
 use super::listener::Listener;
 use super::shared::{Shared, lock};
 use crate::adapters::os::{random_8, reboot};
-use crate::downlink::Change;
 use crate::health::{Starts, Task};
 use crate::telemetry::Report;
 
@@ -94,7 +93,7 @@ pub(crate) async fn watch_orders(
             None => {}
             Some(Then::Restart) => return,
             Some(Then::Reboot) => {
-                shared.gate(|gate| (gate.stop(shared.clock.now_ms()).unwrap_or(Change::None), ()));
+                shared.end_pass();
                 shared.event(&Report::info(EventCode::DaemonStop, "the board is restarted by an order"));
                 // One that can't be kept is taken for a power cut.
                 drop(shared.pulse.ledger(|ledger| ledger.change(Starts::anew)));
