@@ -12,6 +12,7 @@
 //! | [`dict`] | orders, telemetry, events and parameters, defined once |
 //! | [`bus`] | what the bus computer tells the payload |
 //! | [`slot`] | the record by which the launcher chooses a slot |
+//! | [`release`] | images, and who may say which one runs |
 //! | [`packet`] | CCSDS Space Packets: telemetry, and the clear form of a command |
 //! | [`keys`] | epoch keys, and what is derived from them |
 //! | [`bundle`] (`std`) | a product, sealed once into segments |
@@ -45,6 +46,7 @@ pub mod keys;
 pub mod packet;
 #[cfg(feature = "std")]
 pub mod plan;
+pub mod release;
 #[cfg(feature = "std")]
 pub mod report;
 #[cfg(feature = "std")]
