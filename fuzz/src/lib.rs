@@ -2,6 +2,8 @@
 //! memory without bound. Each target is a plain function, so that it runs under libFuzzer (`cargo fuzz`) and
 //! under the [`replay`](../replay/index.html) of this crate, which needs no nightly toolchain.
 
+pub mod release;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -41,7 +43,7 @@ use passband_spectral::triage::{MAX_RECORD_BYTES, Maps, Params, Record, triage a
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 27] = [
+pub const TARGETS: [(&str, Target); 28] = [
     ("acknowledgement", acknowledgement),
     ("alert", alert),
     ("bundle", bundle),
@@ -60,6 +62,7 @@ pub const TARGETS: [(&str, Target); 27] = [
     ("passes", passes),
     ("plan", plan),
     ("record", record),
+    ("release", release::release),
     ("report", report),
     ("report_body", report_body),
     ("role_keys", role_keys),

@@ -1,46 +1,48 @@
-//! The tiny slot launcher that almost never changes: chooses a slot, counts its starts, and becomes
-//! the `passband` in it.
+//! The tiny slot launcher that almost never changes: chooses a slot, counts how its trial fares, and becomes the
+//! `passband` in it.
 //!
-//! ```text
-//! ROOT/a/passband  ROOT/b/passband     the two slots
-//! ROOT/golden/passband                 the image flown from the factory, read-only
-//! ROOT/slot.0  ROOT/slot.1  ROOT/slot.2  copies of the slot record (`passband_proto::slot`)
-//! ```
+//! Whatever the disk says, it starts something as long as there is something to start. It never writes into a slot,
+//! never judges whether a version works (that is the version's and the operator's, who confirm it), and never stays
+//! around: the flight software takes its place.
 //!
-//! Whatever the disk says, it starts something as long as there is something to start. It never
-//! writes into a slot, never judges whether a version works (that is the version's and the
-//! operator's, who `confirm` it), and never stays around: the flight software takes its place.
-//!
-//! What it starts finds in its environment `PASSBAND_SLOT` (`a`, `b` or `golden`) and
-//! `PASSBAND_LAUNCH`, the reason: `confirmed`, `trial`, `reverted` (a trial used up its starts),
-//! `no-record` (no sound copy of the record), `unwritable` (the record had to be written and
-//! couldn't be) or `not-startable` (the slot chosen first has nothing that can be started).
-#![forbid(unsafe_code)]
+//! What it starts finds in its environment `PASSBAND_ROOT`, `PASSBAND_SLOT` (`a`, `b` or `golden`), `PASSBAND_LAUNCHER`,
+//! the version of what the launcher does, and `PASSBAND_LAUNCH`, the reason: `confirmed`, `trial`, `interlude` (the
+//! power went too often during a trial, which goes on afterwards), `reverted` (a trial failed), `no-record` (no sound
+//! copy of the record), `unwritable` (the record had to be written and couldn't be) or `not-startable` (the slot chosen
+//! first doesn't hold its image).
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
 mod args;
-mod decide;
-mod files;
-mod image;
+mod boot;
+mod set;
 mod start;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use passband_proto::slot::Slot;
+use passband_launch::linux::Root;
 
 use crate::args::{Job, Task, USAGE};
-use crate::files::Root;
+
+const SHELL_NAME: &str = "passband";
+const DEFAULT_ROOT: &str = "/data/passband";
 
 fn main() -> ExitCode {
-    match args::parse(std::env::args_os().skip(1)) {
+    let mut args = std::env::args_os();
+    let name = args.next().map(PathBuf::from);
+    if name.as_deref().and_then(Path::file_name).is_some_and(|name| name == SHELL_NAME) {
+        let root = std::env::var_os("PASSBAND_ROOT").map_or_else(|| DEFAULT_ROOT.into(), PathBuf::from);
+        return start::shell(&Root::new(root), &args.collect::<Vec<_>>());
+    }
+    match args::parse(args) {
         Ok(Job::Help) => said(USAGE),
         Ok(Job::Version) => said(concat!("passband-launch ", env!("CARGO_PKG_VERSION"), "\n")),
-        Ok(Job::Task { root, task }) => run(&Root::new(root), task),
+        Ok(Job::Task { root, system, task }) => run(&Root::new(root), &system, task),
         Err(error) => {
             complain(&format!("{error} (see --help)"));
             ExitCode::from(2)
@@ -48,31 +50,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(root: &Root, task: Task) -> ExitCode {
+fn run(root: &Root, system: &Path, task: Task) -> ExitCode {
     match task {
-        Task::Start(args) => start::start(root, &args),
-        Task::Print => said(&start::describe(root)),
-        Task::Set { slot, attempts } => told(set(root, slot, attempts)),
-        Task::Confirm { slot } => told(confirm(root, slot)),
+        Task::Start(args) => start::start(root, boot::this(system), &args),
+        Task::Print => said(&start::describe(root, boot::this(system))),
+        Task::Set { slot, attempts, deadline_s } => told(set::set(root, slot, attempts, deadline_s)),
+        Task::Confirm { slot } => told(set::confirm(root, slot)),
     }
-}
-
-fn set(root: &Root, slot: Slot, attempts: Option<u8>) -> Result<String, String> {
-    let _lock = root.lock()?;
-    root.startable(slot)?;
-    let record = decide::set(root.read().record, slot, attempts).map_err(|error| error.to_string())?;
-    root.write(&record)?;
-    Ok(start::line(&record))
-}
-
-fn confirm(root: &Root, slot: Option<Slot>) -> Result<String, String> {
-    let _lock = root.lock()?;
-    let record = root.read().record.ok_or("there is no sound slot record, so nothing to confirm")?;
-    let confirmed = decide::confirm(record, slot).map_err(|error| error.to_string())?;
-    if let Some(record) = &confirmed {
-        root.write(record)?;
-    }
-    Ok(start::line(&confirmed.unwrap_or(record)))
 }
 
 fn told(result: Result<String, String>) -> ExitCode {

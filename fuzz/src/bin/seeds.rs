@@ -25,10 +25,11 @@ use passband_proto::fountain::BlockEncoder;
 use passband_proto::ids::{BundleId, Class};
 use passband_proto::packet::{CommandPacket, Cuc, MAX_PACKET_BYTES, Mode, seal_telemetry};
 use passband_proto::plan;
+use passband_proto::release::{ImageId, envelope, image, manifest};
 use passband_proto::report::{
     Acknowledgement, AlertMark, Item, Report, codes, seal_acknowledgement, seal_report,
 };
-use passband_proto::slot::{Slot, SlotRecord, SlotState};
+use passband_proto::slot::{Slot, SlotRecord};
 use passband_proto::transfer::belief::Observation;
 use passband_spectral::cube::Cube;
 use passband_spectral::target::Target;
@@ -51,9 +52,9 @@ fn main() {
     put("acknowledgement", "two", &acknowledgement());
     put("report_body", "runs", &codes::encode(&[0, 0, 0, 7, 7, 7, 7, 900, 10_000, 10_000]));
     put("report_body", "all", &(0..=255).collect::<Vec<u8>>());
-    let state = SlotState::Trial { attempts_left: 2, fallback: Slot::B };
-    let record = SlotRecord { generation: 9, active: Slot::A, state, reverted: None };
-    put("slot", "record", &record.encode());
+    put("slot", "factory", &SlotRecord::FACTORY.encode());
+    put("slot", "trial", &on_trial().encode());
+    releases();
     put("delta", "against", &delta(true));
     put("delta", "alone", &delta(false));
     put("fountain", "block", &fountain(&sealed));
@@ -403,6 +404,40 @@ fn report() -> Vec<u8> {
     ];
     let link = Some(Observation { station: 1, first_seq: 9, span: 100, heard: 80 });
     seal_report(&key(), [1; 12], &Report { station: 1, number: 7, link, items }).unwrap_or_default()
+}
+
+fn on_trial() -> SlotRecord {
+    let staged = SlotRecord::FACTORY.stage(Slot::A, ImageId([7; 32]));
+    staged.and_then(|staged| staged.try_out(Slot::A, 3, 86_400)).expect("a sound record")
+}
+
+fn releases() {
+    put("release", "root", &passband_fuzz::release::first_root());
+    let body = release_manifest().body();
+    put("release", "body", &body);
+    let [_, secret] = &passband_fuzz::release::SECRETS;
+    let bare = envelope::seal(envelope::Kind::Manifest, &body).expect("short enough");
+    put("release", "manifest", &envelope::add_signature(&bare, secret).expect("room"));
+    put("release", "image", &image::build(b"\x7fELF", &[("defaults.toml", b"x = 1")]).expect("an image"));
+}
+
+fn release_manifest() -> manifest::Manifest {
+    let delta = manifest::DeltaInfo { base: ImageId::NONE, digest: ImageId([3; 32]), bytes: 9 };
+    manifest::Manifest {
+        root: 1,
+        mission: "fuzz".parse().expect("short"),
+        board: "fuzz".parse().expect("short"),
+        name: "0.1".parse().expect("short"),
+        version: 1,
+        commit: [4; 20],
+        built_unix_s: 2,
+        expires_unix_s: None,
+        launcher: (1, 1),
+        state: manifest::StateFormats { writes: 1, least: 1, most: 1 },
+        image: ImageId([5; 32]),
+        image_bytes: 6,
+        deltas: [delta].into_iter().collect(),
+    }
 }
 
 fn acknowledgement() -> Vec<u8> {

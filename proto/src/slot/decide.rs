@@ -129,10 +129,9 @@ fn judge(record: &SlotRecord, trial: Trial, boot: Boot) -> (Trial, Option<Cause>
         return if last.phase == Phase::Begun { (trial, None) } else { lost(Cause::BrownOuts) };
     }
     match last.phase {
-        Phase::Ordered => (Trial { brown_outs: 0, ..trial }, None),
         Phase::Begun | Phase::Well if boot.id == last.boot => lost(Cause::Crashed),
         Phase::Begun | Phase::Well if boot.by_watchdog => lost(Cause::Watchdog),
-        Phase::Well => (Trial { brown_outs: 0, ..trial }, None),
+        Phase::Well | Phase::Ordered => (Trial { brown_outs: 0, ..trial }, None),
         Phase::Begun => (Trial { brown_outs: trial.brown_outs.saturating_add(1), ..trial }, None),
     }
 }

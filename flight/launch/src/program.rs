@@ -5,7 +5,7 @@
 //! because the kernel starts a file that lacks its end. Says nothing about what the program does.
 
 /// Bytes of an ELF-64 header.
-pub(crate) const HEAD_BYTES: usize = 64;
+pub const HEAD_BYTES: usize = 64;
 
 const ELF_64_LITTLE_ENDIAN: &[u8] = b"\x7fELF\x02\x01";
 
@@ -18,10 +18,13 @@ const MACHINE: Option<u16> = if cfg!(target_arch = "aarch64") {
     None
 };
 
-/// Says why a file of `file_bytes` that begins with `head` (up to [`HEAD_BYTES`]) can't be started.
-pub(crate) fn check(head: &[u8], file_bytes: u64) -> Result<(), &'static str> {
+/// Whether a file of `file_bytes` that begins with `head` (up to [`HEAD_BYTES`]) is a script, and not a program.
+///
+/// # Errors
+/// Why it can't be started.
+pub fn check(head: &[u8], file_bytes: u64) -> Result<bool, &'static str> {
     if head.starts_with(b"#!") {
-        return Ok(());
+        return Ok(true);
     }
     if !head.starts_with(ELF_64_LITTLE_ENDIAN) {
         return Err("neither a 64-bit ELF file nor a script");
@@ -38,7 +41,7 @@ pub(crate) fn check(head: &[u8], file_bytes: u64) -> Result<(), &'static str> {
     if table.saturating_add(table_bytes) > file_bytes {
         return Err("its end is missing");
     }
-    Ok(())
+    Ok(false)
 }
 
 #[cfg(test)]
@@ -53,8 +56,8 @@ mod tests {
     #[test]
     fn a_whole_program_and_a_script_can_be_started() {
         let program = program();
-        assert_eq!(check(&program[..HEAD_BYTES], program.len() as u64), Ok(()));
-        assert_eq!(check(b"#!/bin/sh\n", 10), Ok(()));
+        assert_eq!(check(&program[..HEAD_BYTES], program.len() as u64), Ok(false));
+        assert_eq!(check(b"#!/bin/sh\n", 10), Ok(true));
     }
 
     #[test]
