@@ -17,8 +17,8 @@ passband-launch: starts the flight software from the slot that the slot record n
 Without a command it becomes DIR/<slot>/passband with ARGS, if that is the image whose digest the record
 names. A slot on trial loses an attempt when it ends by itself or the watchdog resets the board, not when
 the power goes; when they are used up, the launcher goes back to the slot before it for good. With no sound
-record, an unwritable one or nothing startable in the slot, it starts DIR/golden/passband, from memory, and
-anything rather than nothing. Called by the name `passband` it becomes the active slot's program for one of
+record, an unwritable one or nothing startable in the slot, it starts DIR/golden/passband, and anything
+rather than nothing. Whatever it starts runs from memory. Called by the name `passband` it becomes the active slot's program for one of
 its commands, and counts nothing.
 
   --print      say what would be started and why; change nothing

@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode};
 
 use passband_launch::copies::{self, Found};
 use passband_launch::linux::{Image, Root};
-use passband_launch::{VERSION, deadline, proof};
+use passband_launch::{PROGRAM, VERSION, deadline, proof};
 use passband_proto::slot::decide::{Boot, Decision, Why, damaged, decide};
 use passband_proto::slot::{Slot, SlotRecord};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -45,7 +45,8 @@ pub(crate) fn start(root: &Root, boot: Boot, args: &[OsString]) -> ExitCode {
     complain("no slot holds its image: anything that can be started is started");
     for slot in order {
         let starter = Starter { root, slot, why: Why::NotStartable, args };
-        let error = root.startable(slot).map_or_else(|error| error, |image| starter.become_it(image));
+        let error =
+            root.startable(slot).map_or_else(|error| error, |image| starter.become_it(in_memory(image)));
         complain(&error);
     }
     complain("no slot holds anything that can be started");
@@ -57,9 +58,13 @@ pub(crate) fn start(root: &Root, boot: Boot, args: &[OsString]) -> ExitCode {
 pub(crate) fn shell(root: &Root, args: &[OsString]) -> ExitCode {
     let record = copies::read(root).record.unwrap_or(SlotRecord::FACTORY);
     for slot in [record.active, record.fallback(), Slot::Golden] {
-        if let Ok(image) = root.startable(slot) {
-            complain(&format!("{}: {}", image.path.display(), Command::new(&image.path).args(args).exec()));
-        }
+        let Ok(image) = root.startable(slot) else { continue };
+        let program = in_memory(image);
+        complain(&program.become_it(|path| {
+            let mut command = Command::new(path);
+            command.arg0(PROGRAM).args(args);
+            command
+        }));
     }
     complain(&format!(
         "nothing in {} can be started (PASSBAND_ROOT names another folder)",
@@ -97,12 +102,11 @@ struct Program {
 }
 
 impl Starter<'_> {
-    /// The slot's program, once its bytes are proved to be those that the record names. Golden is copied into memory,
-    /// so that it runs on when the disk is gone.
+    /// The slot's program in memory, once its bytes are proved to be those that the record names.
     fn proven(&self, record: Option<&SlotRecord>) -> Result<Program, String> {
         let Image { path, file, bytes, is_script } = self.root.startable(self.slot)?;
         let expected = record.map(|record| record.held(self.slot).image).unwrap_or_default();
-        let memory = (self.slot == Slot::Golden).then(|| memory(is_script)).flatten();
+        let memory = memory(is_script);
         let proof = match &memory {
             Some(memory) => proof::prove(file, bytes, memory),
             None => proof::prove(file, bytes, io::sink()),
@@ -115,38 +119,47 @@ impl Starter<'_> {
     }
 
     /// Becomes it; comes back with the reason only if that can't be.
-    fn become_it(&self, program: impl Into<Program>) -> String {
-        let Program { path, memory } = program.into();
-        if let Some(memory) = &memory {
-            complain(&self.exec(&PathBuf::from(format!("/proc/self/fd/{}", memory.as_raw_fd()))));
-        }
-        self.exec(&path)
-    }
-
-    fn exec(&self, path: &Path) -> String {
-        // The exec closes the lock's file, which lets the lock go.
-        let error = Command::new(path)
-            .arg0("passband")
-            .args(self.args)
-            .env("PASSBAND_ROOT", self.root.path())
-            .env("PASSBAND_SLOT", self.slot.name())
-            .env("PASSBAND_LAUNCH", self.why.name())
-            .env("PASSBAND_LAUNCHER", VERSION.to_string())
-            .exec();
-        format!("{}: {error}", path.display())
+    fn become_it(&self, program: Program) -> String {
+        program.become_it(|path| {
+            // The exec closes the lock's file, which lets the lock go.
+            let mut command = Command::new(path);
+            command
+                .arg0(PROGRAM)
+                .args(self.args)
+                .env("PASSBAND_ROOT", self.root.path())
+                .env("PASSBAND_SLOT", self.slot.name())
+                .env("PASSBAND_LAUNCH", self.why.name())
+                .env("PASSBAND_LAUNCHER", VERSION.to_string());
+            command
+        })
     }
 }
 
-impl From<Image> for Program {
-    fn from(image: Image) -> Self {
-        Self { path: image.path, memory: None }
+impl Program {
+    /// From memory if it is there: what was proved is what runs, whatever the disk does meanwhile, whether it is mounted
+    /// to be executed from or not. From the disk else.
+    fn become_it(self, command: impl Fn(&Path) -> Command) -> String {
+        if let Some(memory) = &self.memory {
+            let path = PathBuf::from(format!("/proc/self/fd/{}", memory.as_raw_fd()));
+            let error = command(&path).exec();
+            complain(&format!("{}, in memory: {error}", self.path.display()));
+        }
+        let error = command(&self.path).exec();
+        format!("{}: {error}", self.path.display())
     }
+}
+
+/// An image as it is.
+fn in_memory(image: Image) -> Program {
+    let Image { path, mut file, is_script, .. } = image;
+    let memory = memory(is_script).filter(|mut memory| io::copy(&mut file, &mut memory).is_ok());
+    Program { path, memory }
 }
 
 /// A file in memory; without one the file on the disk has to do. The interpreter of a script opens it again.
 fn memory(is_script: bool) -> Option<File> {
     let flags = if is_script { MemfdFlags::empty() } else { MemfdFlags::CLOEXEC };
-    memfd_create("passband", flags).ok().map(File::from)
+    memfd_create(PROGRAM, flags).ok().map(File::from)
 }
 
 /// What [`start`] would do, for people. Writes nothing.
