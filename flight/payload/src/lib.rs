@@ -62,6 +62,7 @@ pub mod sequence;
 pub mod store;
 pub mod telemetry;
 pub mod triage;
+pub mod update;
 pub mod uplink;
 
 /// The first bytes of the commit that the program was built from; zero: the build didn't say.

@@ -21,6 +21,7 @@ mod rejected;
 pub mod script;
 pub mod sealed;
 pub mod sensors;
+pub mod slots;
 pub mod spool;
 pub mod twin;
 #[cfg(all(target_env = "musl", panic = "abort"))]
