@@ -31,6 +31,7 @@ mod listener;
 mod mend;
 mod notes;
 mod operator;
+mod pass_trace;
 mod passes;
 mod pulse;
 mod radio;
