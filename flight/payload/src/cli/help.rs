@@ -190,13 +190,13 @@ earliest.
 
 Options:
   SECONDS         open for so long from now, 1 to 900; also as --seconds N
-  --rate BPS      bit/s of UDP payload; default: the configured rate
+  --rate BPS      bit/s of UDP payload, as 9600, 256k, 40M or 1.6G; default: the configured rate
   --json          one JSON document, \"schema\": 1
   --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
   --config FILE   take the socket from the daemon's configuration
 
 Example:
-  passband pass start 420 --rate 200000000
+  passband pass start 420 --rate 200M
 ";
 
 pub(super) const PASSES: &str = "\

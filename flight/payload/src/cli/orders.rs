@@ -151,7 +151,7 @@ fn page(def: &'static OrderDef) -> String {
 fn limits(arg: &passband_proto::dict::ArgDef) -> String {
     let mut parts = Vec::new();
     if arg.most < f64::MAX {
-        parts.push(format!("{} to {} {}", arg.least.max(0.0), arg.most, arg.unit).trim_end().to_owned());
+        parts.push(format!("{} {}", passband_proto::dict::Range(arg), arg.unit).trim_end().to_owned());
     }
     if let Kind::Name8(names) = arg.kind {
         parts.push(names.values.iter().map(|value| value.name).collect::<Vec<_>>().join("|"));

@@ -4,14 +4,10 @@
 //! always. Handed times of a steady clock, ms; it never reads one, and never sends anything.
 
 use passband_proto::bus::{MAX_ON_FOR_MS, Transmit};
+pub use passband_proto::dict::{MAX_RATE_BPS, MIN_RATE_BPS};
 
 use super::trace::Trace;
 use crate::config::TransmitMode;
-
-/// Slowest rate anybody may ask for, bit/s.
-pub const MIN_RATE_BPS: u64 = 1_000;
-/// Fastest rate anybody may ask for, bit/s.
-pub const MAX_RATE_BPS: u64 = 10_000_000_000;
 
 /// Whether the transmitter may be used.
 #[derive(Debug, Clone)]
