@@ -109,6 +109,17 @@ fn the_shipped_configuration_is_good_and_a_bad_one_is_pointed_at() {
     fs::write(&path, "[triage]\ncalibration = \"cal.hdr\"\n").unwrap();
     let (status, _, err) = run(&["check-config", path.to_str().unwrap()]);
     assert!(status == Some(2) && err.contains("calibration ") && err.contains("cal.hdr"), "{err}");
+    let plan = "[passes]\nwindows = 'w.toml'\n[uplink]\nlisten = '127.0.0.1:1'\nkeys = 'commands.txt'\n[paths]\nstate = '.'\n";
+    fs::write(&path, plan).unwrap();
+    let (status, out, err) = run(&["check-config", path.to_str().unwrap()]);
+    assert_eq!((status, err.as_str()), (Some(0), ""), "what may come later is no fault");
+    for note in ["w.toml: No such file", "commands.txt: No such file", "keys.txt: No such file"] {
+        let told = |line: &&str| line.starts_with("note: ") && line.contains(note);
+        assert_eq!(out.lines().filter(told).count(), 1, "{out}");
+    }
+    fs::write(dir.path().join("w.toml"), "[[window]]\n").unwrap();
+    let (status, _, err) = run(&["check-config", path.to_str().unwrap()]);
+    assert!(status == Some(2) && err.contains("w.toml: line 1"), "{err}");
     fs::write(&path, "[triage.params]\nalert_probability = 2\n").unwrap();
     for args in [&["check-config"][..], &["run", "--config"]] {
         let (status, _, err) = run(&[args, &[path.to_str().unwrap()]].concat());

@@ -27,7 +27,7 @@ use super::scrub::Scrub;
 use super::shared::{Opened, Shared, lock};
 use super::telemetry::Telemetry;
 use super::{
-    AtWork, DaemonError, Parameters, announce, calibration_for, command_socket, follow_crash,
+    AtWork, DaemonError, Parameters, announce, calibration_for, command_socket, exposed_keys, follow_crash,
     in_memory_report, keys_for, line_up, open_commander, random_offset, recover, seed, slow, socket_towards,
     spawn, target_for, tokio_socket, vitals,
 };
@@ -109,11 +109,7 @@ impl Ready {
         let shared = Arc::new(Shared::new(opened));
         shared.keep_trace_in(pass_trace);
         if exposed {
-            let text = format!(
-                "key file {} can be read by others than its owner",
-                shared.config.paths.keys.display()
-            );
-            shared.event(&Report::warning(EventCode::KeysExposed, text));
+            shared.event(&Report::warning(EventCode::KeysExposed, exposed_keys(&shared.config.paths.keys)));
         }
         if let Some(why) = elsewhere {
             reports_of_start.push(Report::warning(EventCode::SocketElsewhere, why));
