@@ -6,7 +6,7 @@ use passband_proto::dict::{DashedName, Hazard, Kind, ORDERS, Order, OrderDef, PA
 
 use super::ask::Options;
 use super::{Failure, bad_input, help, not_done, print};
-use crate::command::{OrderAnswer, Request, order_text};
+use crate::command::{OrderAnswer, Request, check_names, order_text};
 use crate::orders::Step;
 
 /// Words that have commands of their own, with answers of their own.
@@ -46,6 +46,7 @@ pub(super) fn try_order(command: &str, parser: &mut lexopt::Parser) -> Result<Op
 fn give(options: &Options, step: Step, words: &[String]) -> Result<(), Failure> {
     // What is wrong is told without the daemon, and by the same rules.
     let order = Order::from_words(words).map_err(bad_input)?;
+    check_names(&order).map_err(bad_input)?;
     if step != Step::Run
         && let Some(def) = order.def().filter(|def| def.hazard == Hazard::None)
     {
@@ -184,7 +185,10 @@ fn parameters() -> String {
 /// `passband completion bash`.
 pub(super) fn completion(mut parser: lexopt::Parser) -> Result<(), Failure> {
     match parser.next()? {
-        Some(Value(shell)) if shell == "bash" => print(&bash()),
+        Some(Value(shell)) if shell == "bash" => match parser.next()? {
+            None => print(&bash()),
+            Some(other) => Err(other.unexpected().into()),
+        },
         Some(Long("help") | Short('h')) => print(help::COMPLETION),
         _ => Err(bad_input("`passband completion` needs the name of a shell: bash")),
     }

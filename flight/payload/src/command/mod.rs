@@ -13,6 +13,7 @@
 mod agenda;
 mod alerts;
 mod contacts;
+mod names;
 mod orders;
 mod queue;
 mod read;
@@ -25,6 +26,7 @@ pub use agenda::{
 };
 pub use alerts::{AlertRow, AlertsAnswer, alert_text, alerts_text};
 pub use contacts::passes_text;
+pub use names::{check_name, check_names};
 pub use orders::{
     DEFAULT_ORDERS, KeyRow, KeysAnswer, MAX_ORDERS, OrderAnswer, OrderRow, OrdersAnswer, keys_text,
     order_text, orders_text,
