@@ -328,7 +328,7 @@ pub fn notes_on_keys(config: &Config) -> Vec<String> {
     }
     match read_role_keys(&config.uplink.keys, config.spacecraft) {
         Err(e) if config.uplink.listen.is_some() => {
-            notes.push(format!("{e}: no order of the uplink is taken"))
+            notes.push(format!("{e}: no order of the uplink is taken"));
         }
         Ok((_, true)) => notes.push(exposed_file(&config.uplink.keys).text),
         Err(_) | Ok(_) => {}
