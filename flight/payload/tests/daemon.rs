@@ -360,7 +360,8 @@ fn the_operator_decides_what_goes_down() {
     );
     let wrong = payload.ask(&["queue", "retask", &id("one"), "--tasking", "south"]);
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("there are: default, north"), "{wrong:?}");
-    assert_eq!(payload.ask(&["queue", "hold", "12"]).status.code(), Some(1));
+    assert_eq!(payload.ask(&["queue", "hold", &"f".repeat(24)]).status.code(), Some(1), "no such bundle");
+    assert_eq!(payload.ask(&["queue", "hold", "12"]).status.code(), Some(2), "too short for one");
     assert_eq!(payload.ask(&["queue", "hold"]).status.code(), Some(2));
     let why = payload.ask(&["queue", "explain", &id("three")]);
     let why = String::from_utf8_lossy(&why.stdout).into_owned();

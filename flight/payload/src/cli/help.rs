@@ -265,8 +265,8 @@ passband check-config - check a configuration file
 Usage: passband check-config FILE
 
 Reads the file as `passband run` does, every range checked, and what it names: the target gas, the calibration
-and the files of the pass plan. An error names the file, the line and the field. What may come later is told in
-a note: files of the pass plan and of keys that aren't there; so are keys that others can read.
+and the files of the pass plan. An error names the file, the line and the field. A note tells what may come
+later (files of the pass plan and of keys that aren't there), and of keys that others can read.
 
 Example:
   passband check-config /etc/passband.toml
