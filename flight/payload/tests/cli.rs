@@ -41,48 +41,110 @@ fn every_help_has_an_example_and_fits_a_screen() {
     assert!(out.starts_with(concat!("passband ", env!("CARGO_PKG_VERSION"))), "{out}");
 }
 
+/// Arguments that are refused before the daemon is asked; there is none.
+const BAD_USAGE: &[&[&str]] = &[
+    &[],
+    &["fly"],
+    &["run"],
+    &["run", "--config"],
+    &["status", "--fast"],
+    &["digest", "now"],
+    &["tlm", "warp_speed"],
+    &["tlm", "--fast"],
+    &["events", "--limit", "0"],
+    &["events", "--since", "x"],
+    &["alerts", "ack"],
+    &["alerts", "ack", "x"],
+    &["alerts", "ack", "1", "2"],
+    &["alerts", "lose", "1"],
+    &["alerts", "--since", "1"],
+    &["queue", "1"],
+    &["queue", "explain", "zz"],
+    &["queue", "explain", "abc"],
+    &["queue", "explain"],
+    &["queue", "promote", "zz"],
+    &["queue", "drop", "0123456789abcdef012345678"],
+    &["queue", "retask", "zz", "--class", "alert"],
+    &["queue", "retask", "abcd", "--class", "best"],
+    &["queue", "--limit", "0"],
+    &["order", "queue", "hold", "zz"],
+    &["load", "script"],
+    &["load", "script", "/dev/null", "--name", "op 7"],
+    &["load", "plan", "/dev/null", "--name", "Night"],
+    &["load", "file", "/dev/null", "--name", ".hidden"],
+    &["load", "file", "/dev/null", "--name", "../x"],
+    &["load", "image", "/dev/null"],
+    &["load", "file", "/nowhere/x"],
+    &["script", "list"],
+    &["script", "run"],
+    &["script", "run", "../x"],
+    &["script", "run", "x", "--wall", "0"],
+    &["plan", "start", "Night"],
+    &["plan", "skip", "night", "0"],
+    &["agenda", "list"],
+    &["agenda", "--limit", "0"],
+    &["agenda", "add", "aos"],
+    &["agenda", "add", "soon", "--", "ping"],
+    &["agenda", "add", "aos", "--", "pnig"],
+    &["agenda", "add", "aos", "--", "board", "reboot"],
+    &["agenda", "remove", "One"],
+    &["update", "stop"],
+    &["update", "status", "now"],
+    &["arm", "update", "start", "xyz"],
+    &["arm", "ping"],
+    &["fire"],
+    &["upload", "drop", "12"],
+    &["tlm", "send", "postcards"],
+    &["health", "shed", "all"],
+    &["keys", "now"],
+    &["keys", "accept", "0"],
+    &["logs", "--limit", "0"],
+    &["logs", "now"],
+    &["orders", "--limit", "0"],
+    &["orders", "now"],
+    &["params", "nothing."],
+    &["params", "commit", "--within", "5"],
+    &["completion"],
+    &["completion", "fish"],
+    &["completion", "bash", "now"],
+    &["help", "fly"],
+    &["record", "--json"],
+    &["check-config"],
+    &["status", "--config"],
+    &["status", "--config", "/nowhere/c.toml"],
+    &["ping", "--socket"],
+    &["passes", "--count", "0"],
+    &["passes", "3"],
+    &["pass"],
+    &["pass", "pause"],
+    &["safe", "leave", "enter"],
+    &["params", "set", "triage.wind", "1000"],
+    &["arm", "board", "rebot"],
+    &["pass", "start"],
+    &["pass", "start", "--seconds", "901"],
+    &["pass", "start", "soon"],
+    &["pass", "start", "5", "--rate", "500"],
+    &["pass", "start", "5", "--rate", "5MB"],
+    &["pass", "start", "5", "6"],
+    &["pass", "stop", "5"],
+    &["pass", "stop", "--seconds", "1"],
+    &["triage", "x.hdr"],
+    &["triage", "x.hdr", "--out", "o", "--threads", "0"],
+    &["triage", "x.hdr", "--out", "o", "--threads", "65"],
+    &["triage", "x.hdr", "--out", "o", "--wind", "nan"],
+    &["triage", "x.hdr", "--out", "o", "--pixel-size", "0"],
+    &["triage", "x.hdr", "--out", "o", "--params", "/nowhere/p.toml"],
+    &["triage", "x.hdr", "--out", "o", "--target", "/nowhere/gas.csv"],
+    &["record"],
+    &["record", "/nowhere/record.bin"],
+    &["triage", "/nowhere/x.hdr", "--out", "/nowhere/out"],
+    &["check-config", "/nowhere/c.toml"],
+    &["status", "--socket", "a", "--config", "b"],
+];
+
 #[test]
 fn bad_usage_ends_with_2() {
-    for args in [
-        &[][..],
-        &["fly"],
-        &["run"],
-        &["run", "--config"],
-        &["status", "--fast"],
-        &["digest", "now"],
-        &["tlm", "warp_speed"],
-        &["tlm", "--fast"],
-        &["events", "--limit", "0"],
-        &["events", "--since", "x"],
-        &["alerts", "ack"],
-        &["alerts", "ack", "x"],
-        &["alerts", "ack", "1", "2"],
-        &["alerts", "lose", "1"],
-        &["alerts", "--since", "1"],
-        &["queue", "1"],
-        &["passes", "--count", "0"],
-        &["passes", "3"],
-        &["pass"],
-        &["pass", "pause"],
-        &["safe", "leave", "enter"],
-        &["params", "set", "triage.wind", "1000"],
-        &["arm", "board", "rebot"],
-        &["pass", "start"],
-        &["pass", "start", "--seconds", "901"],
-        &["pass", "stop", "--seconds", "1"],
-        &["triage", "x.hdr"],
-        &["triage", "x.hdr", "--out", "o", "--threads", "0"],
-        &["triage", "x.hdr", "--out", "o", "--threads", "65"],
-        &["triage", "x.hdr", "--out", "o", "--wind", "nan"],
-        &["triage", "x.hdr", "--out", "o", "--pixel-size", "0"],
-        &["triage", "x.hdr", "--out", "o", "--params", "/nowhere/p.toml"],
-        &["triage", "x.hdr", "--out", "o", "--target", "/nowhere/gas.csv"],
-        &["record"],
-        &["record", "/nowhere/record.bin"],
-        &["triage", "/nowhere/x.hdr", "--out", "/nowhere/out"],
-        &["check-config", "/nowhere/c.toml"],
-        &["status", "--socket", "a", "--config", "b"],
-    ] {
+    for args in BAD_USAGE {
         let (status, out, err) = run(args);
         assert_eq!((status, out.as_str()), (Some(2), ""), "{args:?}: {err}");
         assert!(err.starts_with("passband: ") && err.lines().count() == 1, "{err}");
@@ -105,6 +167,17 @@ fn the_shipped_configuration_is_good_and_a_bad_one_is_pointed_at() {
     fs::write(&path, "[triage]\ncalibration = \"cal.hdr\"\n").unwrap();
     let (status, _, err) = run(&["check-config", path.to_str().unwrap()]);
     assert!(status == Some(2) && err.contains("calibration ") && err.contains("cal.hdr"), "{err}");
+    let plan = "[passes]\nwindows = 'w.toml'\n[uplink]\nlisten = '127.0.0.1:1'\nkeys = 'commands.txt'\n[paths]\nstate = '.'\n";
+    fs::write(&path, plan).unwrap();
+    let (status, out, err) = run(&["check-config", path.to_str().unwrap()]);
+    assert_eq!((status, err.as_str()), (Some(0), ""), "what may come later is no fault");
+    for note in ["w.toml: No such file", "commands.txt: No such file", "keys.txt: No such file"] {
+        let told = |line: &&str| line.starts_with("note: ") && line.contains(note);
+        assert_eq!(out.lines().filter(told).count(), 1, "{out}");
+    }
+    fs::write(dir.path().join("w.toml"), "[[window]]\n").unwrap();
+    let (status, _, err) = run(&["check-config", path.to_str().unwrap()]);
+    assert!(status == Some(2) && err.contains("w.toml: line 1"), "{err}");
     fs::write(&path, "[triage.params]\nalert_probability = 2\n").unwrap();
     for args in [&["check-config"][..], &["run", "--config"]] {
         let (status, _, err) = run(&[args, &[path.to_str().unwrap()]].concat());

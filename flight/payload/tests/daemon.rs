@@ -80,6 +80,45 @@ fn a_kill_in_mid_pass_loses_nothing_and_no_symbol_is_sent_twice() {
 }
 
 #[test]
+fn after_a_kill_in_a_pass_its_end_is_told_and_the_operators_goes_on() {
+    let codes_of_passes = |payload: &Payload| -> Vec<String> {
+        payload.codes().into_iter().filter(|code| code == "pass-opened" || code == "pass-closed").collect()
+    };
+    let mut payload = Payload::new("manual", SMALL);
+    payload.start();
+    payload.json(&["pass", "start", "--seconds", "600"]);
+    payload.kill();
+    payload.start();
+    let transmitter = &payload.json(&["status"])["transmitter"];
+    assert!(transmitter["ms_left"].as_u64().is_some_and(|ms| ms < 600_000), "{transmitter}");
+    assert_eq!(codes_of_passes(&payload), ["pass-opened", "pass-closed", "pass-opened"]);
+    let told = payload.json(&["events", "--limit", "1000"]).to_string();
+    assert!(told.contains("was cut off (the start before: failed); it goes on until 20"), "{told}");
+    payload.json(&["pass", "stop"]);
+    payload.kill();
+    payload.start();
+    assert_eq!(payload.json(&["status"])["transmitter"]["open"], false, "the operator ended it");
+    assert_eq!(codes_of_passes(&payload).len(), 4);
+
+    // A window comes back by itself, but for one that the operator closed.
+    let mut payload = Payload::new("plan", &format!("{SMALL}\n[passes]\nwindows = \"windows.toml\""));
+    let now_s = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let window = format!("[[window]]\nstation = 'a'\naos = {}\nlos = {}\n", now_s - 10, now_s + 600);
+    fs::write(payload.dir.path().join("windows.toml"), window).unwrap();
+    payload.start();
+    payload.wait_for_event("pass-opened");
+    payload.kill();
+    payload.start();
+    payload.wait_until("the window is open again", |p| (codes_of_passes(p).len() == 3).then_some(()));
+    assert_eq!(codes_of_passes(&payload), ["pass-opened", "pass-closed", "pass-opened"]);
+    payload.json(&["pass", "stop"]);
+    payload.kill();
+    payload.start();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(payload.json(&["status"])["transmitter"]["open"], false, "the operator closed the window");
+}
+
+#[test]
 fn frames_that_lie_are_kept_aside_and_the_rest_still_works() {
     let mut payload = Payload::new("manual", SMALL);
     payload.start();
@@ -321,7 +360,8 @@ fn the_operator_decides_what_goes_down() {
     );
     let wrong = payload.ask(&["queue", "retask", &id("one"), "--tasking", "south"]);
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("there are: default, north"), "{wrong:?}");
-    assert_eq!(payload.ask(&["queue", "hold", "12"]).status.code(), Some(1));
+    assert_eq!(payload.ask(&["queue", "hold", &"f".repeat(24)]).status.code(), Some(1), "no such bundle");
+    assert_eq!(payload.ask(&["queue", "hold", "12"]).status.code(), Some(2), "too short for one");
     assert_eq!(payload.ask(&["queue", "hold"]).status.code(), Some(2));
     let why = payload.ask(&["queue", "explain", &id("three")]);
     let why = String::from_utf8_lossy(&why.stdout).into_owned();

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::{Args, Command};
 use passband_proto::dict::words::Usage;
-use passband_proto::dict::{ArgDef, DashedName, Hazard, Kind, ORDERS, OrderDef, Source};
+use passband_proto::dict::{ArgDef, DashedName, Hazard, Kind, ORDERS, OrderDef, Range, Source};
 
 use super::order::OrderArgs;
 
@@ -103,8 +103,7 @@ fn page(def: &'static OrderDef) -> String {
 }
 
 fn limits(arg: &ArgDef) -> String {
-    let range = (arg.most < f64::MAX)
-        .then(|| format!("{} to {} {}", arg.least.max(0.0), arg.most, arg.unit).trim_end().to_owned());
+    let range = (arg.most < f64::MAX).then(|| format!("{} {}", Range(arg), arg.unit).trim_end().to_owned());
     let names = match arg.kind {
         Kind::Name8(names) => Some(names.values.iter().map(|value| value.name).collect::<Vec<_>>().join("|")),
         _ => None,

@@ -1,9 +1,11 @@
 //! Command keys in files: made, listed, and read by whoever gives orders. No secret is ever printed.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use anyhow::{Context, Result, anyhow, bail};
 use passband_proto::keys::SECRET_BYTES;
@@ -91,13 +93,19 @@ pub fn holder(path: &Path, spi: Option<u16>) -> Result<RoleKey> {
     }
 }
 
-/// A key that others can read is theirs, too.
+/// A key that others can read is theirs, too. Said once of a file, however often it is read.
 fn warn_if_open(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(path).map_or(0, |about| about.permissions().mode() & 0o777);
-    if mode & 0o077 != 0 {
+    if mode & 0o077 != 0 && is_news(path) {
         tracing::warn!("key file {}: others may read it (mode {mode:o}); chmod 600 it", path.display());
     }
+}
+
+/// Whether a file has not been spoken of yet.
+fn is_news(path: &Path) -> bool {
+    static TOLD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    TOLD.lock().is_ok_and(|mut told| told.insert(path.to_owned()))
 }
 
 fn read(path: &Path) -> Result<RoleKeys> {
@@ -145,6 +153,12 @@ mod tests {
     use super::*;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_file_is_spoken_of_once() {
+        let [a, b] = ["/nowhere/a", "/nowhere/b"].map(Path::new);
+        assert_eq!([a, a, b, a].map(is_news), [true, false, true, false]);
+    }
 
     #[test]
     fn a_key_goes_to_holder_and_board_and_none_takes_anothers_place() {

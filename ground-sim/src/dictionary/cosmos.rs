@@ -187,7 +187,8 @@ fn named(names: &Names, default: Option<&str>) -> String {
 
 /// Least, greatest and default number.
 fn numbers(arg: &ArgDef) -> String {
-    let (least, most) = range(arg.least, arg.most);
+    let (least, most) = arg.whole_range();
+    let (least, most) = range(least, most);
     let text = |x: Option<f64>, open: &str| x.map_or_else(|| open.to_owned(), |x| x.to_string());
     let default = arg.default.map_or_else(|| text(least, "0"), str::to_owned);
     format!("{} {} {default}", text(least, "MIN"), text(most, "MAX"))

@@ -398,9 +398,9 @@ mod tests {
         assert_eq!(timeline.json()["rests_unix_ms"], START + 900_000);
         let always = forecast(&[plan(TEXT)], &Trial { transmit: TransmitMode::Always, ..trial() }).unwrap();
         assert!(always.text().contains("fails: the transmitter is always open"), "{}", always.text());
-        let slow = plan("after 1s do pass start 300 --rate 500\n");
-        let slow = forecast(&[slow], &trial()).unwrap().text();
-        assert!(slow.contains("fails: a rate is 1000 to"), "{slow}");
+        let slow = "plan night\nversion 1\nafter 1s do pass start 300 --rate 500\n";
+        let refused = passband_proto::plan::compile(slow, "p", &Dictionary::default()).unwrap_err();
+        assert!(refused[0].what.contains("from 1000 to 10000000000 or 0"), "{refused:?}");
         let at_once = plan("after 1s do safe enter\nafter 1s do queue hold 3fa1\nafter 2s do ping\n");
         let at_once = forecast(&[at_once], &trial()).unwrap();
         assert_eq!((at_once.json()["orders"].as_u64(), at_once.never()), (Some(2), 1), "{}", at_once.text());

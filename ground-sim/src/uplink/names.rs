@@ -1,9 +1,8 @@
-//! What the satellite would refuse by its name, its size or its rate, and what is no order for people, refused before it is sent: by the satellite's own rules.
+//! What the satellite would refuse by its name or its size, and what is no order for people, refused before it is sent: by the satellite's own rules.
 //!
 //! Looks at what is handed in and at nothing else; what is on board already it doesn't know.
 
 use anyhow::{Result, anyhow, bail, ensure};
-use passband_flight::downlink::{MAX_RATE_BPS, MIN_RATE_BPS};
 use passband_flight::script::{MAX_SCRIPT_BYTES, Name, ScriptError};
 use passband_flight::uplink::uploads::About;
 use passband_proto::dict::{Order, UploadKind};
@@ -46,11 +45,6 @@ pub fn check_order(order: &Order) -> Result<()> {
         Order::AnswersSeen { .. } | Order::UploadPiece { .. } => {
             let words = order.def().map_or("", |def| def.words);
             bail!("{words} is sent by the outbox itself, and never answered")
-        }
-        Order::PassStart { rate, .. } => {
-            let goes = *rate == 0 || (MIN_RATE_BPS..=MAX_RATE_BPS).contains(rate);
-            ensure!(goes, "pass start: --rate is {MIN_RATE_BPS} to {MAX_RATE_BPS} bit/s, or 0");
-            Ok(())
         }
         Order::AgendaAdd { order, .. } => {
             check_order(&Order::decode(&order.0).map_err(|e| anyhow!("the order for the agenda: {e}"))?)
@@ -147,7 +141,6 @@ mod tests {
             assert!(order(&format!("agenda add aos -- script run {bad}")).is_err(), "{bad}");
         }
         assert!(order("answers seen 3").unwrap_err().contains("by the outbox itself"));
-        assert!(order("pass start 300 --rate 500").unwrap_err().contains("--rate is 1000 to"));
         order("pass start 300").unwrap();
         order("script run check-1").unwrap();
         order("agenda add aos -- plan start night").unwrap();

@@ -13,6 +13,10 @@ use super::kind::{Field, Kind, NestedOrder, Value, names};
 use super::parameters::ParameterId;
 use crate::wire::{Reader, Writer};
 
+/// Slowest rate of the fast link that anybody may ask for, bit/s of UDP payload.
+pub const MIN_RATE_BPS: u64 = 1_000;
+/// Fastest rate of the fast link that anybody may ask for, bit/s of UDP payload.
+pub const MAX_RATE_BPS: u64 = 10_000_000_000;
 /// Most bytes of an order.
 pub const MAX_ORDER_BYTES: usize = 800;
 
@@ -170,7 +174,8 @@ pub struct ArgDef {
     pub least: f64,
     /// The greatest number.
     pub most: f64,
-    /// What it is if it isn't given, as text; one without it must be given.
+    /// What it is if it isn't given, as text; one without it must be given. A number may stand outside the range: then it
+    /// says that nothing was said.
     pub default: Option<&'static str>,
 }
 
@@ -186,8 +191,33 @@ impl ArgDef {
         match value {
             Value::Name(names, code) => names.name_of(*code).is_some(),
             Value::Order(bytes) => Order::decode(bytes).is_ok(),
-            _ => value.number().is_none_or(|n| (self.least..=self.most).contains(&n)),
+            _ => value.number().is_none_or(|n| self.has(n) || self.apart() == Some(n)),
         }
+    }
+
+    fn has(&self, n: f64) -> bool {
+        (self.least..=self.most).contains(&n)
+    }
+
+    /// The default where it is a number outside the range.
+    fn apart(&self) -> Option<f64> {
+        self.default?.parse().ok().filter(|n| !self.has(*n))
+    }
+
+    /// The least and the greatest number for those who know of one range only: it holds the default, too.
+    #[must_use]
+    pub fn whole_range(&self) -> (f64, f64) {
+        self.apart().map_or((self.least, self.most), |n| (self.least.min(n), self.most.max(n)))
+    }
+}
+
+/// The range of an argument that has one, in words, without its unit: `1 to 900`, `1000 to 10000000000 or 0`.
+pub struct Range<'a>(pub &'a ArgDef);
+
+impl fmt::Display for Range<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.0.least.max(0.0), self.0.most)?;
+        self.0.apart().map_or(Ok(()), |n| write!(f, " or {n}"))
     }
 }
 
@@ -482,7 +512,7 @@ orders! {
         /// For so long.
         seconds: u32 = { unit: "s", least: 1.0, most: 900.0 },
         /// At this rate of UDP payload; 0: the configured one.
-        rate: u64 = { unit: "bit/s", most: 1e10, default: Some("0") },
+        rate: u64 = { unit: "bit/s", least: MIN_RATE_BPS as f64, most: MAX_RATE_BPS as f64, default: Some("0") },
     }
     /// Closes the fast link's transmitter.
     PassStop = 0x0102 "pass stop", DAILY, None {}
@@ -738,6 +768,20 @@ mod tests {
         assert_eq!(says(&[0; MAX_ORDER_BYTES + 1]), "an order has at most 800 bytes");
         let named = [0x04, 0x01, 0xEE, 0xEE, 0];
         assert_eq!(says(&named), "params set: argument name is no parameter in its range");
+    }
+
+    #[test]
+    fn the_range_of_a_rate_is_that_of_its_argument_and_0_says_nothing() {
+        let admits = |rate| Order::decode(&Order::PassStart { seconds: 5, rate }.encode()).is_ok();
+        for rate in [0, MIN_RATE_BPS, MAX_RATE_BPS] {
+            assert!(admits(rate), "{rate}");
+        }
+        for rate in [1, MIN_RATE_BPS - 1, MAX_RATE_BPS + 1, u64::MAX] {
+            assert!(!admits(rate), "{rate}");
+        }
+        let [seconds, rate] = OrderDef::of(0x0101).unwrap().args else { panic!() };
+        assert_eq!((seconds.whole_range(), rate.whole_range()), ((1.0, 900.0), (0.0, 1e10)));
+        assert_eq!(std::format!("{}; {}", Range(seconds), Range(rate)), "1 to 900; 1000 to 10000000000 or 0");
     }
 
     #[test]

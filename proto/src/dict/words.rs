@@ -9,10 +9,12 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::kind::{Kind, Value};
-use super::orders::{ArgDef, BadOrder, DashedName, MAX_ORDER_BYTES, ORDERS, Order, OrderDef};
+use super::orders::{ArgDef, BadOrder, DashedName, MAX_ORDER_BYTES, ORDERS, Order, OrderDef, Range};
 use super::parameters::{BadValue, ParameterDef};
 use crate::wire::Writer;
 
+/// Numbers of this unit may be written with a k, an M or a G behind.
+const RATE_UNIT: &str = "bit/s";
 /// Most words of an order.
 const MAX_WORDS: usize = 64;
 
@@ -105,7 +107,7 @@ impl fmt::Display for Wanted<'_> {
             kind => write!(f, "a {}", kind.noun())?,
         }
         if arg.most < f64::MAX {
-            write!(f, " from {} to {}", arg.least.max(0.0), arg.most)?;
+            write!(f, " from {}", Range(arg))?;
         }
         if arg.unit.is_empty() { Ok(()) } else { write!(f, " ({})", arg.unit) }
     }
@@ -266,7 +268,9 @@ fn put(
 ) -> Result<(), BadWords> {
     let bad = || BadWords::Value { order, arg, text: text.to_string() };
     let mut bytes = Vec::new();
-    let value = parse(arg.kind, text, &mut bytes).filter(|value| arg.admits(value)).ok_or_else(bad)?;
+    let scaled = if arg.unit == RATE_UNIT { scaled(text) } else { None };
+    let value = scaled.map(Value::Unsigned).or_else(|| parse(arg.kind, text, &mut bytes));
+    let value = value.filter(|value| arg.admits(value)).ok_or_else(bad)?;
     if value.put(arg.kind, w) { Ok(()) } else { Err(bad()) }
 }
 
@@ -341,6 +345,23 @@ fn unsigned(text: &str) -> Option<u64> {
     }
 }
 
+/// A whole number with k, M or G behind it: `5M`, `1.5k`.
+fn scaled(text: &str) -> Option<u64> {
+    let (at, unit) = text.char_indices().next_back()?;
+    let places = match unit {
+        'k' | 'K' => 3,
+        'm' | 'M' => 6,
+        'g' | 'G' => 9,
+        _ => return None,
+    };
+    let (whole, part) = text.get(..at)?.split_once('.').unwrap_or((text.get(..at)?, ""));
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || part.len() > places || !digits(whole) || !digits(part) {
+        return None;
+    }
+    std::format!("{whole}{part:0<places$}").parse().ok()
+}
+
 fn hex<'a>(text: &str, bytes: &'a mut Vec<u8>) -> Option<&'a [u8]> {
     if !text.len().is_multiple_of(2) || text.len() > 2 * MAX_ORDER_BYTES {
         return None;
@@ -361,6 +382,32 @@ mod tests {
 
     fn order(line: &str) -> Order {
         Order::from_line(line).unwrap_or_else(|e| panic!("{line}: {e}"))
+    }
+
+    #[test]
+    fn rates_may_be_written_with_a_k_an_m_or_a_g() {
+        let rate = |text: &str| match Order::from_line(&std::format!("pass start 300 --rate {text}")) {
+            Ok(Order::PassStart { rate, .. }) => Some(rate),
+            _ => None,
+        };
+        for (text, bps) in [
+            ("5M", 5_000_000),
+            ("1k", 1_000),
+            ("9.6K", 9_600),
+            ("10g", 10_000_000_000),
+            ("0", 0),
+            ("1000", 1_000),
+        ] {
+            assert_eq!(rate(text), Some(bps), "{text}");
+        }
+        for bad in
+            ["M", ".5M", "1e3k", "-5M", "0.5k", "11G", "1.0001k", "99999999999999G", "999", "5 M", "+5M"]
+        {
+            assert_eq!(rate(bad), None, "{bad}");
+        }
+        assert!(Order::from_line("pass start 1k").is_err(), "seconds are no rate");
+        let error = Order::from_line("pass start 300 --rate 500").unwrap_err().to_string();
+        assert_eq!(error, "pass start: \"500\" is not a whole number from 1000 to 10000000000 or 0 (bit/s)");
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! From the text of a plan to the plan. All faults of a text are told at once, up to [`MAX_FAULTS`].
+//! From the text of a plan to the plan. All faults of a text are told at once, up to
+//! [`MAX_FAULTS`](super::MAX_FAULTS), and how many there are besides.
 //!
 //! The grammar is in `proto/PLAN.md`. Lines are read here, entries in `entry`.
 
 use super::check::is_name;
 use super::entry::{clause, entry_line, failure, span};
-use super::fault::{Fault, MAX_FAULTS, Wrong};
+use super::fault::{Fault, Faults, Wrong};
 use super::tables::Tables;
 use super::words::Words;
 use super::{
@@ -15,11 +16,12 @@ use super::{
 /// The plan of a text; `file` is named in what is wrong.
 ///
 /// # Errors
-/// The first [`MAX_FAULTS`] faults of the text, in the order of its lines.
+/// The first [`MAX_FAULTS`](super::MAX_FAULTS) faults of the text, in the order of its lines, those of the whole at last;
+/// if there are more, another one that says how many.
 pub fn compile(text: &str, file: &str, orders: &dyn Orders) -> Result<Plan, Vec<Fault>> {
     let mut compiler = Compiler {
         tables: Tables::new(orders),
-        faults: Vec::new(),
+        faults: Faults::default(),
         file,
         failure: None,
         said: Vec::new(),
@@ -32,7 +34,7 @@ pub fn compile(text: &str, file: &str, orders: &dyn Orders) -> Result<Plan, Vec<
 
 struct Compiler<'a> {
     tables: Tables<'a>,
-    faults: Vec<Fault>,
+    faults: Faults,
     file: &'a str,
     /// What entries do that don't say what they do on failure.
     failure: Option<OnFailure>,
@@ -55,7 +57,7 @@ impl Compiler<'_> {
             if content.is_empty() || content.starts_with('#') {
                 continue;
             }
-            if self.faults.len() >= MAX_FAULTS || self.lines.len() > MAX_ENTRIES {
+            if self.lines.len() > MAX_ENTRIES {
                 return;
             }
             let read = if line.starts_with([' ', '\t']) {
@@ -96,15 +98,14 @@ impl Compiler<'_> {
                 }
                 other => (0, other.to_string()),
             };
-            self.faults.push(Fault { file: self.file.to_owned(), line, what, expected: String::new() });
+            self.faults.add(Fault { file: self.file.to_owned(), line, what, expected: String::new() });
         }
-        self.faults.truncate(MAX_FAULTS);
-        Err(self.faults)
+        Err(self.faults.told(self.file))
     }
 
     fn fault(&mut self, line: usize, wrong: Wrong) {
         let Wrong { what, expected } = wrong;
-        self.faults.push(Fault { file: self.file.to_owned(), line, what, expected });
+        self.faults.add(Fault { file: self.file.to_owned(), line, what, expected });
     }
 
     fn name(&mut self, rest: &str) -> Result<(), Wrong> {
@@ -198,7 +199,7 @@ impl Compiler<'_> {
     fn clause(&mut self, content: &str) -> Result<(), Wrong> {
         if !self.open {
             // Behind a line of the head that stands in the wrong place it says nothing new.
-            let behind = self.faults.last().is_some() && !self.lines.is_empty();
+            let behind = !self.faults.is_empty() && !self.lines.is_empty();
             let wrong =
                 Wrong::new("an indented line with no entry above it", "an entry, at the start of a line");
             return if behind { Ok(()) } else { Err(wrong) };

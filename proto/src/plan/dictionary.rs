@@ -66,6 +66,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_document_names_the_orders_that_a_plan_may_not_give() {
+        let refused = crate::dict::ORDERS
+            .iter()
+            .filter(|def| def.hazard != Hazard::None || !def.sources.has(Source::Plan))
+            .map(|def| std::format!("`{}`", def.words));
+        let list = refused.collect::<Vec<_>>().join(", ");
+        let text = include_str!("../../PLAN.md").split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(&std::format!("A plan may not give {list}.")), "PLAN.md lacks:\n{list}");
+    }
+
+    #[test]
     fn words_events_and_channels_are_found_both_ways() {
         let dictionary = Dictionary::default();
         let bytes = dictionary.encode("pass start 300").unwrap();

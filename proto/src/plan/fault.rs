@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-/// Most faults that are told of one text.
-pub const MAX_FAULTS: usize = 20;
+/// Most faults that are told of one text; one more says how many there are besides.
+pub const MAX_FAULTS: usize = 50;
 
 /// One fault of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,46 @@ impl fmt::Display for Fault {
 }
 
 impl core::error::Error for Fault {}
+
+/// The faults of a text, of which the first [`MAX_FAULTS`] are kept.
+#[derive(Default)]
+pub(super) struct Faults {
+    kept: Vec<Fault>,
+    /// How many there are besides.
+    more: usize,
+    /// The line of the first of those.
+    more_line: usize,
+}
+
+impl Faults {
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    pub(super) fn add(&mut self, fault: Fault) {
+        if self.kept.len() < MAX_FAULTS {
+            return self.kept.push(fault);
+        }
+        if self.more == 0 {
+            self.more_line = fault.line;
+        }
+        self.more += 1;
+    }
+
+    /// All that are kept, and how many there are besides.
+    pub(super) fn told(mut self, file: &str) -> Vec<Fault> {
+        if self.more > 0 {
+            let what = format!("and {} more from here on", self.more);
+            self.kept.push(Fault {
+                file: file.to_owned(),
+                line: self.more_line,
+                what,
+                expected: String::new(),
+            });
+        }
+        self.kept
+    }
+}
 
 /// A fault before its line is known.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -138,7 +138,11 @@ fn all_faults_are_told_with_line_and_what_is_expected() {
         "p: the plan has no version; expected a line 'version N'",
     ];
     assert_eq!(faults, expected);
-    assert_eq!(faults_of(&"x\n".repeat(50)).len(), MAX_FAULTS);
+    let many = faults_of(&"x\n".repeat(MAX_FAULTS + 9));
+    assert_eq!(many.len(), MAX_FAULTS + 1);
+    // The 9 lines, and that there is neither a name nor a version.
+    assert_eq!(many.last().unwrap(), "p:51: and 11 more from here on");
+    assert_eq!(faults_of(&"x\n".repeat(MAX_FAULTS - 2)).len(), MAX_FAULTS);
     assert_eq!(faults_of("plan p\nversion 1\n"), ["p: it has no entry"]);
     assert_eq!(
         faults_of("plan p\nversion 1\nafter 1s start p\n"),
@@ -265,7 +269,7 @@ proptest! {
         match compile(&text, "p", &Fake) {
             Ok(plan) => prop_assert_eq!(plan_of(&write(&plan, &Fake).unwrap()), plan),
             Err(faults) => {
-                prop_assert!((1..=MAX_FAULTS).contains(&faults.len()));
+                prop_assert!((1..=MAX_FAULTS + 1).contains(&faults.len()));
                 prop_assert!(faults.iter().all(|fault| fault.line <= text.lines().count()));
             }
         }

@@ -1,6 +1,7 @@
 //! The files of the pass plan: read when they change, each by itself, so that one that can't be used takes nothing
 //! of the others away. What was read last and could be used stays.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::os::{FileState, read_text};
@@ -28,6 +29,8 @@ pub struct Taken {
     pub changed: bool,
     /// Those that can't be used, and why.
     pub faults: Vec<String>,
+    /// Those of them that aren't there.
+    pub missing: Vec<String>,
 }
 
 impl PassFiles {
@@ -66,14 +69,15 @@ impl PassFiles {
     }
 }
 
-/// Reads every file that is configured.
+/// Reads every file that is configured; those that aren't there, which may come later.
 ///
 /// # Errors
-/// The first that can't be used, and why.
-pub fn check_passes(config: &Passes) -> Result<(), String> {
+/// The first that is there and can't be used, and why.
+pub fn check_passes(config: &Passes) -> Result<Vec<String>, String> {
     let mut files = PassFiles::new(config);
-    let fault = files.take().faults.into_iter().next();
-    fault.map_or_else(|| files.plan().map(drop), Err)
+    let Taken { faults, missing, .. } = files.take();
+    let fault = faults.into_iter().find(|fault| !missing.contains(fault));
+    fault.map_or_else(|| files.plan().map(|_| missing), Err)
 }
 
 /// A file, its state when it was looked at last, and what was read of it last.
@@ -97,13 +101,18 @@ impl<T: Default> Watched<T> {
             return;
         }
         self.seen = Some(state);
-        let read = read_text(path, max_bytes).map_err(|e| e.to_string());
-        match read.and_then(|text| parse(&text).map_err(|e| e.to_string())) {
+        let read = read_text(path, max_bytes);
+        let missing = read.as_ref().is_err_and(|e| e.kind() == ErrorKind::NotFound);
+        match read.map_err(|e| e.to_string()).and_then(|text| parse(&text).map_err(|e| e.to_string())) {
             Ok(content) => {
                 self.content = content;
                 taken.changed = true;
             }
-            Err(fault) => taken.faults.push(format!("{}: {fault}", path.display())),
+            Err(fault) => {
+                let fault = format!("{}: {fault}", path.display());
+                taken.missing.extend(missing.then(|| fault.clone()));
+                taken.faults.push(fault);
+            }
         }
     }
 }
@@ -121,7 +130,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("windows.toml");
         let config = Passes { windows: Some(path.clone()), ..Passes::default() };
-        assert!(check_passes(&config).unwrap_err().contains("windows.toml: No such file"));
+        let missing = check_passes(&config).unwrap();
+        assert!(missing[0].contains("windows.toml: No such file") && missing.len() == 1, "{missing:?}");
         let mut files = PassFiles::new(&config);
         let missing = files.take();
         assert!(!missing.changed && missing.faults[0].contains("windows.toml"), "{missing:?}");
@@ -139,9 +149,10 @@ mod tests {
         assert_eq!(files.plan().unwrap().next(0, 9).len(), 1);
         fs::write(&path, WINDOW.repeat(3)).unwrap();
         assert!(files.take().changed && files.plan().unwrap().next(0, 9).len() == 3);
-        assert_eq!(check_passes(&config), Ok(()));
+        assert_eq!(check_passes(&config), Ok(vec![]));
         fs::write(&path, "#".repeat(512 * 1024 + 1)).unwrap();
         assert!(files.take().faults[0].contains("more than 524288 bytes"));
+        assert!(check_passes(&config).unwrap_err().contains("more than 524288 bytes"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use lexopt::prelude::*;
+use passband_proto::dict::Order;
 use serde::de::DeserializeOwned;
 
 use super::kept::Kept;
@@ -10,11 +11,10 @@ use super::{Failure, bad_input, help, not_done, print, read_config};
 use crate::adapters::client::{NoAnswer, ask};
 use crate::adapters::os::spare_sockets;
 use crate::command::{
-    AlertsAnswer, KeysAnswer, MAX_ORDERS, MAX_PASS_S, OrdersAnswer, PassAnswer, PassesAnswer, Request,
-    alert_text, alerts_text, events_text, keys_text, orders_text, pass_text, passes_text, status_text,
+    AlertsAnswer, KeysAnswer, MAX_ORDERS, OrdersAnswer, PassAnswer, PassesAnswer, Request, alert_text,
+    alerts_text, events_text, keys_text, orders_text, pass_text, passes_text, status_text,
 };
 use crate::config::Config;
-use crate::downlink::{MAX_RATE_BPS, MIN_RATE_BPS};
 use crate::json;
 use crate::passes::MAX_PASSES;
 use crate::store::MAX_EVENTS_READ;
@@ -252,20 +252,14 @@ pub(super) fn pass(mut parser: lexopt::Parser) -> Result<(), Failure> {
         Some(Long("help") | Short('h')) => return print(help::PASS),
         _ => return Err(bad_input("`passband pass` needs start or stop")),
     };
-    let (mut options, mut seconds, mut rate_bps) = (Options::default(), None, None);
+    let (mut options, mut seconds, mut rate) = (Options::default(), None, None);
     while let Some(argument) = next_argument(&mut parser, &mut options)? {
         match argument {
-            // As the order is written elsewhere.
-            Argument::Word(word) if verb == "start" && seconds.is_none() => {
-                seconds = Some(
-                    word.parse::<u64>()
-                        .map_err(|_| bad_input(format!("{word:?} is no number of seconds")))?,
-                );
-            }
+            Argument::Word(word) if verb == "start" && seconds.is_none() => seconds = Some(word),
             Argument::Word(word) => return Err(bad_input(format!("{word:?} is too much"))),
             Argument::Option(name) => match name.as_str() {
-                "seconds" if verb == "start" => seconds = Some(parser.value()?.parse::<u64>()?),
-                "rate" if verb == "start" => rate_bps = Some(parser.value()?.parse::<u64>()?),
+                "seconds" if verb == "start" => seconds = Some(parser.value()?.string()?),
+                "rate" if verb == "start" => rate = Some(parser.value()?.string()?),
                 other => return Err(unknown_option(other)),
             },
         }
@@ -276,14 +270,17 @@ pub(super) fn pass(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let text = |answer: &PassAnswer| pass_text(&answer.transmitter);
     match verb.as_str() {
         "start" => {
-            let seconds = seconds.filter(|s| (1..=MAX_PASS_S).contains(s));
-            let seconds = seconds.ok_or_else(|| {
-                bad_input(format!("`passband pass start` needs SECONDS, 1 to {MAX_PASS_S}"))
-            })?;
-            if rate_bps.is_some_and(|rate| !(MIN_RATE_BPS..=MAX_RATE_BPS).contains(&rate)) {
-                return Err(bad_input(format!("--rate is {MIN_RATE_BPS} to {MAX_RATE_BPS} bit/s")));
+            // As the order is written elsewhere.
+            let mut words = vec!["pass", "start"];
+            words.extend(seconds.as_deref());
+            words.extend(rate.as_deref().into_iter().flat_map(|rate| ["--rate", rate]));
+            match Order::from_words(&words).map_err(bad_input)? {
+                Order::PassStart { seconds, rate } => {
+                    let rate_bps = (rate != 0).then_some(rate);
+                    options.answer(&Request::PassStart { seconds: seconds.into(), rate_bps }, text)
+                }
+                other => Err(bad_input(other)),
             }
-            options.answer(&Request::PassStart { seconds, rate_bps }, text)
         }
         "stop" => options.answer(&Request::PassStop, text),
         other => Err(bad_input(format!("`passband pass {other}`: it is start or stop"))),

@@ -190,13 +190,13 @@ earliest.
 
 Options:
   SECONDS         open for so long from now, 1 to 900; also as --seconds N
-  --rate BPS      bit/s of UDP payload; default: the configured rate
+  --rate BPS      bit/s of UDP payload, as 9600, 256k, 40M or 1.6G; default: the configured rate
   --json          one JSON document, \"schema\": 1
   --socket PATH   the daemon's command socket; default /var/lib/passband/passband.sock
   --config FILE   take the socket from the daemon's configuration
 
 Example:
-  passband pass start 420 --rate 200000000
+  passband pass start 420 --rate 200M
 ";
 
 pub(super) const PASSES: &str = "\
@@ -265,8 +265,8 @@ passband check-config - check a configuration file
 Usage: passband check-config FILE
 
 Reads the file as `passband run` does, every range checked, and what it names: the target gas, the calibration
-and the files of the pass plan.
-An error names the file, the line and the field.
+and the files of the pass plan. An error names the file, the line and the field. A note tells what may come
+later (files of the pass plan and of keys that aren't there), and of keys that others can read.
 
 Example:
   passband check-config /etc/passband.toml

@@ -147,7 +147,11 @@ fn check_config(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let config = read_config(&file)?;
     daemon::target_for(&config).map_err(bad_input)?;
     daemon::calibration_for(&config).map_err(bad_input)?;
-    check_passes(&config.passes).map_err(bad_input)?;
+    let missing = check_passes(&config.passes).map_err(bad_input)?;
+    let missing = missing.into_iter().map(|what| format!("{what}: `passband run` takes it once it is there"));
+    for note in missing.chain(daemon::notes_on_keys(&config)) {
+        print(&format!("note: {note}\n"))?;
+    }
     print(&format!("{}: good\n", file.display()))
 }
 

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::PathBuf;
 
 use lexopt::prelude::*;
-use passband_proto::dict::PARAMETERS;
+use passband_proto::dict::{PARAMETERS, UploadKind};
 
 use super::ask::{Argument, Options, next_argument, unknown_option};
 use super::{Failure, bad_input, help, print};
 use crate::command::{
     AgendaAnswer, LoadAnswer, LogsAnswer, MAX_AGENDA, MAX_LINES, Request, ScriptsAnswer, UpdateAnswer,
-    agenda_text, logs_text, scripts_text, update_text,
+    agenda_text, check_name, logs_text, scripts_text, update_text,
 };
 use crate::parameters::Summary;
 
@@ -53,9 +53,12 @@ pub(super) fn logs(parser: lexopt::Parser) -> Result<(), Failure> {
 }
 
 pub(super) fn scripts(parser: lexopt::Parser) -> Result<(), Failure> {
-    let (options, _) = plain(parser)?;
+    let (options, words) = plain(parser)?;
     if options.help {
         return print(help::SCRIPT);
+    }
+    if let Some(word) = words.first() {
+        return Err(bad_input(format!("`passband script {word}`: it is run, stop or remove")));
     }
     options.answer(&Request::Scripts, |answer: &ScriptsAnswer| scripts_text(answer))
 }
@@ -68,6 +71,9 @@ pub(super) fn update(parser: lexopt::Parser) -> Result<(), Failure> {
     match words.as_slice() {
         [] => {}
         [status] if status == "status" => {}
+        [status, other, ..] if status == "status" => {
+            return Err(bad_input(format!("{other:?} is too much")));
+        }
         [other, ..] => {
             return Err(bad_input(format!("`passband update {other}`: it is status, start or abort")));
         }
@@ -91,15 +97,15 @@ pub(super) fn load(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let [kind, file] = words.as_slice() else {
         return Err(bad_input("`passband load` needs a kind (plan, script or file) and FILE"));
     };
-    if !matches!(kind.as_str(), "plan" | "script" | "file") {
-        return Err(bad_input(format!("{kind:?} is no kind of file: plan, script or file")));
-    }
+    let sort = UploadKind::from_name(kind).filter(|sort| *sort != UploadKind::Image);
+    let sort = sort.ok_or_else(|| bad_input(format!("{kind:?} is no kind of file: plan, script or file")))?;
     let path = fs::canonicalize(file).map_err(|e| bad_input(format!("{file}: {e}")))?;
     let stem = |path: &PathBuf| {
         if kind == "file" { path.file_name() } else { path.file_stem() }.map(ToOwned::to_owned)
     };
     let name = name.or_else(|| stem(&path).and_then(|name| name.into_string().ok()));
     let name = name.ok_or_else(|| bad_input(format!("{file}: say --name")))?;
+    check_name(sort, &name).map_err(|e| bad_input(format!("{e}; --name gives it another")))?;
     let path =
         path.into_os_string().into_string().map_err(|_| bad_input(format!("{file}: its path is no text")))?;
     let request = Request::Load { kind: kind.clone(), name, path };

@@ -6,7 +6,7 @@ use passband_proto::dict::{DashedName, Hazard, Kind, ORDERS, Order, OrderDef, PA
 
 use super::ask::Options;
 use super::{Failure, bad_input, help, not_done, print};
-use crate::command::{OrderAnswer, Request, order_text};
+use crate::command::{OrderAnswer, Request, check_names, order_text};
 use crate::orders::Step;
 
 /// Words that have commands of their own, with answers of their own.
@@ -46,6 +46,7 @@ pub(super) fn try_order(command: &str, parser: &mut lexopt::Parser) -> Result<Op
 fn give(options: &Options, step: Step, words: &[String]) -> Result<(), Failure> {
     // What is wrong is told without the daemon, and by the same rules.
     let order = Order::from_words(words).map_err(bad_input)?;
+    check_names(&order).map_err(bad_input)?;
     if step != Step::Run
         && let Some(def) = order.def().filter(|def| def.hazard == Hazard::None)
     {
@@ -151,7 +152,7 @@ fn page(def: &'static OrderDef) -> String {
 fn limits(arg: &passband_proto::dict::ArgDef) -> String {
     let mut parts = Vec::new();
     if arg.most < f64::MAX {
-        parts.push(format!("{} to {} {}", arg.least.max(0.0), arg.most, arg.unit).trim_end().to_owned());
+        parts.push(format!("{} {}", passband_proto::dict::Range(arg), arg.unit).trim_end().to_owned());
     }
     if let Kind::Name8(names) = arg.kind {
         parts.push(names.values.iter().map(|value| value.name).collect::<Vec<_>>().join("|"));
@@ -184,7 +185,10 @@ fn parameters() -> String {
 /// `passband completion bash`.
 pub(super) fn completion(mut parser: lexopt::Parser) -> Result<(), Failure> {
     match parser.next()? {
-        Some(Value(shell)) if shell == "bash" => print(&bash()),
+        Some(Value(shell)) if shell == "bash" => match parser.next()? {
+            None => print(&bash()),
+            Some(other) => Err(other.unexpected().into()),
+        },
         Some(Long("help") | Short('h')) => print(help::COMPLETION),
         _ => Err(bad_input("`passband completion` needs the name of a shell: bash")),
     }
@@ -192,37 +196,58 @@ pub(super) fn completion(mut parser: lexopt::Parser) -> Result<(), Failure> {
 
 /// A completion for bash, from the dictionary: source it, or put it into /etc/bash_completion.d.
 fn bash() -> String {
-    let mut groups: std::collections::BTreeMap<&str, Vec<&str>> = std::collections::BTreeMap::new();
-    for def in ORDERS {
-        let (first, second) = def.words.split_once(' ').unwrap_or((def.words, ""));
-        groups.entry(first).or_default().push(second);
-    }
+    let hazardous = Groups::of(ORDERS.iter().filter(|def| def.hazard != Hazard::None));
+    let mut all = Groups::of(ORDERS.iter());
     for (first, seconds) in help::COMMANDS {
-        groups.entry(first).or_default().extend(*seconds);
+        all.0.entry(first).or_default().extend(*seconds);
     }
-    let firsts: Vec<_> = groups.keys().copied().collect();
+    let mut out = "_passband() {\n  local word=${COMP_WORDS[COMP_CWORD]} at=1 list=\"\"\n  \
+         case ${COMP_WORDS[COMP_CWORD-1]} in --config|--socket)\n    COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n  \
+         esac\n  if (( COMP_CWORD > 1 )) && [[ ${COMP_WORDS[1]} == arm || ${COMP_WORDS[1]} == fire ]]; then\n    at=2\n"
+        .to_owned();
+    hazardous.cases(&mut out);
+    out += "  else\n";
+    all.cases(&mut out);
+    out +=
+        "  fi\n  if (( COMP_CWORD > at + 1 )); then\n    case \"${COMP_WORDS[at]} ${COMP_WORDS[at+1]}\" in\n";
     let names: Vec<_> = PARAMETERS.iter().map(|def| def.id.name()).collect();
-    let mut out = format!(
-        "_passband() {{\n  local word=${{COMP_WORDS[COMP_CWORD]}} at=1 list=\"\"\n  [[ ${{COMP_WORDS[1]}} == arm || \
-         ${{COMP_WORDS[1]}} == fire ]] && at=2\n  if (( COMP_CWORD == at )) || (( COMP_CWORD == 1 )); then\n    \
-         list=\"{}\"\n  elif (( COMP_CWORD == at + 1 )); then\n    case ${{COMP_WORDS[at]}} in\n",
-        firsts.join(" ")
-    );
-    for (first, seconds) in &groups {
-        let seconds = seconds.join(" ");
-        if !seconds.trim().is_empty() {
-            put!(out, "      {first}) list=\"{}\" ;;\n", seconds.trim());
-        }
-    }
-    out += "    esac\n  else\n    case \"${COMP_WORDS[at]} ${COMP_WORDS[at+1]}\" in\n";
     put!(out, "      'params set') list=\"{}\" ;;\n", names.join(" "));
     for def in ORDERS.iter().filter(|def| def.args.iter().any(|arg| arg.default.is_some())) {
         let options = def.args.iter().filter(|arg| arg.default.is_some());
         let options: Vec<_> = options.map(|arg| format!("--{}", DashedName(arg.name))).collect();
         put!(out, "      '{}') list=\"{}\" ;;\n", def.words, options.join(" "));
     }
-    out += "    esac\n  fi\n  COMPREPLY=($(compgen -W \"$list --json --help\" -- \"$word\"))\n}\ncomplete -F _passband passband\n";
+    out += "    esac\n  fi\n  COMPREPLY=($(compgen -W \"$list --json --help --socket --config\" -- \"$word\"))\n}\n\
+            complete -o default -F _passband passband\n";
     out
+}
+
+/// First words, and the second ones behind each.
+struct Groups(std::collections::BTreeMap<&'static str, Vec<&'static str>>);
+
+impl Groups {
+    fn of(orders: impl Iterator<Item = &'static OrderDef>) -> Self {
+        let mut groups = Self(std::collections::BTreeMap::new());
+        for def in orders {
+            let (first, second) = def.words.split_once(' ').unwrap_or((def.words, ""));
+            groups.0.entry(first).or_default().push(second);
+        }
+        groups
+    }
+
+    /// What stands for the first word, and for the second.
+    fn cases(&self, out: &mut String) {
+        let firsts: Vec<_> = self.0.keys().copied().collect();
+        put!(out, "    if (( COMP_CWORD == at )); then list=\"{}\"; fi\n", firsts.join(" "));
+        *out += "    if (( COMP_CWORD == at + 1 )); then case ${COMP_WORDS[at]} in\n";
+        for (first, seconds) in &self.0 {
+            let seconds = seconds.join(" ");
+            if !seconds.trim().is_empty() {
+                put!(out, "      {first}) list=\"{}\" ;;\n", seconds.trim());
+            }
+        }
+        *out += "    esac; fi\n";
+    }
 }
 
 #[cfg(test)]
@@ -254,5 +279,12 @@ mod tests {
         assert_eq!(complete("passband arm board re", 3), "reboot");
         assert!(complete("passband params set triage.a", 3).contains("triage.alert_probability"));
         assert_eq!(complete("passband script run --w", 3), "--wall");
+        assert_eq!(complete("passband status --", 2), "--json --help --socket --config");
+        assert_eq!(complete("passband ar", 1), "arm");
+        let hazardous = "board daemon keys update --json --help --socket --config";
+        assert_eq!(complete("passband arm ''", 2), hazardous);
+        assert_eq!(complete("passband fire ''", 2), hazardous);
+        assert_eq!(complete("passband arm keys ''", 3), "retire --json --help --socket --config");
+        assert_eq!(complete("passband status --config /et", 3), "/etc");
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn queue(mut parser: lexopt::Parser) -> Result<(), Failure> {
             return options.answer(&request, |answer: &QueueAnswer| queue_text(answer));
         }
         ["explain", id] => {
-            let request = Request::QueueExplain { id: BundleName((*id).to_owned()) };
+            let request = Request::QueueExplain { id: named(id)? };
             return options.answer(&request, Explanation::to_text);
         }
         ["promote", _] => QueueAction::Promote,
@@ -57,6 +57,13 @@ pub(super) fn queue(mut parser: lexopt::Parser) -> Result<(), Failure> {
         ["retask", _] => QueueAction::Retask { tasking, class },
         _ => return Err(bad_input("`passband queue --help` lists what it takes")),
     };
-    let id = BundleName(words.last().map_or_else(String::new, |word| (*word).to_owned()));
+    let id = named(words.last().copied().unwrap_or_default())?;
     options.answer(&Request::QueueAct { id, action }, |answer: &ActionAnswer| action_text(answer))
+}
+
+/// A bundle that can be called so.
+fn named(word: &str) -> Result<BundleName, Failure> {
+    let name = BundleName(word.to_owned());
+    name.check().map_err(bad_input)?;
+    Ok(name)
 }

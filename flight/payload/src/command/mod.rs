@@ -13,6 +13,7 @@
 mod agenda;
 mod alerts;
 mod contacts;
+mod names;
 mod orders;
 mod queue;
 mod read;
@@ -25,6 +26,7 @@ pub use agenda::{
 };
 pub use alerts::{AlertRow, AlertsAnswer, alert_text, alerts_text};
 pub use contacts::passes_text;
+pub use names::{check_name, check_names};
 pub use orders::{
     DEFAULT_ORDERS, KeyRow, KeysAnswer, MAX_ORDERS, OrderAnswer, OrderRow, OrdersAnswer, keys_text,
     order_text, orders_text,
@@ -34,7 +36,6 @@ pub(crate) use text::{LIST_LINES, date, duration, size, wrap};
 pub use text::{action_text, events_text, pass_text, queue_text, status_text};
 pub use tlm::{ChannelRow, Reading, TlmAnswer, tlm_text};
 
-use passband_proto::bus::MAX_ON_FOR_MS;
 use serde::{Deserialize, Serialize};
 
 use crate::json;
@@ -55,8 +56,6 @@ pub const MAX_ANSWER_BYTES: u64 = 256 << 20;
 pub const DEFAULT_EVENTS: usize = 11;
 /// Passes in an answer unless the request says how many.
 pub const DEFAULT_PASSES: usize = 10;
-/// Longest pass that can be opened by hand, s.
-pub const MAX_PASS_S: u64 = MAX_ON_FOR_MS as u64 / 1000;
 
 /// A request with its version, as it is written; [`Request::parse`] reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -39,15 +39,24 @@ pub enum QueueAction {
 pub struct BundleName(pub String);
 
 impl BundleName {
+    /// Whether it can be the beginning of an id: in small letters.
+    ///
+    /// # Errors
+    /// It can't, in words.
+    pub fn check(&self) -> Result<String, String> {
+        let name = self.0.to_ascii_lowercase();
+        if !(4..=24).contains(&name.len()) || !name.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(format!("{name:?} is no bundle: 4 to 24 hexadecimal digits are wanted"));
+        }
+        Ok(name)
+    }
+
     /// The only one of `ids` that it names.
     ///
     /// # Errors
     /// None or several of them, or it is no beginning of an id, in words.
     pub fn find(&self, ids: impl Iterator<Item = BundleId>) -> Result<BundleId, String> {
-        let name = self.0.to_ascii_lowercase();
-        if !(4..=24).contains(&name.len()) || !name.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(format!("{name:?} is no bundle: 4 to 24 hexadecimal digits are wanted"));
-        }
+        let name = self.check()?;
         let mut found = ids.filter(|id| id.to_string().starts_with(&name));
         match (found.next(), found.next()) {
             (Some(id), None) => Ok(id),

@@ -31,6 +31,7 @@ mod listener;
 mod mend;
 mod notes;
 mod operator;
+mod pass_trace;
 mod passes;
 mod pulse;
 mod radio;
@@ -313,6 +314,31 @@ pub fn read_target(path: &Path) -> Result<Target, DaemonError> {
 /// Files that can't be read, or are no calibration.
 pub fn calibration_for(config: &Config) -> Result<(), DaemonError> {
     config.triage.calibration.as_deref().map_or(Ok(()), check_calibration).map_err(DaemonError::Calibration)
+}
+
+/// What a start would tell of the files with keys that are configured, each in a sentence: those that aren't there or can't
+/// be used, and those that others can read.
+#[must_use]
+pub fn notes_on_keys(config: &Config) -> Vec<String> {
+    let mut notes = Vec::new();
+    match keys_for(config) {
+        Err(e) => notes.push(format!("{e}: `passband run` doesn't start without it, but in safe mode")),
+        Ok((_, true)) => notes.push(exposed_keys(&config.paths.keys)),
+        Ok(_) => {}
+    }
+    match read_role_keys(&config.uplink.keys, config.spacecraft) {
+        Err(e) if config.uplink.listen.is_some() => {
+            notes.push(format!("{e}: no order of the uplink is taken"));
+        }
+        Ok((_, true)) => notes.push(exposed_file(&config.uplink.keys).text),
+        Err(_) | Ok(_) => {}
+    }
+    notes
+}
+
+/// That others can read the keys that seal.
+fn exposed_keys(path: &Path) -> String {
+    format!("key file {} can be read by others than its owner", path.display())
 }
 
 /// Where ids of symbols go on if it isn't known which were used: far beyond what a few weeks use, and elsewhere each

@@ -19,6 +19,7 @@ use super::encoder::Encoder;
 use super::frames::Frames;
 use super::life::{Life, keep, keep_operator, keep_uplink};
 use super::listener::Listener;
+use super::pass_trace::{self, PassTrace};
 use super::passes::Passes;
 use super::radio::Radio;
 use super::scripts::Scripts;
@@ -26,7 +27,7 @@ use super::scrub::Scrub;
 use super::shared::{Opened, Shared, lock};
 use super::telemetry::Telemetry;
 use super::{
-    AtWork, DaemonError, Parameters, announce, calibration_for, command_socket, follow_crash,
+    AtWork, DaemonError, Parameters, announce, calibration_for, command_socket, exposed_keys, follow_crash,
     in_memory_report, keys_for, line_up, open_commander, random_offset, recover, seed, slow, socket_towards,
     spawn, target_for, tokio_socket, vitals,
 };
@@ -51,6 +52,8 @@ pub(super) struct Ready {
     operator: tokio::net::UnixListener,
     /// Where that listens.
     socket: PathBuf,
+    /// What the start before left of a pass.
+    left: pass_trace::Left,
 }
 
 impl Ready {
@@ -68,7 +71,9 @@ impl Ready {
         let (clock, health, disk) = (life.pulse.clock, Arc::clone(&life.disk_health), Arc::clone(&life.disk));
         let OpenedCatalogue { catalogue, in_memory, set_aside } = open_catalogue(disk.as_ref(), state)?;
         recall_events(disk.as_ref(), state, &catalogue)?;
-        let events_before = catalogue.events(None, 1)?.last().map_or(0, |event| event.seq);
+        let newest = catalogue.events(None, 1)?.pop();
+        let (events_before, seen_unix_ms) = newest.map_or((0, 0), |event| (event.seq, event.unix_ms));
+        let (pass_trace, trace, damaged) = PassTrace::open(&disk, state);
         let vault = Vault::open(Arc::clone(&disk), state)?;
         let counted = catalogue.count_boot()?;
         let boot_count = life.pulse.number(counted);
@@ -83,7 +88,7 @@ impl Ready {
         let session = catalogue.session_base()?.saturating_add(counted);
         let sockets = Sockets::open(&config)?;
         let (commander, mut reports_of_start) = open_commander(&config, life, parameters)?;
-        reports_of_start.extend(told);
+        reports_of_start.extend(told.into_iter().chain(damaged));
         let (socket, operator, elsewhere) = command_socket(&config)?;
         let in_memory = in_memory.is_some();
         let opened = Opened {
@@ -102,19 +107,17 @@ impl Ready {
             pulse: Arc::clone(&life.pulse),
         };
         let shared = Arc::new(Shared::new(opened));
+        shared.keep_trace_in(pass_trace);
         if exposed {
-            let text = format!(
-                "key file {} can be read by others than its owner",
-                shared.config.paths.keys.display()
-            );
-            shared.event(&Report::warning(EventCode::KeysExposed, text));
+            shared.event(&Report::warning(EventCode::KeysExposed, exposed_keys(&shared.config.paths.keys)));
         }
         if let Some(why) = elsewhere {
             reports_of_start.push(Report::warning(EventCode::SocketElsewhere, why));
         }
         reports_of_start.iter().for_each(|report| shared.event(report));
         let commander = Arc::new(Mutex::new(commander));
-        Ok(Self { shared, spool, target, sockets, commander, operator, socket })
+        let left = pass_trace::Left { trace, seen_unix_ms };
+        Ok(Self { shared, spool, target, sockets, commander, operator, socket, left })
     }
 
     /// Cleans up after the run before, and starts the threads and tasks.
@@ -127,6 +130,7 @@ impl Ready {
         let (alerts, new_alerts) = tokio::sync::mpsc::unbounded_channel();
         let alert_radio = AlertRadio::new(Arc::clone(&shared), tokio_socket(sockets.alert_radio)?)?;
         announce(&shared);
+        pass_trace::go_on(&shared, &self.left);
 
         let bursts = Arc::new(Bursts::default());
         let worker = Worker::start().map_err(|e| DaemonError::file("starting thread", "worker", e))?;

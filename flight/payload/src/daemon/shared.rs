@@ -13,6 +13,7 @@ use passband_proto::transfer::Progress;
 use tokio::sync::Notify;
 
 use super::desk::Desk;
+use super::pass_trace::PassTrace;
 use super::pulse::{Beat, Pulse};
 use super::scripts::{ScriptNews, ScriptOrder};
 use crate::adapters::clock::Clock;
@@ -33,7 +34,8 @@ const THROTTLE_MS: u64 = 60_000;
 /// Most news of scripts that wait for commanding.
 const MAX_SCRIPT_NEWS: usize = 64;
 
-/// What the threads share. Each lock is held for a moment only, and never two at once, but for `keeping`.
+/// What the threads share. Each lock is held for a moment only, and never two at once, but for `keeping` and
+/// `pass_trace`.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
@@ -54,6 +56,8 @@ pub(crate) struct Shared {
     stop: AtomicBool,
     gate: Mutex<PassState>,
     gate_moved: Condvar,
+    /// Where it is kept that a pass is on; nowhere in safe mode, which has none.
+    pass_trace: Mutex<Option<PassTrace>>,
     counters: Mutex<Counters>,
     queue: Mutex<Queue>,
     /// Held while standings are looked at and written.
@@ -146,6 +150,7 @@ impl Shared {
             stop: AtomicBool::new(false),
             gate: Mutex::new(gate),
             gate_moved: Condvar::new(),
+            pass_trace: Mutex::default(),
             counters: Mutex::new(Counters::default()),
             queue: Mutex::new(queue),
             keeping: Mutex::default(),
@@ -400,16 +405,36 @@ impl Shared {
             }
         };
         drop(state);
-        if let Some(report) = report {
+        if report.is_some() {
             self.gate_moved.notify_all();
+        }
+        self.keep_trace();
+        if let Some(report) = report {
             self.event(&report);
         }
         out
     }
 
+    /// Says where it is kept that a pass is on.
+    pub(crate) fn keep_trace_in(&self, file: PassTrace) {
+        *lock(&self.pass_trace) = Some(file);
+    }
+
+    /// Keeps that a pass is on, or none, where that has changed.
+    fn keep_trace(&self) {
+        let mut file = lock(&self.pass_trace);
+        let Some(file) = file.as_mut() else { return };
+        // Looked at with the file held: what was looked at last is written last.
+        let gate = lock(&self.gate).gate.clone();
+        if let Err(e) = file.keep(&gate, self.clock.now_ms(), self.clock.unix_ms()) {
+            let text = format!("whether a pass is on can't be kept: {e}");
+            self.throttled("pass trace", &Report::error(EventCode::RecordUnwritten, text));
+        }
+    }
+
     /// The daemon ends: what was sent of a pass that is on is told.
     pub(crate) fn end_pass(&self) {
-        self.gate(|gate| (gate.stop(self.clock.now_ms()).unwrap_or(Change::None), ()));
+        self.gate(|gate| (gate.end(self.clock.now_ms()), ()));
     }
 
     /// The gate now: who opens it, whether it is open.

@@ -4,13 +4,10 @@
 //! always. Handed times of a steady clock, ms; it never reads one, and never sends anything.
 
 use passband_proto::bus::{MAX_ON_FOR_MS, Transmit};
+pub use passband_proto::dict::{MAX_RATE_BPS, MIN_RATE_BPS};
 
+use super::trace::Trace;
 use crate::config::TransmitMode;
-
-/// Slowest rate anybody may ask for, bit/s.
-pub const MIN_RATE_BPS: u64 = 1_000;
-/// Fastest rate anybody may ask for, bit/s.
-pub const MAX_RATE_BPS: u64 = 10_000_000_000;
 
 /// Whether the transmitter may be used.
 #[derive(Debug, Clone)]
@@ -18,6 +15,8 @@ pub struct Gate {
     mode: TransmitMode,
     configured_rate_bps: u64,
     open: Option<Open>,
+    /// Until when it was to be open, ms, as it was said when it was opened, or by the operator since.
+    declared_until_ms: u64,
     /// The LOS of the planned pass that is on, ms.
     planned_until_ms: Option<u64>,
     /// Until when the plan has no say, ms: the operator ended its pass.
@@ -93,7 +92,14 @@ impl Gate {
     pub fn new(mode: TransmitMode, rate_bps: u64, now_ms: u64) -> Self {
         let open = Open { since_ms: now_ms, until_ms: None, rate_bps, by_hand: false };
         let open = (mode == TransmitMode::Always).then_some(open);
-        Self { mode, configured_rate_bps: rate_bps, open, planned_until_ms: None, held_until_ms: None }
+        Self {
+            mode,
+            configured_rate_bps: rate_bps,
+            open,
+            declared_until_ms: 0,
+            planned_until_ms: None,
+            held_until_ms: None,
+        }
     }
 
     /// Who opens it.
@@ -155,9 +161,41 @@ impl Gate {
             TransmitMode::Always => Err(Refused::Always),
             TransmitMode::Bus | TransmitMode::Manual | TransmitMode::Plan => {
                 self.held_until_ms = None;
+                self.declared_until_ms = now_ms.saturating_add(on_for_ms);
                 Ok(self.set(now_ms, on_for_ms, rate_bps, true))
             }
         }
+    }
+
+    /// What the start before had not ended goes on: an operator's pass for `left_ms` at a rate, and the plan's having no
+    /// say for `held_ms`. To be called before anybody else works it.
+    pub fn resume(&mut self, now_ms: u64, pass: Option<(u64, u64)>, held_ms: Option<u64>) -> Change {
+        if self.mode == TransmitMode::Always {
+            return Change::None;
+        }
+        self.held_until_ms = held_ms.map(|left_ms| now_ms.saturating_add(left_ms));
+        pass.map_or(Change::None, |(left_ms, rate_bps)| {
+            self.set(now_ms, left_ms, rate_bps.clamp(MIN_RATE_BPS, MAX_RATE_BPS), true)
+        })
+    }
+
+    /// What is to be kept of it while it stands so, in a clock that is `steady_ms` at `unix_ms`. Whether something of it
+    /// has changed is told by the times of the steady clock, [`Self::mark`].
+    pub fn trace(&self, steady_ms: u64, unix_ms: u64) -> Trace {
+        let (open, declared_until_ms, held_until_ms) = self.mark();
+        let to_unix = |ms: u64| unix_ms.saturating_add(ms).saturating_sub(steady_ms);
+        let (since_ms, rate_bps) = open.unwrap_or_default();
+        let times = [since_ms, declared_until_ms].map(|ms| if open.is_some() { to_unix(ms) } else { 0 });
+        let [since_unix_ms, until_unix_ms] = times;
+        Trace { since_unix_ms, until_unix_ms, rate_bps, held_until_unix_ms: held_until_ms.map_or(0, to_unix) }
+    }
+
+    /// What changes only when another trace is to be kept: not with each word of the bus computer or the plan.
+    pub fn mark(&self) -> (Option<(u64, u64)>, u64, Option<u64>) {
+        // A transmitter that is always open has no passes.
+        let open = self.open.filter(|open| open.until_ms.is_some());
+        let open = open.map(|open| (open.since_ms, if open.by_hand { open.rate_bps } else { 0 }));
+        (open, self.declared_until_ms, self.held_until_ms)
     }
 
     /// The operator closes it. Where the bus computer opens it, its next message does so again; where the plan does,
@@ -168,6 +206,16 @@ impl Gate {
             TransmitMode::Bus | TransmitMode::Manual | TransmitMode::Plan => {
                 self.held_until_ms = self.planned_until_ms;
                 Ok(self.set(now_ms, 0, self.configured_rate_bps, true))
+            }
+        }
+    }
+
+    /// The daemon ends, and with it a pass that is on. What the operator said of the plan's stays said.
+    pub fn end(&mut self, now_ms: u64) -> Change {
+        match self.mode {
+            TransmitMode::Always => Change::None,
+            TransmitMode::Bus | TransmitMode::Manual | TransmitMode::Plan => {
+                self.set(now_ms, 0, self.configured_rate_bps, true)
             }
         }
     }
@@ -205,7 +253,12 @@ impl Gate {
         let since_ms = before.map_or(now_ms, |open| open.since_ms);
         let until_ms = Some(now_ms.saturating_add(on_for_ms));
         self.open = Some(Open { since_ms, until_ms, rate_bps, by_hand });
-        if before.is_none() { Change::Opened } else { Change::None }
+        if before.is_none() {
+            self.declared_until_ms = now_ms.saturating_add(on_for_ms);
+            Change::Opened
+        } else {
+            Change::None
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use passband_proto::dict::{Order, OrderDef, Source};
-use passband_proto::plan::{Action, Dictionary, Fault, Plan, compile};
+use passband_proto::plan::{Action, Dictionary, Fault, Orders, Plan, compile};
 use passband_proto::sdls::Role;
 
 use super::super::print_json;
@@ -34,15 +34,61 @@ pub(super) fn check(file: &Path, role: Option<Role>, json: bool) -> Result<ExitC
     Ok(if judged.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }
 
-/// The plan of a text, unless something is wrong with it: its text, a name, or what its signer may not order.
+/// The plan of a text, unless something is wrong with it: its text, a name, or what its signer may not order. Each line at
+/// fault is told.
 fn judge(text: &str, file: &str, role: Option<Role>) -> Result<Plan, Vec<Fault>> {
-    let plan = compile(text, file, &Dictionary::default())?;
-    let may = role.map_or(Ok(()), |role| check_role(&plan, role));
-    let wrong = [check_names(&plan), may].into_iter().filter_map(Result::err);
-    // Which of its lines it was a compiled plan doesn't say.
-    let fault = |e| Fault { file: file.to_owned(), line: 0, what: format!("{e:#}"), expected: String::new() };
-    let faults: Vec<_> = wrong.map(fault).collect();
-    if faults.is_empty() { Ok(plan) } else { Err(faults) }
+    compile(text, file, &OfSigner { dictionary: Dictionary::default(), role })
+}
+
+/// The dictionary, of which only those orders are known that the signer of a plan may give and the board would take. What
+/// is wrong with one is told where it stands: a compiled plan doesn't say which of its lines it was.
+struct OfSigner {
+    dictionary: Dictionary,
+    role: Option<Role>,
+}
+
+impl Orders for OfSigner {
+    fn encode(&self, words: &str) -> Result<Vec<u8>, String> {
+        let bytes = self.dictionary.encode(words)?;
+        let name = Order::decode(&bytes)
+            .map_err(|e| e.to_string())
+            .and_then(|order| check_order(&order).map_err(|e| format!("{order}: {e:#}")));
+        let may = self.role.map_or(Ok(()), |role| may_give(&bytes, role));
+        let wrong: Vec<_> = [name, may].into_iter().filter_map(Result::err).collect();
+        if wrong.is_empty() { Ok(bytes) } else { Err(wrong.join("; and ")) }
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<String, String> {
+        self.dictionary.decode(bytes)
+    }
+
+    fn dictionary_digest(&self) -> [u8; 4] {
+        self.dictionary.dictionary_digest()
+    }
+
+    fn event(&self, name: &str) -> Option<u16> {
+        self.dictionary.event(name)
+    }
+
+    fn event_name(&self, event: u16) -> Option<String> {
+        self.dictionary.event_name(event)
+    }
+
+    fn channel(&self, name: &str) -> Option<u16> {
+        self.dictionary.channel(name)
+    }
+
+    fn channel_name(&self, channel: u16) -> Option<String> {
+        self.dictionary.channel_name(channel)
+    }
+}
+
+/// Whether an order is one that plans may give, and one that a signer of this role may give; a planner's plans may give all
+/// that plans may.
+fn may_give(bytes: &[u8], role: Role) -> Result<(), String> {
+    let (def, _) = OrderDef::read(bytes).map_err(|e| e.to_string())?;
+    let may = def.sources.has(Source::Plan) && (role == Role::Planner || def.sources.has(role.into()));
+    if may { Ok(()) } else { Err(format!("a plan of {role} may not give {}", def.words)) }
 }
 
 fn document(judged: &Result<Plan, Vec<Fault>>, notes: &[String]) -> serde_json::Value {
@@ -60,15 +106,13 @@ fn document(judged: &Result<Plan, Vec<Fault>>, notes: &[String]) -> serde_json::
 }
 
 /// Whether the board takes a plan that is signed by this role: each order is one that plans may give, and one that its signer
-/// may give; a planner's plans may give all that plans may.
+/// may give.
 ///
 /// # Errors
 /// It doesn't, with the first order that is in its way.
 pub fn check_role(plan: &Plan, role: Role) -> Result<()> {
     for bytes in &plan.orders {
-        let (def, _) = OrderDef::read(bytes).map_err(|e| anyhow::anyhow!("plan {}: {e}", plan.name))?;
-        let may = def.sources.has(Source::Plan) && (role == Role::Planner || def.sources.has(role.into()));
-        ensure!(may, "plan {}: a plan of {role} may not give {}", plan.name, def.words);
+        may_give(bytes, role).map_err(|e| anyhow::anyhow!("plan {}: {e}", plan.name))?;
     }
     Ok(())
 }
@@ -149,14 +193,15 @@ mod tests {
 
     #[test]
     fn a_bad_name_and_what_its_signer_may_not_order_are_faults_of_the_document() {
-        let text = "plan p\nversion 1\nafter 1s do script run ../x\nafter 2s do pass start 300\n";
+        let text = "plan p\nversion 1\nafter 1s do script run ../x\nafter 2s do pass start 300\n\
+                    after 3s do ping\nafter 4s do pass start 300\nafter 5s do pnig\n";
         let document = document(&judge(text, "p.plan", Some(Role::Science)), &[]);
         let what = |n: usize| document["faults"][n]["what"].as_str().unwrap_or_default();
         assert!(what(0).contains("script run") && what(0).contains("a-z, 0-9 and -"), "{document}");
         assert!(what(1).contains("a plan of science may not give"), "{document}");
-        assert_eq!(
-            (&document["faults"][0]["file"], &document["faults"][0]["line"]),
-            (&"p.plan".into(), &0.into())
-        );
+        let lines: Vec<_> = (0..).map_while(|n| document["faults"][n]["line"].as_u64()).collect();
+        assert_eq!(lines, [3, 4, 6, 7], "each line at fault, whatever else is wrong: {document}");
+        assert_eq!(document["faults"][0]["file"], "p.plan");
+        assert!(what(0).contains("; and a plan of science may not give script run"), "{document}");
     }
 }

@@ -91,7 +91,8 @@ fn counted_bytes(xml: &mut Xml, order: &OrderDef, arg: &ArgDef, length_bits: u32
 }
 
 fn valid(xml: &mut Xml, arg: &ArgDef) {
-    let (least, most) = range(arg.least, arg.most);
+    let (least, most) = arg.whole_range();
+    let (least, most) = range(least, most);
     if least.is_some() || most.is_some() {
         let text = |x: Option<f64>| x.map(|x| x.to_string());
         xml.open("ValidRangeSet", &[]);
