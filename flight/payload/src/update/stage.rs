@@ -232,7 +232,8 @@ impl Stager<'_, '_> {
         for number in first..delta.segments() {
             match &base {
                 Some(base) => {
-                    self.segment(&delta, number, &Rest { file: base.as_ref(), from: 0 }, &stored, &part)?
+                    let base = Rest { file: base.as_ref(), from: 0 };
+                    self.segment(&delta, number, &base, &stored, &part)?;
                 }
                 None => self.segment(&delta, number, &Nothing, &stored, &part)?,
             }

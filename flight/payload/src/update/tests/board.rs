@@ -36,7 +36,8 @@ static DELTAS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
 });
 
 fn image(version: u8) -> Vec<u8> {
-    let word = |n: u32| n.wrapping_mul(0x9e37_79b9) >> if n % 97 == 0 { u32::from(version) } else { 7 };
+    let word =
+        |n: u32| n.wrapping_mul(0x9e37_79b9) >> if n.is_multiple_of(97) { u32::from(version) } else { 7 };
     let program: Vec<u8> = (0..1_200).flat_map(|n| word(n).to_le_bytes()).collect();
     build(&program, &[("defaults.toml", &[version])]).unwrap()
 }
@@ -66,6 +67,11 @@ pub(super) fn root() -> Vec<u8> {
     let mission = "leakwatch".parse().unwrap();
     let body = Root { version: 1, mission, root: role("root"), release: role("release") }.body();
     add_signature(&seal(Kind::Root, &body).unwrap(), &KEY).unwrap()
+}
+
+/// What the board believes at first.
+pub(super) fn trust() -> Trust {
+    Trust::new(&root()).unwrap()
 }
 
 fn manifest(base: ImageId, delta: &[u8]) -> Manifest {
@@ -127,10 +133,6 @@ impl Board {
     /// The one that this disk is of.
     pub(super) fn on(disk: SimDisk) -> Self {
         Self { slots: Slots::new(Arc::new(disk.clone()), Path::new(ROOT)), disk }
-    }
-
-    pub(super) fn trust(&self) -> Trust {
-        Trust::new(&root()).unwrap()
     }
 
     pub(super) fn upload(&self) -> Box<dyn DiskFile> {

@@ -10,7 +10,7 @@ use passband_proto::slot::{Mark, Slot};
 use super::file::{FileError, UpdateFile};
 use super::stage::{Progress, StageError, Tick, Work, stage};
 use crate::adapters::disk::{Disk, DiskFile};
-use board::{Board, id, new, old, runs};
+use board::{Board, id, new, old, runs, trust};
 
 /// The update that lies on a board, taken apart and believed.
 struct Update {
@@ -23,7 +23,7 @@ impl Update {
     fn on(board: &Board) -> Self {
         let file = board.upload();
         let (manifest, from) = UpdateFile::read(file.as_ref()).unwrap().manifest.unwrap();
-        let manifest = board.trust().authentic(&manifest).unwrap().manifest;
+        let manifest = trust().authentic(&manifest).unwrap().manifest;
         Self { file, manifest, from }
     }
 
