@@ -83,9 +83,13 @@ impl Outbox {
         } else if apid == Beacon::DEF.apid {
             if let Some(beacon) = Beacon::read(data).filter(|beacon| beacon.spacecraft == self.spacecraft) {
                 self.challenge(now, beacon.challenge);
+                self.started(&beacon, unix_ms, shelf, &mut noticed)?;
             }
         } else if apid == Event::DEF.apid {
-            noticed.extend(Event::read(data).and_then(|event| self.refuses(&event)));
+            if let Some(event) = Event::read(data) {
+                noticed.extend(self.refuses(&event));
+                self.event_of_armed(&event, shelf, &mut noticed)?;
+            }
         } else if apid == Parameter::DEF.apid {
             if let Some(parameter) = Parameter::read(data).filter(|p| p.id == ParameterId::ArmFor) {
                 let seconds = parameter.value.0.as_str().parse().ok();
@@ -143,11 +147,13 @@ impl Outbox {
                     if answer.stage == Stage::Armed {
                         let for_ms = armed_s.filter(|_| self.learns_arm).map_or(self.arm_ms, |s| s * 1000);
                         live.armed(now, answer.unix, for_ms);
+                        live.entry.armed_in_boot = self.boot;
                     }
                     shelf.keep_order(&live.entry)?;
                     noticed.push(Noticed::Order(number));
                     if answer.stage == Stage::Armed {
                         self.learn_arm(armed_s, shelf, noticed)?;
+                        self.fired_by_others(shelf, noticed)?;
                     } else if step == Mode::Fire {
                         self.came_to_fire(answer, shelf)?;
                     }

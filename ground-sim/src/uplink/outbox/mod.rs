@@ -34,13 +34,14 @@ mod tests;
 
 pub use hear::Noticed;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use anyhow::Result;
 use passband_proto::packet::Mode;
 use passband_proto::sdls::{RoleKey, Sender};
 
 use self::acknowledge::Acknowledge;
+use self::arming::Firing;
 use self::line::Line;
 use self::live::Live;
 use self::pace::Pace;
@@ -108,6 +109,10 @@ pub struct Outbox {
     learns_arm: bool,
     /// Orders whose number was found to be another's, and which are not renumbered yet.
     taken_numbers: BTreeSet<u32>,
+    /// What holders of other keys had taken up lately: it may have fired what is armed here.
+    firings: VecDeque<Firing>,
+    /// The last start of the satellite's software that beacons told of.
+    boot: Option<u32>,
 }
 
 impl Outbox {
@@ -136,6 +141,8 @@ impl Outbox {
             arm_ms: begin.arm_ms,
             learns_arm: begin.learns_arm,
             taken_numbers: BTreeSet::new(),
+            firings: VecDeque::new(),
+            boot: None,
         })
     }
 
@@ -206,6 +213,7 @@ impl Outbox {
         shelf: &mut dyn Shelf,
     ) -> Result<Vec<Vec<u8>>> {
         self.expire(now, shelf)?;
+        self.armed_no_longer(now, shelf)?;
         let mut frames = Vec::new();
         while self.line.is_free(now.steady_ms) {
             let Some(job) = self.next_job(now) else { break };

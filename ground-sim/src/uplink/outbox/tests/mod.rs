@@ -566,35 +566,6 @@ fn an_order_from_before_that_goes_again_disarms_nothing() {
     assert!(stands(&pair, before).contains("; waits: #"), "{}", stands(&pair, before));
 }
 
-#[test]
-fn what_another_key_fires_is_armed_no_more() {
-    let mut pair = Pair::new(0.0, 24);
-    let (arm, _) = armed(&mut pair);
-    let entry = pair.outbox.order(arm).unwrap().clone();
-    let mut hear = |unix: u64| {
-        let answer = Answer {
-            source: 3,
-            number: 9,
-            opcode: entry.opcode(),
-            check: entry.check(),
-            stage: Stage::Started,
-            reason: Reason::None,
-            unix,
-            text: FixedText::default(),
-        };
-        let mut data = vec![0; Answer::DEF.data_bytes()];
-        answer.write(&mut data).unwrap();
-        let now = pair.now();
-        pair.outbox.hear(now, (Answer::DEF.apid, unix, &data), &mut pair.paper).unwrap();
-        pair.outbox.order(arm).unwrap().armed_until()
-    };
-    let armed_unix_ms = entry.told.as_ref().unwrap().unix_ms;
-    assert!(hear(armed_unix_ms - 1).is_some(), "that was another time");
-    assert!(hear(armed_unix_ms + 1).is_none());
-    pair.settle();
-    pair.assert_once(1);
-}
-
 /// What is noticed as the board says that it refused a frame of an association.
 fn hear_refusal(pair: &mut Pair, spi: u16) -> Vec<Noticed> {
     let text = FixedText::cut(&format!("84 bytes: SPI {spi}: the tag doesn't hold"));
