@@ -56,7 +56,7 @@ impl Outbox {
         while let Some(next) = entry.goes_on_as {
             entry = look(next)?.ok_or("the order is gone from the outbox")?;
         }
-        Ok(entry)
+        Ok(entry.at(unix_ms()))
     }
 }
 
@@ -106,11 +106,10 @@ impl Commanding for Outbox {
         let entries =
             numbers.into_iter().rev().take(MOST).filter_map(|n| self.folder.order(n).ok().flatten());
         let hold = self.hold();
-        let shown = |entry: Entry| Outgoing {
-            number: entry.number,
-            step: entry.step,
-            words: entry.words(),
-            state: state_of(&hold, &entry),
+        let shown = |entry: Entry| {
+            let entry = entry.at(unix_ms());
+            let (number, step, words) = (entry.number, entry.step, entry.words());
+            Outgoing { number, step, words, state: state_of(&hold, &entry) }
         };
         entries.map(shown).collect()
     }
@@ -128,6 +127,7 @@ fn state_of(hold: &Hold, entry: &Entry) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::uplink::entry::Disarmed;
     use crate::uplink::{Shelf, Told};
     use passband_proto::dict::{Reason, Stage};
     use passband_proto::sdls::RoleKey;
@@ -153,6 +153,12 @@ mod tests {
         entry.armed_until_unix_ms = Some(unix_ms() + 60_000);
         folder().keep_order(&entry).unwrap();
         assert!(matches!(outbox.step(second), StepState::Armed(Some(1..=60_000))));
+        folder().keep_order(&Entry { disarmed: Some(Disarmed::Restart), ..entry.clone() }).unwrap();
+        let says = "has started anew since; arm it again";
+        assert!(matches!(outbox.step(second), StepState::Over(why) if why.contains(says)));
+        assert!(outbox.outgoing()[0].state.starts_with("disarmed: "));
+        folder().keep_order(&entry).unwrap();
+        outbox.hold.set(None);
         outbox.send(Mode::Run, &Order::Ping {}).unwrap();
         let shown = outbox.outgoing();
         assert!(shown[0].state.starts_with(&format!("waits: #{second} is armed until ")), "{shown:?}");

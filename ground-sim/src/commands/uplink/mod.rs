@@ -31,6 +31,9 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// How long an order that is to be taken back waits for who works the outbox.
 const DROP_PATIENCE: Duration = Duration::from_secs(2);
 
+/// What was armed and ended unfired is listed for so long, ms.
+const DISARMED_SHOWN_MS: u64 = 2 * 3_600_000;
+
 /// Send orders and files until the satellite has answered, and show what waits.
 ///
 /// The outbox is a folder, of one holder of a command key. One process works it at a time, whichever came first; the others
@@ -250,10 +253,8 @@ fn list(args: &HolderArgs, all: bool, json: bool) -> Result<ExitCode> {
     let folder = existing(args)?;
     let mut orders = Vec::new();
     for number in folder.numbers()? {
-        // What is armed stands in the way of the others, though it is answered.
-        let is_armed = |entry: &Entry| entry.armed_until().is_some_and(|until| until > unix_ms());
-        let entry = readable(folder.order(number));
-        orders.extend(entry.filter(|entry| all || entry.is_open() || is_armed(entry)));
+        let entry = readable(folder.order(number)).map(|entry| entry.at(unix_ms()));
+        orders.extend(entry.filter(|entry| all || is_to_see(entry, unix_ms())));
     }
     let mut uploads = Vec::new();
     for id in folder.upload_ids()? {
@@ -292,9 +293,18 @@ fn list(args: &HolderArgs, all: bool, json: bool) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(is_open)))
 }
 
-/// An order's document, and why it waits.
+/// Whether an order is listed by itself: it is open; it is armed, and so in the way of the others; or it was so lately and ended
+/// unfired, which is to be seen to.
+fn is_to_see(entry: &Entry, now_unix_ms: u64) -> bool {
+    let ended = entry.disarmed.filter(|_| entry.may_have_been_fired() && !entry.dropped);
+    let is_late = now_unix_ms.saturating_sub(entry.queued_unix_ms) > DISARMED_SHOWN_MS;
+    entry.is_open() || entry.armed_until().is_some() || (ended.is_some() && !is_late)
+}
+
+/// An order's document, where it stands, and why it waits.
 fn with_waits(entry: &Entry, hold: &Hold) -> serde_json::Value {
     let mut json = entry.json();
+    json["state"] = entry.state().into();
     json["waits"] = hold.words().filter(|_| hold.keeps(entry)).into();
     json
 }
@@ -340,4 +350,32 @@ fn upload_called(folder: &Folder, what: &str) -> Result<About> {
         found.len()
     );
     found.pop().ok_or_else(|| anyhow!("no order or file is called {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::uplink::Told;
+    use passband_proto::dict::{Order, Stage};
+    use passband_proto::packet::Mode;
+
+    #[test]
+    fn what_is_armed_no_more_is_listed_with_the_reason_and_what_to_do() {
+        let mut entry = Entry::new(5, Mode::Arm, &Order::BoardReboot {}, 1_000);
+        entry.told =
+            Some(Told { stage: Stage::Armed, reason: Reason::None, unix_ms: 0, text: String::new() });
+        entry.armed_until_unix_ms = Some(61_000);
+        assert_eq!(entry.clone().at(60_999), entry);
+        let over = entry.at(61_000);
+        assert!(is_to_see(&over, 61_000) && !is_to_see(&over, 1_001 + DISARMED_SHOWN_MS));
+        let json = with_waits(&over, &Hold::Nothing);
+        assert_eq!(json["disarmed"], "time-over");
+        let state = json["state"].as_str().unwrap();
+        assert_eq!(
+            state,
+            "disarmed: its time was over before it was fired; arm it again if it is still to be done"
+        );
+        let fired = Entry { fired_by: Some(0), ..over };
+        assert!(!is_to_see(&fired, 61_000));
+    }
 }

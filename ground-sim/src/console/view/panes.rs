@@ -190,6 +190,9 @@ pub(super) fn order_lines(scene: &Scene<'_>) -> Vec<Line<'static>> {
             Some(answer) if answer.stage == Stage::Armed && order.state.starts_with("armed") => {
                 (order.state.clone(), stage_style(answer.stage))
             }
+            Some(answer) if answer.stage == Stage::Armed && order.state.starts_with("disarmed") => {
+                (order.state.clone(), soft())
+            }
             Some(answer) => (answer_words(answer), stage_style(answer.stage)),
             None => (order.state.clone(), soft()),
         };
