@@ -33,7 +33,7 @@ use crate::uplink::{Entry, Folder, Hold};
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 #[command(
-    after_help = "Examples:\n  passband-ground order --keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt ping\n  passband-ground order --keys operator.txt --state outbox pass start 300     # while `uplink run` works the outbox\n  passband-ground order --keys operator.txt --state outbox --arm board reboot\n\nExit status: 0 done, 1 refused, failed or not answered yet, 2 bad usage or input."
+    after_help = "Examples:\n  passband-ground order --command-keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt ping\n  passband-ground order --command-keys operator.txt --state outbox pass start 300     # while `uplink run` works the outbox\n  passband-ground order --command-keys operator.txt --state outbox --arm board reboot\n\nExit status: 0 done, 1 refused, failed or not answered yet, 2 bad usage or input."
 )]
 pub struct OrderArgs {
     #[command(flatten)]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use passband_proto::keys::SECRET_BYTES;
-use passband_proto::sdls::{Role, RoleKey, RoleKeys};
+use passband_proto::sdls::{MAX_SPI, Role, RoleKey, RoleKeys};
 use zeroize::Zeroizing;
 
 use super::keys::{is_exposed, write};
@@ -73,6 +73,12 @@ pub(super) fn show(path: &Path, json: bool) -> Result<()> {
         say!("warning: others than its owner can read {}: chmod 600", path.display());
     }
     Ok(())
+}
+
+/// What `--spi` takes, wherever it names a command key.
+#[must_use]
+pub fn spi_range() -> clap::builder::RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..=i64::from(MAX_SPI))
 }
 
 /// The key to give orders with: the one of the file, or the one that is named.

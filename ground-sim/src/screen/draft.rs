@@ -92,7 +92,7 @@ pub fn commands(order: &Order, hazard: Hazard) -> Vec<String> {
     let holder = Source::ALL.iter().find(|source| def.is_some_and(|def| def.sources.has(**source)));
     let holder = holder.map_or("operator", |source| source.name());
     let line = |step: &str, keys: &str, state: &str| {
-        format!("passband-ground order --keys {keys} --state {state} {step}-- {order}")
+        format!("passband-ground order --command-keys {keys} --state {state} {step}-- {order}")
     };
     let keys = format!("{holder}.txt");
     match hazard {
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(draft.usage.as_deref(), Some("pass start SECONDS [--rate RATE]"));
         assert_eq!(
             draft.commands,
-            ["passband-ground order --keys operator.txt --state outbox -- pass start 300 --rate 0"]
+            ["passband-ground order --command-keys operator.txt --state outbox -- pass start 300 --rate 0"]
         );
     }
 
@@ -203,7 +203,8 @@ mod tests {
         assert!(draft.commands[0].contains("--arm") && draft.commands[1].contains("--fire"));
         let two = Draft::of("keys retire 3");
         assert!(
-            two.commands[0].contains("--keys operator.txt") && two.commands[1].contains("--keys another.txt")
+            two.commands[0].contains("--command-keys operator.txt")
+                && two.commands[1].contains("--command-keys another.txt")
         );
     }
 

@@ -129,7 +129,7 @@ impl Feed {
         let snapshot = held(&self.shared.model).snapshot(unix_ms(), ground);
         let hint = match (self.refused(), self.untagged()) {
             (0, 0) => None,
-            (0, _) => Some(untagged("--keys")),
+            (0, _) => Some(untagged("--telemetry-keys")),
             _ => Some(self.shared.keys.hint()),
         };
         Snapshot { refused: self.refused(), untagged: self.untagged(), hint, ..snapshot }

@@ -17,14 +17,14 @@ use clap::{Args, Subcommand};
 use passband_proto::dict::{Reason, UploadFate};
 use passband_proto::plan::show_utc;
 
-use super::role_keys::holder;
+use super::role_keys::{holder, spi_range};
 use super::{print_json, stop_on_signals};
 use crate::station::hex;
 use crate::telemetry::Heard;
 use crate::telemetry::feed::unix_ms;
 use crate::uplink::folder::Drop;
 use crate::uplink::take_back::take_back as drop_order;
-use crate::uplink::{About, Entry, Folder, Hold, Noticed, Worker};
+use crate::uplink::{About, Entry, Folder, Hold, Noticed, Upload, Worker};
 
 /// How long a turn waits for something to happen.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -43,7 +43,7 @@ const DISARMED_SHOWN_MS: u64 = 2 * 3_600_000;
 /// it is given up with `uplink drop`. `uplink list` says what waits for which.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  passband-ground uplink run --keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt\n  passband-ground uplink list --keys operator.txt --state outbox\n  passband-ground uplink drop 2877120 --keys operator.txt --state outbox\n\nExit status: 0 done, 1 not (all) done, 2 bad usage or input."
+    after_help = "Examples:\n  passband-ground uplink run --command-keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt\n  passband-ground uplink list --command-keys operator.txt --state outbox\n  passband-ground uplink drop 2877120 --command-keys operator.txt --state outbox\n\nExit status: 0 done, 1 not (all) done, 2 bad usage or input."
 )]
 pub struct UplinkCommand {
     #[command(subcommand)]
@@ -87,10 +87,10 @@ enum Action {
 #[derive(Debug, Clone, Args)]
 pub struct HolderArgs {
     /// The holder's command key.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long = "command-keys", alias = "keys", value_name = "FILE")]
     pub keys: PathBuf,
     /// Which key, if the file holds several.
-    #[arg(long)]
+    #[arg(long, value_parser = spi_range())]
     pub spi: Option<u16>,
     /// The outbox.
     #[arg(long, value_name = "DIR")]
@@ -116,7 +116,8 @@ fn work(args: &UplinkArgs, forward: &[SocketAddr]) -> Result<ExitCode> {
     let mut forward = forward.iter().map(|to| Forward::open(*to)).collect::<Result<Vec<_>>>()?;
     let stop = stop_on_signals()?;
     let mut last_refusal = None;
-    say!("working {}: {} orders open", args.holder.state.display(), open_orders(&worker).count());
+    let open = what_is_open(worker.outbox().orders(), worker.outbox().uploads());
+    say!("working {}: {open}", args.holder.state.display());
     while !stop.load(Ordering::Relaxed) {
         let turn = worker.turn(PATIENCE)?;
         if let Some(heard) = turn.heard.as_ref().filter(|heard| believed(heard, false)) {
@@ -131,8 +132,12 @@ fn work(args: &UplinkArgs, forward: &[SocketAddr]) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!worker.outbox().is_settled())))
 }
 
-fn open_orders(worker: &Worker) -> impl Iterator<Item = &Entry> {
-    worker.outbox().orders().filter(|entry| entry.is_open())
+/// What is open in an outbox: orders and files.
+fn what_is_open<'a>(orders: impl Iterator<Item = &'a Entry>, uploads: &[Upload]) -> String {
+    let count = |count: usize, of: &str| format!("{count} {of}{}", if count == 1 { "" } else { "s" });
+    let orders = orders.filter(|entry| entry.is_open()).count();
+    let files = uploads.iter().filter(|upload| upload.about().is_open()).count();
+    format!("{} and {} open", count(orders, "order"), count(files, "file"))
 }
 
 /// Hands packets on. Nobody may listen: nothing here waits for it.
@@ -211,7 +216,7 @@ pub fn told(noticed: &Noticed, worker: &Worker) -> String {
 fn foreign(worker: &Worker, why: &str) -> String {
     let (spi, fingerprint) = worker.outbox().key();
     format!(
-        "no order is taken under SPI {spi} of {} (fingerprint {}): {why}. Give --keys the file whose key the satellite holds, or bring \
+        "no order is taken under SPI {spi} of {} (fingerprint {}): {why}. Give --command-keys the file whose key the satellite holds, or bring \
          this one to it",
         worker.keys().display(),
         hex(&fingerprint)
@@ -356,8 +361,22 @@ fn upload_called(folder: &Folder, what: &str) -> Result<About> {
 mod tests {
     use super::*;
     use crate::uplink::Told;
-    use passband_proto::dict::{Order, Stage};
+    use passband_proto::dict::{Order, Stage, UploadKind};
     use passband_proto::packet::Mode;
+
+    #[test]
+    fn files_are_counted_among_what_is_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = passband_proto::sdls::RoleKey::new(1, 2, passband_proto::sdls::Role::Operator, [5; 32]);
+        let folder = Folder::open(dir.path(), &key.unwrap()).unwrap();
+        let about = folder.queue_upload(UploadKind::File, "a", &[1; 300], 200, 0).unwrap();
+        let mut uploads = vec![folder.load_upload(about.clone()).unwrap()];
+        assert_eq!(what_is_open([].iter(), &uploads), "0 orders and 1 file open");
+        uploads.push(folder.load_upload(About { dropped: true, ..about }).unwrap());
+        let orders =
+            [Entry::new(1, Mode::Run, &Order::Ping {}, 0), Entry::new(2, Mode::Run, &Order::Ping {}, 0)];
+        assert_eq!(what_is_open(orders.iter(), &uploads), "2 orders and 1 file open");
+    }
 
     #[test]
     fn what_is_armed_no_more_is_listed_with_the_reason_and_what_to_do() {
