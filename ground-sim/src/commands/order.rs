@@ -17,6 +17,7 @@ use super::role_keys::holder;
 use super::stop_on_signals;
 use super::uplink::{Desk, UplinkArgs};
 use crate::telemetry::feed::unix_ms;
+use crate::uplink::hold::STAYS_ARMED;
 use crate::uplink::names::check_order;
 use crate::uplink::{Entry, Folder, Hold};
 
@@ -28,8 +29,9 @@ use crate::uplink::{Entry, Folder, Hold};
 /// `passband-ground order WORDS --help` says what one does and takes.
 ///
 /// A hazardous order takes two steps, arm and fire. Without --arm or --fire both are done, one after the other, once you have
-/// typed that you mean it. While it is armed (60 s, or what the parameter command.arm says) all other orders of this outbox wait,
-/// since each would disarm it; `passband-ground uplink drop NUMBER` gives it up and lets them go.
+/// typed that you mean it. Its time is 60 s, or what the parameter command.arm says. It stays armed until it is fired, until its
+/// time is over, until the satellite's software starts anew, or until any other order under the same key reaches the satellite: so
+/// all others of this outbox wait; `passband-ground uplink drop NUMBER` gives it up and lets them go.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 #[command(
@@ -89,8 +91,8 @@ pub fn run(args: &OrderArgs) -> Result<ExitCode> {
         }
         if args.arm && !args.json {
             say!(
-                "#{number}: fire it with --fire; all other orders of this outbox wait for that. It is given up with \
-                 `passband-ground uplink drop {number}`"
+                "#{number}: fire it with --fire. It stays armed {STAYS_ARMED}: so all others of this outbox wait. It is given up \
+                 with `passband-ground uplink drop {number}`"
             );
         }
     }

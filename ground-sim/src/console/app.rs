@@ -126,7 +126,7 @@ impl App {
             if matches!(guard, Guard::Fired { .. }) {
                 self.say("the time is over: what is fired now is refused on board", Tone::Warning);
             } else {
-                self.say("NOT fired: the time is over; the satellite disarms by itself", Tone::Warning);
+                self.say("NOT fired: disarmed: its time was over before it was fired", Tone::Warning);
             }
             return;
         }

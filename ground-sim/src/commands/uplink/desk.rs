@@ -78,6 +78,8 @@ impl Desk {
                     "another process works {state}: frames go where it was told, whether that is {to} or not"
                 );
             }
+            // Now, and not only once that process has ended.
+            args.telemetry.check()?;
             return Ok(Self::queue_into(folder, args, false));
         };
         let Some(to) = args.to else {

@@ -39,8 +39,9 @@ const DISARMED_SHOWN_MS: u64 = 2 * 3_600_000;
 /// The outbox is a folder, of one holder of a command key. One process works it at a time, whichever came first; the others
 /// (`order`, `upload`) put what they have into it, and see what becomes of it.
 ///
-/// While an order of it is armed all others wait, since each would disarm it: until it is fired, until its time is over, or until
-/// it is given up with `uplink drop`. `uplink list` says what waits for which.
+/// An order stays armed until it is fired, until its time is over, until the satellite's software starts anew, or until any other
+/// order under the same key reaches the satellite: so all others of the outbox wait, till it is given up with `uplink drop` or ends
+/// otherwise. `uplink list` says what waits for which.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  passband-ground uplink run --command-keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt\n  passband-ground uplink list --command-keys operator.txt --state outbox\n  passband-ground uplink drop 2877120 --command-keys operator.txt --state outbox\n\nExit status: 0 done, 1 not (all) done, 2 bad usage or input."

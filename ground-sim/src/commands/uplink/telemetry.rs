@@ -62,6 +62,22 @@ impl TelemetryArgs {
         Ok(feed)
     }
 
+    /// Whether all of it can be had, without taking it: what another process has is for it to let go. A TCP server isn't asked.
+    ///
+    /// # Errors
+    /// The keys can't be read, or a source can't be opened though no other process has it.
+    pub fn check(&self) -> Result<()> {
+        let file = self.telemetry_keys.as_deref();
+        let mut feed = Feed::open(&[], TagKeys::new(&optional_keys(file)?, file))?;
+        for source in self.sources().iter().filter(|source| !matches!(source, Source::Tcp(_))) {
+            match feed.add(source) {
+                Err(e) if !is_taken(&e) => return Err(e.context("telemetry")),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Whether it is said where telemetry comes from: who joins others to it must not be deaf.
     ///
     /// # Errors
