@@ -76,7 +76,7 @@ fn commanding(args: &ConsoleArgs) -> Result<Box<dyn Commanding>> {
     if let (Some(keys), Some(folder)) = (&args.command_keys, &args.outbox) {
         let key = holder(keys, args.spi)?;
         let folder = Folder::open(folder, &key)?;
-        return Ok(Box::new(Outbox::new(folder, key.spi(), key.role())));
+        return Ok(Box::new(Outbox::new(folder, &key)));
     }
     Ok(match &args.rehearse {
         Some(path) => Box::new(Rehearsal::open(path)?),

@@ -10,12 +10,12 @@ use clap::Args;
 use passband_proto::dict::{Hazard, Order, OrderDef, words};
 use passband_proto::packet::Mode;
 use passband_proto::plan::{Dictionary, alone, compile, show_utc};
-use passband_proto::sdls::Role;
+use passband_proto::sdls::{Role, RoleKey};
 
 use super::order_help::mistyped;
-use super::role_keys::holder;
+use super::role_keys::{holder, key_words};
 use super::stop_on_signals;
-use super::uplink::{Desk, UplinkArgs};
+use super::uplink::{Desk, UplinkArgs, under};
 use crate::telemetry::feed::unix_ms;
 use crate::uplink::hold::STAYS_ARMED;
 use crate::uplink::names::check_order;
@@ -85,7 +85,7 @@ pub fn run(args: &OrderArgs) -> Result<ExitCode> {
     for step in steps {
         let entry = desk.queue(*step, &order)?;
         let number = entry.number;
-        good = follow(&mut desk, entry, until, args.json)?;
+        good = follow(&mut desk, entry, until, (args.json, &key))?;
         if !good {
             break;
         }
@@ -188,7 +188,7 @@ fn confirm(order: &Order, def: &OrderDef) -> Result<()> {
 }
 
 /// Shows an order's way until it is settled or the time is over: whether it did what was asked.
-fn follow(desk: &mut Desk, entry: Entry, until: Instant, json: bool) -> Result<bool> {
+fn follow(desk: &mut Desk, entry: Entry, until: Instant, (json, key): (bool, &RoleKey)) -> Result<bool> {
     let stop = stop_on_signals()?;
     let mut number = entry.number;
     let mut shown = String::new();
@@ -197,7 +197,7 @@ fn follow(desk: &mut Desk, entry: Entry, until: Instant, json: bool) -> Result<b
         let hold = desk.hold()?;
         let state = hold.state(&entry);
         if state != shown {
-            show(&entry, &state, json)?;
+            show(&entry, &state, json, key)?;
             shown = state;
         }
         if let Some(next) = entry.goes_on_as {
@@ -207,7 +207,10 @@ fn follow(desk: &mut Desk, entry: Entry, until: Instant, json: bool) -> Result<b
         }
         if Instant::now() >= until || stop.load(Ordering::Relaxed) {
             if !json {
-                say!("#{number}: no final answer yet; it stays in the outbox");
+                say!(
+                    "#{number}: {}; it stays in the outbox",
+                    under(&entry, "no final answer yet", &key_words(key))
+                );
                 tell_hold(&hold, &entry);
             }
             return Ok(false);
@@ -217,13 +220,17 @@ fn follow(desk: &mut Desk, entry: Entry, until: Instant, json: bool) -> Result<b
     }
 }
 
-fn show(entry: &Entry, state: &str, json: bool) -> Result<()> {
+fn show(entry: &Entry, state: &str, json: bool, key: &RoleKey) -> Result<()> {
     if json {
         let mut json = entry.json();
         json["state"] = state.into();
+        json["key"] = serde_json::json!({
+            "spacecraft": key.spacecraft(), "spi": key.spi(), "role": key.role(),
+        });
         say!("{}", serde_json::to_string(&json)?);
     } else {
         let at = show_utc(unix_ms() / 1000 * 1000);
+        let state = under(entry, state, &key_words(key));
         say!("{at}  #{} {}: {state}", entry.number, entry.words());
     }
     Ok(())

@@ -6,7 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
-use passband_proto::keys::SECRET_BYTES;
+use passband_proto::keyring::KeyRing;
+use passband_proto::keys::{EpochKey, SECRET_BYTES};
 use passband_proto::sdls::{MAX_SPI, Role, RoleKey, RoleKeys};
 use zeroize::Zeroizing;
 
@@ -97,6 +98,30 @@ pub fn holder(path: &Path, spi: Option<u16>) -> Result<RoleKey> {
     }
 }
 
+/// What a key is called where something went under it: `operator, SPI 2`.
+#[must_use]
+pub fn key_words(key: &RoleKey) -> String {
+    format!("{}, SPI {}", key.role(), key.spi())
+}
+
+/// What is to be said of a command key that is of none of the spacecraft whose telemetry keys are there.
+#[must_use]
+pub fn of_another_spacecraft(key: &RoleKey, file: &Path, telemetry: &KeyRing) -> Option<String> {
+    let mut others: Vec<u16> = telemetry.iter().map(EpochKey::spacecraft).collect();
+    others.dedup();
+    if others.is_empty() || others.contains(&key.spacecraft()) {
+        return None;
+    }
+    let others = others.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+    Some(format!(
+        "the key of {} ({}) is of spacecraft {}, and the telemetry keys are of spacecraft {others}: orders under it are taken by \
+         none of those",
+        file.display(),
+        key_words(key),
+        key.spacecraft()
+    ))
+}
+
 /// A key that others can read is theirs, too.
 fn warn_if_open(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
@@ -168,5 +193,16 @@ mod tests {
         assert!(holder(&board, None).unwrap_err().to_string().contains("--spi"));
         assert!(holder(&board, Some(9)).is_err() && are_in(&board).unwrap());
         show(&board, true).unwrap();
+        let ring = |spacecraft: u16| {
+            let line = format!("passband-key v1 spacecraft={spacecraft} epoch=1 {}\n", "ab".repeat(32));
+            KeyRing::parse(&line).unwrap()
+        };
+        let hint = |telemetry: &KeyRing| of_another_spacecraft(&key, &path("planner"), telemetry);
+        assert_eq!((hint(&ring(1)), hint(&KeyRing::default())), (None, None));
+        let says = hint(&ring(2)).unwrap();
+        assert!(
+            says.contains("(planner, SPI 3) is of spacecraft 1") && says.contains("of spacecraft 2"),
+            "{says}"
+        );
     }
 }

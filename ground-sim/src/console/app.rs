@@ -69,6 +69,8 @@ pub struct App {
     scrolled: usize,
     /// How long an order stays armed, ms.
     arm_ms: u64,
+    /// The spacecraft that is heard.
+    spacecraft: Option<u16>,
     ended: bool,
     /// Lines for the history's file.
     written: Vec<String>,
@@ -89,6 +91,7 @@ impl App {
             draft: Draft::of(""),
             scrolled: 0,
             arm_ms,
+            spacecraft: None,
             ended: false,
             written: Vec::new(),
         }
@@ -159,6 +162,11 @@ impl App {
     /// For how long an order stays armed on board, ms: what is armed from now on.
     pub fn set_arm_ms(&mut self, arm_ms: u64) {
         self.arm_ms = arm_ms;
+    }
+
+    /// The spacecraft that is heard, if one is.
+    pub fn set_spacecraft(&mut self, spacecraft: Option<u16>) {
+        self.spacecraft = spacecraft;
     }
 
     /// Whether it shall end.
@@ -330,7 +338,14 @@ impl App {
     fn give(&mut self, step: Mode, order: &Order, commanding: &mut dyn Commanding) -> Option<u32> {
         match commanding.send(step, order) {
             Ok(number) => {
-                self.say(format!("given: {number} {} {order}", step.name()), Tone::Plain);
+                let given = format!("given: {number} {} {order}", step.name());
+                match commanding.key().zip(self.spacecraft) {
+                    Some(((ours, key), heard)) if ours != heard => self.say(
+                        format!("{given}; its key [{key}] is of spacecraft {ours}, and telemetry of {heard}: that one takes none of it"),
+                        Tone::Warning,
+                    ),
+                    _ => self.say(given, Tone::Plain),
+                }
                 Some(number)
             }
             Err(why) => {

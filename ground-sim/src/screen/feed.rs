@@ -141,6 +141,12 @@ impl Feed {
         held(&self.shared.model).arm_ms()
     }
 
+    /// The spacecraft whose beacon came last.
+    #[must_use]
+    pub fn spacecraft(&self) -> Option<u16> {
+        held(&self.shared.model).spacecraft()
+    }
+
     /// Changes whenever what is shown does, but for the time.
     #[must_use]
     pub fn version(&self) -> u64 {

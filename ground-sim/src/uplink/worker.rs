@@ -48,8 +48,9 @@ pub struct Worker {
     folder: Folder,
     outbox: Outbox,
     feed: Feed,
-    /// The file of the key.
+    /// The file of the key, and what the key is called.
     keys: PathBuf,
+    key: String,
     socket: UdpSocket,
     uplink: Uplink,
     begun: Instant,
@@ -96,6 +97,7 @@ impl Worker {
             outbox,
             feed,
             keys: PathBuf::new(),
+            key: format!("{}, SPI {}", key.role(), key.spi()),
             socket,
             uplink,
             begun: Instant::now(),
@@ -165,6 +167,12 @@ impl Worker {
     #[must_use]
     pub fn keys(&self) -> &Path {
         &self.keys
+    }
+
+    /// What its key is called: `operator, SPI 2`.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// Where telemetry comes from.

@@ -16,8 +16,9 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, Subcommand};
 use passband_proto::dict::{Reason, UploadFate};
 use passband_proto::plan::show_utc;
+use passband_proto::sdls::RoleKey;
 
-use super::role_keys::{holder, spi_range};
+use super::role_keys::{holder, key_words, spi_range};
 use super::{print_json, stop_on_signals};
 use crate::station::hex;
 use crate::telemetry::Heard;
@@ -172,7 +173,9 @@ pub fn told(noticed: &Noticed, worker: &Worker) -> String {
             let entry = worker.outbox().order(*number);
             entry.map_or_else(
                 || format!("#{number}"),
-                |entry| format!("#{number} {}: {}", entry.words(), entry.state()),
+                |entry| {
+                    format!("#{number} {}: {}", entry.words(), under(entry, &entry.state(), worker.key()))
+                },
             )
         }
         Noticed::Upload(id) => {
@@ -204,6 +207,12 @@ pub fn told(noticed: &Noticed, worker: &Worker) -> String {
         Noticed::OtherKey { board } => {
             foreign(worker, &format!("the satellite holds another one under this SPI, {}", hex(board)))
         }
+        Noticed::OtherSpacecraft { board } => {
+            let other = board.map_or_else(|| "another one".to_owned(), |board| format!("spacecraft {board}"));
+            let why =
+                format!("it is of spacecraft {}, and telemetry of {other}", worker.outbox().spacecraft());
+            foreign(worker, &why)
+        }
         Noticed::Refuses(why) => format!(
             "{}; or somebody forges frames, if orders are answered all the same",
             foreign(worker, &format!("the satellite refuses what is sent, {why}"))
@@ -211,6 +220,11 @@ pub fn told(noticed: &Noticed, worker: &Worker) -> String {
         Noticed::ArmedFor(ms) => format!("orders stay armed for {} s on board (command.arm)", ms / 1000),
         Noticed::Retired => "this key is retired: the board takes nothing under it any more".into(),
     }
+}
+
+/// A state of an order, and under which key it went, once it has left.
+pub fn under(entry: &Entry, state: &str, key: &str) -> String {
+    if entry.sent == 0 { state.to_owned() } else { format!("{state} [{key}]") }
 }
 
 /// What is said of a key that isn't the satellite's, and what to do.
@@ -250,13 +264,15 @@ fn fate_text(about: &About) -> String {
 }
 
 /// The outbox of a holder, if there is one: a typo makes none.
-fn existing(args: &HolderArgs) -> Result<Folder> {
+fn existing(args: &HolderArgs) -> Result<(Folder, RoleKey)> {
     ensure!(Folder::is_there(&args.state)?, "{} is no outbox", args.state.display());
-    Folder::open(&args.state, &holder(&args.keys, args.spi)?)
+    let key = holder(&args.keys, args.spi)?;
+    Ok((Folder::open(&args.state, &key)?, key))
 }
 
 fn list(args: &HolderArgs, all: bool, json: bool) -> Result<ExitCode> {
-    let folder = existing(args)?;
+    let (folder, key) = existing(args)?;
+    let key = key_words(&key);
     let mut orders = Vec::new();
     for number in folder.numbers()? {
         let entry = readable(folder.order(number)).map(|entry| entry.at(unix_ms()));
@@ -280,7 +296,7 @@ fn list(args: &HolderArgs, all: bool, json: bool) -> Result<ExitCode> {
             show_utc(entry.queued_unix_ms),
             entry.number,
             entry.words(),
-            hold.state(entry)
+            under(entry, &hold.state(entry), &key)
         );
     }
     let files_wait = hold.words().filter(|_| uploads.iter().any(About::is_open));
@@ -324,7 +340,7 @@ fn readable<T>(kept: Result<Option<T>>) -> Option<T> {
 }
 
 fn take_back(what: &str, args: &HolderArgs) -> Result<ExitCode> {
-    let mut folder = existing(args)?;
+    let (mut folder, _) = existing(args)?;
     if let Ok(number) = what.trim_start_matches('#').parse()
         && folder.order(number)?.is_some()
     {
@@ -364,6 +380,14 @@ mod tests {
     use crate::uplink::Told;
     use passband_proto::dict::{Order, Stage, UploadKind};
     use passband_proto::packet::Mode;
+
+    #[test]
+    fn what_has_left_names_its_key() {
+        let mut entry = Entry::new(1, Mode::Run, &Order::Ping {}, 0);
+        assert_eq!(under(&entry, &entry.state(), "operator, SPI 2"), "waiting");
+        entry.sent = 2;
+        assert_eq!(under(&entry, &entry.state(), "operator, SPI 2"), "sent 2 times [operator, SPI 2]");
+    }
 
     #[test]
     fn files_are_counted_among_what_is_open() {

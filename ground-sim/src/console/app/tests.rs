@@ -23,6 +23,10 @@ impl Commanding for Model {
         2
     }
 
+    fn key(&self) -> Option<(u16, String)> {
+        Some((1, "operator, SPI 2".to_owned()))
+    }
+
     fn send(&mut self, step: Mode, order: &Order) -> Result<u32, String> {
         if self.refuses {
             return Err("no room".to_owned());
@@ -199,5 +203,17 @@ proptest! {
             prop_assert!(*step != Mode::Fire || armed);
             armed = *step == Mode::Arm;
         }
+    }
+}
+
+#[test]
+fn a_key_of_another_spacecraft_than_is_heard_is_named() {
+    let (mut app, mut model) = (App::new(Vec::new(), ARM_MS), Model::default());
+    for (heard, says) in [(None, false), (Some(1), false), (Some(7), true)] {
+        app.set_spacecraft(heard);
+        type_in(&mut app, &mut model, "ping\n", 0);
+        let (said, tone) = app.message();
+        assert_eq!(said.contains("[operator, SPI 2] is of spacecraft 1, and telemetry of 7"), says, "{said}");
+        assert_eq!(tone == Tone::Warning, says);
     }
 }

@@ -178,6 +178,11 @@ pub(super) fn event_lines(scene: &Scene<'_>) -> Vec<Line<'static>> {
     scene.shown.events.iter().skip(scene.app.scrolled()).map(line).collect()
 }
 
+/// Under which key the orders go that are given here.
+pub(super) fn order_title(scene: &Scene<'_>) -> String {
+    scene.key.as_ref().map_or_else(|| "orders".to_owned(), |key| format!("orders [{key}]"))
+}
+
 /// Orders given here with their answers, then the answers to others.
 pub(super) fn order_lines(scene: &Scene<'_>) -> Vec<Line<'static>> {
     let answers = &scene.shown.answers;

@@ -49,6 +49,12 @@ pub enum Noticed {
         /// What tells the board's key from others.
         board: [u8; 4],
     },
+    /// Telemetry is of another spacecraft than our key, and something of ours is unanswered: that is for nobody there. None: the board
+    /// says that frames for ours reach it, and not which one it is.
+    OtherSpacecraft {
+        /// The spacecraft that is heard.
+        board: Option<u16>,
+    },
     /// The board refuses our frames, in its words: it doesn't know our association, or the tag doesn't hold.
     Refuses(String),
     /// Orders stay armed for another time than was believed, ms.
@@ -81,9 +87,14 @@ impl Outbox {
                 self.association(now, &state, shelf, &mut noticed)?;
             }
         } else if apid == Beacon::DEF.apid {
-            if let Some(beacon) = Beacon::read(data).filter(|beacon| beacon.spacecraft == self.spacecraft) {
-                self.challenge(now, beacon.challenge);
-                self.started(&beacon, unix_ms, shelf, &mut noticed)?;
+            match Beacon::read(data) {
+                Some(beacon) if beacon.spacecraft == self.spacecraft => {
+                    self.ours_heard = true;
+                    self.challenge(now, beacon.challenge);
+                    self.started(&beacon, unix_ms, shelf, &mut noticed)?;
+                }
+                Some(beacon) => noticed.extend(self.other_spacecraft(Some(beacon.spacecraft))),
+                None => {}
             }
         } else if apid == Event::DEF.apid {
             if let Some(event) = Event::read(data) {

@@ -93,6 +93,9 @@ pub struct Outbox {
     fingerprint: [u8; 4],
     /// Whether it was said that the board holds another key.
     foreign_told: bool,
+    /// Whether a beacon of our spacecraft was heard, and whether it was said that another one is.
+    ours_heard: bool,
+    other_told: bool,
     sender: Sender,
     line: Line,
     orders: BTreeMap<u32, Live>,
@@ -127,6 +130,8 @@ impl Outbox {
             spi: begin.key.spi(),
             fingerprint: begin.key.fingerprint(),
             foreign_told: false,
+            ours_heard: false,
+            other_told: false,
             sender,
             line: Line::new(begin.rate_bps),
             orders: BTreeMap::new(),
@@ -264,6 +269,12 @@ impl Outbox {
     #[must_use]
     pub fn owes_acknowledgement(&self) -> bool {
         self.acknowledge.due_ms().is_some()
+    }
+
+    /// The spacecraft of its key.
+    #[must_use]
+    pub fn spacecraft(&self) -> u16 {
+        self.spacecraft
     }
 
     /// The association of its key, and what tells that from others.

@@ -658,3 +658,39 @@ fn what_is_taken_back_is_sent_no_more_and_what_is_refused_is_told() {
     assert_eq!((state(gone), pair.paper.orders[&gone].dropped), ("dropped".to_owned(), true));
     assert!(pair.board.done.is_empty());
 }
+
+#[test]
+fn telemetry_of_another_spacecraft_than_the_key_is_told_once_something_is_unanswered() {
+    // The board has the key under its own number, and takes no frame of the other one.
+    let (there, noticed) =
+        (Channel { spacecraft: 9, ..CHANNEL }, Noticed::OtherSpacecraft { board: Some(9) });
+    let mut pair = Pair::new(0.0, 40);
+    pair.board = BoardModel::new(there, RoleKeys::default());
+    pair.play(40_000);
+    assert_eq!(pair.noticed, [], "nothing was given");
+    pair.order(Mode::Run, "ping");
+    pair.play(60_000);
+    assert_eq!(pair.noticed, [noticed]);
+    // One that takes our orders is heard beside it.
+    let mut pair = Pair::new(0.0, 41);
+    pair.play(5_000);
+    pair.downlink = false;
+    pair.order(Mode::Run, "ping");
+    pair.play(2_000);
+    let other = BoardModel::new(there, RoleKeys::default()).telemetry(1).pop().unwrap();
+    let now = pair.now();
+    assert_eq!(pair.outbox.hear(now, (other.0, other.1, &other.2), &mut pair.paper).unwrap(), []);
+    let refused = |scid: u16| Event {
+        number: 1,
+        unix: 1,
+        severity: Severity::Warning,
+        code: EventCode::UplinkRefused,
+        text: FixedText::cut(&format!("84 bytes: for another spacecraft, SCID {scid}")),
+    };
+    for (scid, wanted) in [(8, 0), (7, 1), (7, 0)] {
+        let mut data = vec![0; Event::DEF.data_bytes()];
+        refused(scid).write(&mut data).unwrap();
+        let heard = pair.outbox.hear(now, (Event::DEF.apid, 1, &data), &mut pair.paper).unwrap();
+        assert_eq!(heard.len(), wanted, "{scid}: {heard:?}");
+    }
+}
