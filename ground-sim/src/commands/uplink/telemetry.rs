@@ -1,6 +1,7 @@
 //! Where commands that give orders hear telemetry: options, and what is heard beside a process that has some of it.
 
-use std::net::SocketAddr;
+use std::fs::File;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -67,13 +68,15 @@ impl TelemetryArgs {
     /// # Errors
     /// The keys can't be read, or a source can't be opened though no other process has it.
     pub fn check(&self) -> Result<()> {
-        let file = self.telemetry_keys.as_deref();
-        let mut feed = Feed::open(&[], TagKeys::new(&optional_keys(file)?, file))?;
-        for source in self.sources().iter().filter(|source| !matches!(source, Source::Tcp(_))) {
-            match feed.add(source) {
-                Err(e) if !is_taken(&e) => return Err(e.context("telemetry")),
-                _ => {}
+        optional_keys(self.telemetry_keys.as_deref())?;
+        for address in &self.telemetry {
+            let bound = UdpSocket::bind(address).with_context(|| format!("listening on {address}"));
+            if let Some(e) = bound.err().filter(|e| !is_taken(e)) {
+                return Err(e.context("telemetry"));
             }
+        }
+        for path in &self.stream {
+            File::open(path).with_context(|| format!("telemetry: opening {}", path.display()))?;
         }
         Ok(())
     }

@@ -156,7 +156,7 @@ fn giving_up_the_time_or_a_refusal_ends_it() {
     assert!(app.guard().is_none() && model.given.is_empty());
     type_in(&mut app, &mut model, "board reboot\ny", 0);
     app.tick(ARM_MS, &model);
-    assert!(app.guard().is_none() && app.message().0.contains("time is over"));
+    assert!(app.guard().is_none() && app.message().0.contains("its time was over before it was fired"));
     type_in(&mut app, &mut model, "board reboot\ny", 0);
     type_in(&mut app, &mut model, "FIR", 10);
     type_in(&mut app, &mut model, "E\n", ARM_MS);
