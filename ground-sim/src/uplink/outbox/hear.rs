@@ -89,7 +89,7 @@ impl Outbox {
         } else if apid == Beacon::DEF.apid {
             match Beacon::read(data) {
                 Some(beacon) if beacon.spacecraft == self.spacecraft => {
-                    self.ours_heard = true;
+                    self.spacecraft_heard.ours = true;
                     self.challenge(now, beacon.challenge);
                     self.started(&beacon, unix_ms, shelf, &mut noticed)?;
                 }

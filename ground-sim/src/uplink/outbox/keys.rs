@@ -8,6 +8,15 @@ use super::super::shelf::Shelf;
 use super::pace::Pace;
 use super::{Moment, Noticed, Outbox};
 
+/// Which spacecraft are heard.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SpacecraftHeard {
+    /// Whether a beacon of ours was.
+    pub(super) ours: bool,
+    /// Whether it was said that another one is.
+    other_told: bool,
+}
+
 impl Outbox {
     /// A new challenge is answered at once if the counters are apart: what was sent under the one before is refused.
     pub(super) fn challenge(&mut self, now: Moment, challenge: [u8; 8]) {
@@ -42,8 +51,8 @@ impl Outbox {
     /// Another spacecraft is heard than that of our key, whose orders nobody takes there: once, when something is unanswered. Where
     /// both are heard all is well.
     pub(super) fn other_spacecraft(&mut self, board: Option<u16>) -> Option<Noticed> {
-        let is_ours = self.ours_heard && board.is_some();
-        if is_ours || !self.resync.waits() || std::mem::replace(&mut self.other_told, true) {
+        let is_ours = self.spacecraft_heard.ours && board.is_some();
+        if is_ours || !self.resync.waits() || std::mem::replace(&mut self.spacecraft_heard.other_told, true) {
             return None;
         }
         Some(Noticed::OtherSpacecraft { board })

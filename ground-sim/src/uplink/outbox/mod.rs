@@ -42,6 +42,7 @@ use passband_proto::sdls::{RoleKey, Sender};
 
 use self::acknowledge::Acknowledge;
 use self::arming::Firing;
+use self::keys::SpacecraftHeard;
 use self::line::Line;
 use self::live::Live;
 use self::pace::Pace;
@@ -93,9 +94,7 @@ pub struct Outbox {
     fingerprint: [u8; 4],
     /// Whether it was said that the board holds another key.
     foreign_told: bool,
-    /// Whether a beacon of our spacecraft was heard, and whether it was said that another one is.
-    ours_heard: bool,
-    other_told: bool,
+    spacecraft_heard: SpacecraftHeard,
     sender: Sender,
     line: Line,
     orders: BTreeMap<u32, Live>,
@@ -130,8 +129,7 @@ impl Outbox {
             spi: begin.key.spi(),
             fingerprint: begin.key.fingerprint(),
             foreign_told: false,
-            ours_heard: false,
-            other_told: false,
+            spacecraft_heard: SpacecraftHeard::default(),
             sender,
             line: Line::new(begin.rate_bps),
             orders: BTreeMap::new(),

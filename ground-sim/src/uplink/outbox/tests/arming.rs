@@ -95,19 +95,6 @@ fn hear_other(pair: &mut Pair, arm: u32, unix: u64) {
     hear(pair, unix, &answer);
 }
 
-fn hear<P: Packet>(pair: &mut Pair, unix: u64, packet: &P) {
-    let mut data = vec![0; P::DEF.data_bytes()];
-    packet.write(&mut data).unwrap();
-    let now = pair.now();
-    let noticed = pair.outbox.hear(now, (P::DEF.apid, unix, &data), &mut pair.paper).unwrap();
-    pair.noticed.extend(noticed);
-}
-
-fn hear_event(pair: &mut Pair, unix: u64, code: EventCode, text: &str) {
-    let (number, severity, text) = (1, Severity::Info, FixedText::cut(text));
-    hear(pair, unix, &Event { number, unix, severity, code, text });
-}
-
 fn is_armed(pair: &Pair, number: u32) -> bool {
     pair.outbox.order(number).unwrap().armed_until().is_some()
 }
