@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// takes over with --to when that one ends. The set-up is in ground-sim/BRIDGES.md.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  passband-ground bridge yamcs --keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt\n  passband-ground bridge cosmos --keys operator.txt --state outbox --telemetry 127.0.0.1:47021 --telemetry-keys keys.txt   # beside `uplink run --forward`\n\nExit status: 0 told to stop, 2 bad usage or input."
+    after_help = "Examples:\n  passband-ground bridge yamcs --command-keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt\n  passband-ground bridge cosmos --command-keys operator.txt --state outbox --telemetry 127.0.0.1:47021 --telemetry-keys keys.txt   # beside `uplink run --forward`\n\nExit status: 0 told to stop, 2 bad usage or input."
 )]
 pub struct BridgeArgs {
     #[command(subcommand)]

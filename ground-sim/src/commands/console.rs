@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::role_keys::holder;
+use super::role_keys::{holder, spi_range};
 use super::serve::SourceArgs;
 use crate::console::{App, Commanding, NoUplink, Outbox, Rehearsal, entry, terminal};
 use crate::uplink::Folder;
@@ -35,7 +35,7 @@ pub struct ConsoleArgs {
     #[arg(long, value_name = "FILE", requires = "outbox", conflicts_with = "rehearse")]
     command_keys: Option<PathBuf>,
     /// Which key, if the file holds several.
-    #[arg(long, requires = "command_keys")]
+    #[arg(long, requires = "command_keys", value_parser = spi_range())]
     spi: Option<u16>,
     /// The outbox of the key's holder.
     #[arg(long, value_name = "DIR", requires = "command_keys")]
@@ -76,7 +76,7 @@ fn commanding(args: &ConsoleArgs) -> Result<Box<dyn Commanding>> {
     if let (Some(keys), Some(folder)) = (&args.command_keys, &args.outbox) {
         let key = holder(keys, args.spi)?;
         let folder = Folder::open(folder, &key)?;
-        return Ok(Box::new(Outbox::new(folder, key.spi(), key.role())));
+        return Ok(Box::new(Outbox::new(folder, &key)));
     }
     Ok(match &args.rehearse {
         Some(path) => Box::new(Rehearsal::open(path)?),

@@ -83,7 +83,7 @@ enum KeysCommand {
         #[arg(long, default_value_t = 1)]
         spacecraft: u16,
         /// Security parameter index, 1 to 65520: names the holder. Never used again for another key.
-        #[arg(long)]
+        #[arg(long, value_parser = role_keys::spi_range())]
         spi: u16,
         /// What the holder is there for: operator, planner, updater, science or recovery.
         #[arg(long)]
@@ -269,6 +269,18 @@ pub(super) fn is_exposed(path: &Path) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_that_no_command_key_has_are_refused_in_the_same_words() {
+        let program = KeysArgs::augment_args(clap::Command::new("keys"));
+        let refused = |spi: &str| {
+            let args = ["keys", "role", "--role", "operator", "--spi", spi];
+            program.clone().try_get_matches_from(args).unwrap_err().to_string()
+        };
+        for spi in ["0", "65530", "99999"] {
+            assert!(refused(spi).contains(&format!("{spi} is not in 1..=65520")), "{}", refused(spi));
+        }
+    }
 
     #[test]
     fn keys_are_made_rotated_and_retired_and_none_is_lost_on_the_way() {

@@ -10,13 +10,14 @@ use clap::Args;
 use passband_proto::dict::{Hazard, Order, OrderDef, words};
 use passband_proto::packet::Mode;
 use passband_proto::plan::{Dictionary, alone, compile, show_utc};
-use passband_proto::sdls::Role;
+use passband_proto::sdls::{Role, RoleKey};
 
 use super::order_help::mistyped;
-use super::role_keys::holder;
+use super::role_keys::{holder, key_words};
 use super::stop_on_signals;
-use super::uplink::{Desk, UplinkArgs};
+use super::uplink::{Desk, UplinkArgs, under};
 use crate::telemetry::feed::unix_ms;
+use crate::uplink::hold::STAYS_ARMED;
 use crate::uplink::names::check_order;
 use crate::uplink::{Entry, Folder, Hold};
 
@@ -28,12 +29,13 @@ use crate::uplink::{Entry, Folder, Hold};
 /// `passband-ground order WORDS --help` says what one does and takes.
 ///
 /// A hazardous order takes two steps, arm and fire. Without --arm or --fire both are done, one after the other, once you have
-/// typed that you mean it. While it is armed (60 s, or what the parameter command.arm says) all other orders of this outbox wait,
-/// since each would disarm it; `passband-ground uplink drop NUMBER` gives it up and lets them go.
+/// typed that you mean it. Its time is 60 s, or what the parameter command.arm says. It stays armed until it is fired, until its
+/// time is over, until the satellite's software starts anew, or until any other order under the same key reaches the satellite: so
+/// all others of this outbox wait; `passband-ground uplink drop NUMBER` gives it up and lets them go.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 #[command(
-    after_help = "Examples:\n  passband-ground order --keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt ping\n  passband-ground order --keys operator.txt --state outbox pass start 300     # while `uplink run` works the outbox\n  passband-ground order --keys operator.txt --state outbox --arm board reboot\n\nExit status: 0 done, 1 refused, failed or not answered yet, 2 bad usage or input."
+    after_help = "Examples:\n  passband-ground order --command-keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt ping\n  passband-ground order --command-keys operator.txt --state outbox pass start 300     # while `uplink run` works the outbox\n  passband-ground order --command-keys operator.txt --state outbox --arm board reboot\n\nExit status: 0 done, 1 refused, failed or not answered yet, 2 bad usage or input."
 )]
 pub struct OrderArgs {
     #[command(flatten)]
@@ -83,14 +85,14 @@ pub fn run(args: &OrderArgs) -> Result<ExitCode> {
     for step in steps {
         let entry = desk.queue(*step, &order)?;
         let number = entry.number;
-        good = follow(&mut desk, entry, until, args.json)?;
+        good = follow(&mut desk, entry, until, (args.json, &key))?;
         if !good {
             break;
         }
         if args.arm && !args.json {
             say!(
-                "#{number}: fire it with --fire; all other orders of this outbox wait for that. It is given up with \
-                 `passband-ground uplink drop {number}`"
+                "#{number}: fire it with --fire. It stays armed {STAYS_ARMED}: so all others of this outbox wait. It is given up \
+                 with `passband-ground uplink drop {number}`"
             );
         }
     }
@@ -186,7 +188,7 @@ fn confirm(order: &Order, def: &OrderDef) -> Result<()> {
 }
 
 /// Shows an order's way until it is settled or the time is over: whether it did what was asked.
-fn follow(desk: &mut Desk, entry: Entry, until: Instant, json: bool) -> Result<bool> {
+fn follow(desk: &mut Desk, entry: Entry, until: Instant, (json, key): (bool, &RoleKey)) -> Result<bool> {
     let stop = stop_on_signals()?;
     let mut number = entry.number;
     let mut shown = String::new();
@@ -195,7 +197,7 @@ fn follow(desk: &mut Desk, entry: Entry, until: Instant, json: bool) -> Result<b
         let hold = desk.hold()?;
         let state = hold.state(&entry);
         if state != shown {
-            show(&entry, &state, json)?;
+            show(&entry, &state, json, key)?;
             shown = state;
         }
         if let Some(next) = entry.goes_on_as {
@@ -205,7 +207,10 @@ fn follow(desk: &mut Desk, entry: Entry, until: Instant, json: bool) -> Result<b
         }
         if Instant::now() >= until || stop.load(Ordering::Relaxed) {
             if !json {
-                say!("#{number}: no final answer yet; it stays in the outbox");
+                say!(
+                    "#{number}: {}; it stays in the outbox",
+                    under(&entry, "no final answer yet", &key_words(key))
+                );
                 tell_hold(&hold, &entry);
             }
             return Ok(false);
@@ -215,13 +220,17 @@ fn follow(desk: &mut Desk, entry: Entry, until: Instant, json: bool) -> Result<b
     }
 }
 
-fn show(entry: &Entry, state: &str, json: bool) -> Result<()> {
+fn show(entry: &Entry, state: &str, json: bool, key: &RoleKey) -> Result<()> {
     if json {
         let mut json = entry.json();
         json["state"] = state.into();
+        json["key"] = serde_json::json!({
+            "spacecraft": key.spacecraft(), "spi": key.spi(), "role": key.role(),
+        });
         say!("{}", serde_json::to_string(&json)?);
     } else {
         let at = show_utc(unix_ms() / 1000 * 1000);
+        let state = under(entry, state, &key_words(key));
         say!("{at}  #{} {}: {state}", entry.number, entry.words());
     }
     Ok(())

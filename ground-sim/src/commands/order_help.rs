@@ -67,7 +67,7 @@ fn about(words: &[&str]) -> String {
 
 fn page(def: &'static OrderDef) -> String {
     let mut out = format!(
-        "passband-ground order --keys FILE --state DIR [OPTIONS] {}\n\n{}\n",
+        "passband-ground order --command-keys FILE --state DIR [OPTIONS] {}\n\n{}\n",
         Usage(def),
         def.doc.trim()
     );
@@ -134,7 +134,10 @@ fn is_argument(args: &[String], option: &str) -> bool {
 
 fn option_names() -> Vec<String> {
     let command = OrderArgs::augment_args(Command::new("order"));
-    let names = command.get_arguments().filter_map(|arg| arg.get_long()).map(|name| format!("--{name}"));
+    let names = command
+        .get_arguments()
+        .flat_map(|arg| arg.get_long().into_iter().chain(arg.get_all_aliases().into_iter().flatten()));
+    let names = names.map(|name| format!("--{name}"));
     names.chain(["--help".to_owned(), "--version".to_owned()]).collect()
 }
 
@@ -180,6 +183,7 @@ mod tests {
     fn a_mistyped_option_suggests_the_near_one() {
         let says = |line: &str| mistyped(&words(line));
         assert!(says("--jsn ping").unwrap().contains("is it --json?"));
+        assert!(says("--keys k --jsn ping").unwrap().contains("is it --json?"), "an option's other name");
         assert!(says("--keys k --state s ping --jsn").unwrap().contains("is it --json?"));
         assert!(says("--quite-another ping").unwrap().contains("--help"));
         assert_eq!(

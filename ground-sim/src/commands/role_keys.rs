@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, anyhow, bail};
-use passband_proto::keys::SECRET_BYTES;
-use passband_proto::sdls::{Role, RoleKey, RoleKeys};
+use passband_proto::keyring::KeyRing;
+use passband_proto::keys::{EpochKey, SECRET_BYTES};
+use passband_proto::sdls::{MAX_SPI, Role, RoleKey, RoleKeys};
 use zeroize::Zeroizing;
 
 use super::keys::{is_exposed, write};
@@ -77,6 +78,12 @@ pub(super) fn show(path: &Path, json: bool) -> Result<()> {
     Ok(())
 }
 
+/// What `--spi` takes, wherever it names a command key.
+#[must_use]
+pub fn spi_range() -> clap::builder::RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..=i64::from(MAX_SPI))
+}
+
 /// The key to give orders with: the one of the file, or the one that is named.
 ///
 /// # Errors
@@ -91,6 +98,30 @@ pub fn holder(path: &Path, spi: Option<u16>) -> Result<RoleKey> {
         (None, _, None) => bail!("{} holds no command key", path.display()),
         (Some(_), Some(_), _) => bail!("{} holds several command keys: name one with --spi", path.display()),
     }
+}
+
+/// What a key is called where something went under it: `operator, SPI 2`.
+#[must_use]
+pub fn key_words(key: &RoleKey) -> String {
+    format!("{}, SPI {}", key.role(), key.spi())
+}
+
+/// What is to be said of a command key that is of none of the spacecraft whose telemetry keys are there.
+#[must_use]
+pub fn of_another_spacecraft(key: &RoleKey, file: &Path, telemetry: &KeyRing) -> Option<String> {
+    let mut others: Vec<u16> = telemetry.iter().map(EpochKey::spacecraft).collect();
+    others.dedup();
+    if others.is_empty() || others.contains(&key.spacecraft()) {
+        return None;
+    }
+    let others = others.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+    Some(format!(
+        "the key of {} ({}) is of spacecraft {}, and the telemetry keys are of spacecraft {others}: orders under it are taken by \
+         none of those",
+        file.display(),
+        key_words(key),
+        key.spacecraft()
+    ))
 }
 
 /// A key that others can read is theirs, too. Said once of a file, however often it is read.
@@ -176,5 +207,16 @@ mod tests {
         assert!(holder(&board, None).unwrap_err().to_string().contains("--spi"));
         assert!(holder(&board, Some(9)).is_err() && are_in(&board).unwrap());
         show(&board, true).unwrap();
+        let ring = |spacecraft: u16| {
+            let line = format!("passband-key v1 spacecraft={spacecraft} epoch=1 {}\n", "ab".repeat(32));
+            KeyRing::parse(&line).unwrap()
+        };
+        let hint = |telemetry: &KeyRing| of_another_spacecraft(&key, &path("planner"), telemetry);
+        assert_eq!((hint(&ring(1)), hint(&KeyRing::default())), (None, None));
+        let says = hint(&ring(2)).unwrap();
+        assert!(
+            says.contains("(planner, SPI 3) is of spacecraft 1") && says.contains("of spacecraft 2"),
+            "{says}"
+        );
     }
 }

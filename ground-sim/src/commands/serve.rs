@@ -30,7 +30,7 @@ pub struct SourceArgs {
     telemetry: Option<SocketAddr>,
     /// The mission's key file: packets whose tag holds under none of its telemetry keys are not shown. No other key of it
     /// is kept, and it holds none for commands.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long = "telemetry-keys", alias = "keys", value_name = "FILE")]
     keys: Option<PathBuf>,
     #[command(flatten)]
     orbit: OrbitArgs,

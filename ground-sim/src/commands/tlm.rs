@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// forged, and kept in no archive.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  passband-ground tlm --listen 0.0.0.0:47020 --keys keys.txt --archive telemetry\n  passband-ground tlm pass1.pcap --packet event\n  passband-ground tlm stream.bin --packet housekeeping --csv > housekeeping.csv\n\nExit status: 0 packets came, 1 none did or the archive failed, 2 bad usage or input."
+    after_help = "Examples:\n  passband-ground tlm --listen 0.0.0.0:47020 --telemetry-keys keys.txt --archive telemetry\n  passband-ground tlm pass1.pcap --packet event\n  passband-ground tlm stream.bin --packet housekeeping --csv > housekeeping.csv\n\nExit status: 0 packets came, 1 none did or the archive failed, 2 bad usage or input."
 )]
 pub struct TlmArgs {
     /// Streams and captures.
@@ -40,7 +40,7 @@ pub struct TlmArgs {
     #[arg(long, value_name = "ADDR:PORT")]
     connect: Vec<SocketAddr>,
     /// The key file of bundles and telemetry: says of each packet whether its tag holds.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long = "telemetry-keys", alias = "keys", value_name = "FILE")]
     keys: Option<PathBuf>,
     /// Keep what comes in this archive.
     #[arg(long, value_name = "DIR")]

@@ -28,7 +28,7 @@ const SHOW_EVERY: Duration = Duration::from_secs(10);
 /// next `upload` of the same file, or with `passband-ground uplink run`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  passband-ground upload check.sh --kind script --name check --keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt\n\nExit status: 0 it is in its place (an image: all there), 1 it isn't yet or was refused, 2 bad usage or input."
+    after_help = "Example:\n  passband-ground upload check.sh --kind script --name check --command-keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt\n\nExit status: 0 it is in its place (an image: all there), 1 it isn't yet or was refused, 2 bad usage or input."
 )]
 pub struct UploadArgs {
     /// The file.

@@ -1,5 +1,6 @@
 //! The console as a state machine: keys and times in, what is to be done out. It knows no terminal, clock or disk.
 
+mod steps;
 #[cfg(test)]
 mod tests;
 
@@ -8,7 +9,7 @@ use passband_proto::packet::Mode;
 
 use super::commanding::{Commanding, StepState};
 use super::entry::Entry;
-use super::guard::{FIRE, Guard};
+use super::guard::Guard;
 use crate::screen::draft::{self, Draft};
 
 /// A key, as far as the console knows it.
@@ -69,6 +70,8 @@ pub struct App {
     scrolled: usize,
     /// How long an order stays armed, ms.
     arm_ms: u64,
+    /// The spacecraft that is heard.
+    spacecraft: Option<u16>,
     ended: bool,
     /// Lines for the history's file.
     written: Vec<String>,
@@ -89,6 +92,7 @@ impl App {
             draft: Draft::of(""),
             scrolled: 0,
             arm_ms,
+            spacecraft: None,
             ended: false,
             written: Vec::new(),
         }
@@ -126,7 +130,7 @@ impl App {
             if matches!(guard, Guard::Fired { .. }) {
                 self.say("the time is over: what is fired now is refused on board", Tone::Warning);
             } else {
-                self.say("NOT fired: the time is over; the satellite disarms by itself", Tone::Warning);
+                self.say("NOT fired: disarmed: its time was over before it was fired", Tone::Warning);
             }
             return;
         }
@@ -159,6 +163,11 @@ impl App {
     /// For how long an order stays armed on board, ms: what is armed from now on.
     pub fn set_arm_ms(&mut self, arm_ms: u64) {
         self.arm_ms = arm_ms;
+    }
+
+    /// The spacecraft that is heard, if one is.
+    pub fn set_spacecraft(&mut self, spacecraft: Option<u16>) {
+        self.spacecraft = spacecraft;
     }
 
     /// Whether it shall end.
@@ -254,83 +263,18 @@ impl App {
         }
     }
 
-    /// A key while a hazardous order is at its steps.
-    fn guarded(&mut self, guard: Guard, key: Key, now_ms: u64, commanding: &mut dyn Commanding) {
-        match guard {
-            Guard::ToArm(_) => self.at_arming(guard, key, now_ms, commanding),
-            Guard::ToFire { .. } => self.at_firing(guard, key, now_ms, commanding),
-            Guard::Fired { number, armed, .. } => {
-                if key == Key::Escape {
-                    return self.take_back(&[number, armed], commanding);
-                }
-                // It is on its way; what is typed is a new line.
-                self.typed(key, commanding);
-            }
-        }
-    }
-
-    fn at_arming(&mut self, guard: Guard, key: Key, now_ms: u64, commanding: &mut dyn Commanding) {
-        match key {
-            Key::Char('y') => {
-                let number = self.give(Mode::Arm, &guard.order().clone(), commanding);
-                // Of two keys it is the other's holder who fires.
-                if let Some(number) = number.filter(|_| !guard.takes_two_keys()) {
-                    self.guard = Some(guard.arming(number, now_ms, self.arm_ms));
-                    self.tick(now_ms, commanding);
-                }
-            }
-            Key::Char('f') if guard.takes_two_keys() => {
-                self.say("only if the holder of another key has armed it", Tone::Warning);
-                self.guard = Some(guard.arming(0, now_ms, self.arm_ms));
-            }
-            _ => self.say("given up: nothing was armed", Tone::Plain),
-        }
-    }
-
-    fn at_firing(&mut self, mut guard: Guard, key: Key, now_ms: u64, commanding: &mut dyn Commanding) {
-        let Guard::ToFire { number, arming, .. } = &guard else { return };
-        match key {
-            // What another key's holder armed isn't ours to give up.
-            Key::Escape | Key::Ctrl(_) if *number == 0 => {
-                return self.say("NOT fired: given up", Tone::Warning);
-            }
-            Key::Escape | Key::Ctrl(_) => return self.take_back(&[*number], commanding),
-            Key::Enter if guard.fires(now_ms) => {
-                if let Some(why) = arming {
-                    let why = format!("NOT fired: it isn't armed yet: {why}; Enter tries again");
-                    self.say(why, Tone::Warning);
-                } else {
-                    let order = guard.order().clone();
-                    if let Some(number) = self.give(Mode::Fire, &order, commanding) {
-                        self.guard = Some(guard.fired(number));
-                    }
-                    return;
-                }
-            }
-            Key::Char(c) => guard.put(c),
-            Key::Backspace => guard.erase(),
-            Key::Enter => self.say(format!("type {FIRE}, or Esc to give it up"), Tone::Warning),
-            _ => {}
-        }
-        self.guard = Some(guard);
-    }
-
-    /// Takes steps back that haven't left, and gives up what is armed; says what became of the first.
-    fn take_back(&mut self, numbers: &[u32], commanding: &mut dyn Commanding) {
-        let numbers = numbers.iter().filter(|number| **number != 0);
-        let done: Vec<_> = numbers.map(|number| (*number, commanding.take_back(*number))).collect();
-        match done.first() {
-            Some((number, Ok(what))) => self.say(format!("{number}: {what}"), Tone::Warning),
-            Some((number, Err(why))) => self.say(format!("{number} is NOT taken back: {why}"), Tone::Error),
-            None => {}
-        }
-    }
-
     /// Hands an order over; its number.
     fn give(&mut self, step: Mode, order: &Order, commanding: &mut dyn Commanding) -> Option<u32> {
         match commanding.send(step, order) {
             Ok(number) => {
-                self.say(format!("given: {number} {} {order}", step.name()), Tone::Plain);
+                let given = format!("given: {number} {} {order}", step.name());
+                match commanding.key().zip(self.spacecraft) {
+                    Some(((ours, key), heard)) if ours != heard => self.say(
+                        format!("{given}; its key [{key}] is of spacecraft {ours}, and telemetry of {heard}: that one takes none of it"),
+                        Tone::Warning,
+                    ),
+                    _ => self.say(given, Tone::Plain),
+                }
                 Some(number)
             }
             Err(why) => {

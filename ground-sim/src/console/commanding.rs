@@ -42,6 +42,11 @@ pub trait Commanding {
     /// By which way they go: the security association that answers name.
     fn source(&self) -> u16;
 
+    /// The key that orders go under: its spacecraft, and what it is called; none: there is none.
+    fn key(&self) -> Option<(u16, String)> {
+        None
+    }
+
     /// Takes an order over, as a whole, and gives its number; from then on it is sent until it is answered.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use passband_proto::dict::Order;
 use passband_proto::packet::Mode;
-use passband_proto::sdls::Role;
+use passband_proto::sdls::{Role, RoleKey};
 
 use super::commanding::{Commanding, Outgoing, StepState};
 use crate::commands::order::{check_agenda, check_role};
@@ -26,6 +26,7 @@ const PATIENCE: Duration = Duration::from_millis(700);
 #[derive(Debug)]
 pub struct Outbox {
     folder: Folder,
+    spacecraft: u16,
     spi: u16,
     role: Role,
     /// What orders wait for, and when that was looked up.
@@ -33,10 +34,11 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// The one in a folder, of the holder of a key of this association and role.
+    /// The one in a folder, of the holder of a key.
     #[must_use]
-    pub fn new(folder: Folder, spi: u16, role: Role) -> Self {
-        Self { folder, spi, role, hold: Cell::new(None) }
+    pub fn new(folder: Folder, key: &RoleKey) -> Self {
+        let (spacecraft, spi, role) = (key.spacecraft(), key.spi(), key.role());
+        Self { folder, spacecraft, spi, role, hold: Cell::new(None) }
     }
 
     /// What orders wait for. The screen is drawn more often than that changes.
@@ -56,13 +58,17 @@ impl Outbox {
         while let Some(next) = entry.goes_on_as {
             entry = look(next)?.ok_or("the order is gone from the outbox")?;
         }
-        Ok(entry)
+        Ok(entry.at(unix_ms()))
     }
 }
 
 impl Commanding for Outbox {
     fn source(&self) -> u16 {
         self.spi
+    }
+
+    fn key(&self) -> Option<(u16, String)> {
+        Some((self.spacecraft, format!("{}, SPI {}", self.role, self.spi)))
     }
 
     fn send(&mut self, step: Mode, order: &Order) -> Result<u32, String> {
@@ -106,11 +112,10 @@ impl Commanding for Outbox {
         let entries =
             numbers.into_iter().rev().take(MOST).filter_map(|n| self.folder.order(n).ok().flatten());
         let hold = self.hold();
-        let shown = |entry: Entry| Outgoing {
-            number: entry.number,
-            step: entry.step,
-            words: entry.words(),
-            state: state_of(&hold, &entry),
+        let shown = |entry: Entry| {
+            let entry = entry.at(unix_ms());
+            let (number, step, words) = (entry.number, entry.step, entry.words());
+            Outgoing { number, step, words, state: state_of(&hold, &entry) }
         };
         entries.map(shown).collect()
     }
@@ -128,16 +133,16 @@ fn state_of(hold: &Hold, entry: &Entry) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::uplink::entry::Disarmed;
     use crate::uplink::{Shelf, Told};
     use passband_proto::dict::{Reason, Stage};
-    use passband_proto::sdls::RoleKey;
 
     #[test]
     fn a_step_is_shown_as_it_stands_and_taken_back_as_long_as_it_can_be() {
         let dir = tempfile::tempdir().unwrap();
         let key = RoleKey::new(1, 2, Role::Operator, [5; 32]).unwrap();
         let folder = || Folder::open(dir.path(), &key).unwrap();
-        let mut outbox = Outbox::new(folder(), 2, Role::Operator);
+        let mut outbox = Outbox::new(folder(), &key);
         let reboot = Order::BoardReboot {};
         let first = outbox.send(Mode::Arm, &reboot).unwrap();
         assert_eq!(outbox.step(first), StepState::Waits("waiting".to_owned()));
@@ -153,6 +158,12 @@ mod tests {
         entry.armed_until_unix_ms = Some(unix_ms() + 60_000);
         folder().keep_order(&entry).unwrap();
         assert!(matches!(outbox.step(second), StepState::Armed(Some(1..=60_000))));
+        folder().keep_order(&Entry { disarmed: Some(Disarmed::Restart), ..entry.clone() }).unwrap();
+        let says = "has started anew since; arm it again";
+        assert!(matches!(outbox.step(second), StepState::Over(why) if why.contains(says)));
+        assert!(outbox.outgoing()[0].state.starts_with("disarmed: "));
+        folder().keep_order(&entry).unwrap();
+        outbox.hold.set(None);
         outbox.send(Mode::Run, &Order::Ping {}).unwrap();
         let shown = outbox.outgoing();
         assert!(shown[0].state.starts_with(&format!("waits: #{second} is armed until ")), "{shown:?}");

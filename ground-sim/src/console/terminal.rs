@@ -60,6 +60,7 @@ pub fn run(
         if let Some(arm_ms) = arm.or_else(|| feed.arm_ms()).or_else(|| commanding.arm_ms()) {
             app.set_arm_ms(arm_ms);
         }
+        app.set_spacecraft(feed.spacecraft());
         app.tick(now_ms(), commanding);
         let turn =
             screen.show(feed, app, commanding, now_ms()).and_then(|()| keys(&stop, app, now_ms, commanding));
@@ -178,7 +179,8 @@ impl Screen {
 
     fn show(&mut self, feed: &Feed, app: &App, commanding: &dyn Commanding, now_ms: u64) -> io::Result<()> {
         let (shown, outgoing, source) = (feed.snapshot(), commanding.outgoing(), commanding.source());
-        let scene = Scene { shown: &shown, app, outgoing: &outgoing, source, now_ms };
+        let key = commanding.key().map(|(_, key)| key);
+        let scene = Scene { shown: &shown, app, outgoing: &outgoing, source, key, now_ms };
         self.terminal.draw(|frame| draw(frame, &scene)).map(drop)
     }
 }

@@ -79,7 +79,7 @@ pub fn complete(line: &str) -> Vec<String> {
     let mut words: Vec<&str> = line.split_whitespace().collect();
     let ends = line.chars().next_back().is_none_or(char::is_whitespace);
     let last = if ends { "" } else { words.pop().unwrap_or_default() };
-    let mut found = completions(&words, last);
+    let mut found = complete_words(&words, last, &|_| true);
     found.truncate(MOST_COMPLETIONS);
     found
 }
@@ -92,7 +92,7 @@ pub fn commands(order: &Order, hazard: Hazard) -> Vec<String> {
     let holder = Source::ALL.iter().find(|source| def.is_some_and(|def| def.sources.has(**source)));
     let holder = holder.map_or("operator", |source| source.name());
     let line = |step: &str, keys: &str, state: &str| {
-        format!("passband-ground order --keys {keys} --state {state} {step}-- {order}")
+        format!("passband-ground order --command-keys {keys} --state {state} {step}-- {order}")
     };
     let keys = format!("{holder}.txt");
     match hazard {
@@ -118,9 +118,11 @@ fn sources(def: &'static OrderDef) -> Vec<&'static str> {
     Source::ALL.iter().filter(|source| def.sources.has(**source)).map(|source| source.name()).collect()
 }
 
-fn completions(words: &[&str], last: &str) -> Vec<String> {
+/// How the word `last` behind others may go on, in orders of which `which` says that they can be meant.
+#[must_use]
+pub fn complete_words(words: &[&str], last: &str, which: &dyn Fn(&OrderDef) -> bool) -> Vec<String> {
     let mut found = Vec::new();
-    for def in ORDERS {
+    for def in ORDERS.iter().filter(|def| which(def)) {
         let own: Vec<&str> = def.words.split(' ').collect();
         let next = own.get(words.len()).filter(|_| own.starts_with(words));
         if let Some(next) = next.filter(|next| next.starts_with(last))
@@ -138,7 +140,7 @@ fn completions(words: &[&str], last: &str) -> Vec<String> {
 /// How the argument `last` behind `given` may go on.
 fn arguments(def: &OrderDef, given: &[&str], last: &str) -> Vec<String> {
     if let Some(at) = given.iter().position(|word| *word == "--") {
-        return completions(given.get(at + 1..).unwrap_or_default(), last);
+        return complete_words(given.get(at + 1..).unwrap_or_default(), last, &|_| true);
     }
     let name_of = |arg: &ArgDef| format!("--{}", DashedName(arg.name));
     if let Some(arg) = given.last().and_then(|word| def.args.iter().find(|arg| name_of(arg) == **word)) {
@@ -189,7 +191,7 @@ mod tests {
         assert_eq!(draft.usage.as_deref(), Some("pass start SECONDS [--rate RATE]"));
         assert_eq!(
             draft.commands,
-            ["passband-ground order --keys operator.txt --state outbox -- pass start 300 --rate 0"]
+            ["passband-ground order --command-keys operator.txt --state outbox -- pass start 300 --rate 0"]
         );
     }
 
@@ -203,7 +205,8 @@ mod tests {
         assert!(draft.commands[0].contains("--arm") && draft.commands[1].contains("--fire"));
         let two = Draft::of("keys retire 3");
         assert!(
-            two.commands[0].contains("--keys operator.txt") && two.commands[1].contains("--keys another.txt")
+            two.commands[0].contains("--command-keys operator.txt")
+                && two.commands[1].contains("--command-keys another.txt")
         );
     }
 

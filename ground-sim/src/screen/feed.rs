@@ -3,36 +3,30 @@
 //! With a telemetry address the archive is opened for writing and what comes is kept in it; without, it is read along. Where
 //! there are telemetry keys, packets whose tag holds under none of them are not shown. Nothing waits for whoever looks on.
 
+mod threads;
+
 use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use passband_flight::passes::PassPlan;
 use passband_proto::packet::TelemetryPacket;
 
 use super::ground::{Ground, Surveyor};
-use super::{Model, Snapshot, packet_bytes};
+use super::{Model, Snapshot};
 use crate::commands::unix_ms;
-use crate::telemetry::intake::Verdict;
-use crate::telemetry::routes::MAX_ROUTES;
 use crate::telemetry::tags::untagged;
-use crate::telemetry::{Archive, Follower, Intake, Proof, Quota, Routes, Stored, TagKeys};
+use crate::telemetry::{Archive, Follower, Quota, Stored, TagKeys};
 
 /// How long a socket or a file is waited for.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// How often the disk is looked at.
-const SURVEY_EVERY: Duration = Duration::from_secs(1);
-/// How often what was kept is made safe.
-const SYNC_EVERY: Duration = Duration::from_secs(5);
 /// Of an archive so much is shown at the start, bytes.
 const LOOK_BACK_BYTES: u64 = 4 << 20;
-/// Packets that are held for those who follow them: a few minutes.
-const RECENT_PACKETS: usize = 2_000;
 
 /// Where what is shown comes from.
 #[derive(Debug, Clone, Default)]
@@ -129,7 +123,7 @@ impl Feed {
         let snapshot = held(&self.shared.model).snapshot(unix_ms(), ground);
         let hint = match (self.refused(), self.untagged()) {
             (0, 0) => None,
-            (0, _) => Some(untagged("--keys")),
+            (0, _) => Some(untagged("--telemetry-keys")),
             _ => Some(self.shared.keys.hint()),
         };
         Snapshot { refused: self.refused(), untagged: self.untagged(), hint, ..snapshot }
@@ -139,6 +133,12 @@ impl Feed {
     #[must_use]
     pub fn arm_ms(&self) -> Option<u64> {
         held(&self.shared.model).arm_ms()
+    }
+
+    /// The spacecraft whose beacon came last.
+    #[must_use]
+    pub fn spacecraft(&self) -> Option<u16> {
+        held(&self.shared.model).spacecraft()
     }
 
     /// Changes whenever what is shown does, but for the time.
@@ -199,132 +199,6 @@ impl Drop for Feed {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
         self.threads.drain(..).for_each(|thread| drop(thread.join()));
-    }
-}
-
-impl Shared {
-    fn spawn(
-        self: &Arc<Self>,
-        name: &str,
-        run: impl FnOnce(&Self) + Send + 'static,
-    ) -> Result<JoinHandle<()>> {
-        let shared = Arc::clone(self);
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || run(&shared));
-        thread.context("starting a thread")
-    }
-
-    fn goes_on(&self) -> bool {
-        !self.stop.load(Ordering::Relaxed)
-    }
-
-    /// Without keys every packet counts as authentic.
-    fn is_authentic(&self, packet: &TelemetryPacket<'_>) -> bool {
-        self.keys.is_empty() || self.keys.judge(packet) == Proof::Verified
-    }
-
-    /// Whether a packet is to be believed; one that isn't is counted.
-    fn admit(&self, packet: &TelemetryPacket<'_>) -> bool {
-        let counter = match self.keys.judge(packet) {
-            Proof::Verified => return true,
-            Proof::Unverified if self.keys.is_empty() => return true,
-            Proof::Unverified => &self.untagged,
-            Proof::Forged => &self.refused,
-        };
-        if counter.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.version.fetch_add(1, Ordering::Release);
-        }
-        false
-    }
-
-    /// Shows a packet that is to be believed.
-    fn show(&self, packet: &TelemetryPacket<'_>, received_unix_ms: u64) {
-        held(&self.model).take(packet, received_unix_ms);
-        let number = self.packets.fetch_add(1, Ordering::Relaxed) + 1;
-        let (unix_ms, bytes) = (packet.time().to_unix_ms(), packet.bytes().to_vec());
-        let mut recent = held(&self.recent);
-        recent.push_back((number, Stored { received_unix_ms, unix_ms, packet: bytes }));
-        if recent.len() > RECENT_PACKETS {
-            recent.pop_front();
-        }
-        self.version.fetch_add(1, Ordering::Release);
-    }
-
-    fn survey(&self, surveyor: &mut Surveyor) {
-        let mut last = Instant::now();
-        while self.goes_on() {
-            thread::sleep(PATIENCE);
-            if last.elapsed() < SURVEY_EVERY {
-                continue;
-            }
-            last = Instant::now();
-            let look = surveyor.look();
-            let mut ground = held(&self.ground);
-            if *ground != look {
-                *ground = look;
-                self.version.fetch_add(1, Ordering::Release);
-            }
-        }
-    }
-
-    fn receive(&self, socket: &UdpSocket) {
-        let mut routes = Routes::new(packet_bytes, MAX_ROUTES);
-        let mut intake = Intake::default();
-        let mut datagram = vec![0; usize::from(u16::MAX)];
-        let mut last_sync = Instant::now();
-        while self.goes_on() {
-            let sink = |packet: &TelemetryPacket<'_>, received_unix_ms: u64| {
-                // A forged one must not keep the true one of the same count out.
-                if self.admit(packet) && intake.take(packet) == Verdict::New {
-                    self.show(packet, received_unix_ms);
-                    self.keep(packet, received_unix_ms);
-                }
-            };
-            match socket.recv_from(&mut datagram) {
-                Ok((bytes, from)) => {
-                    routes.push(&from, datagram.get(..bytes).unwrap_or_default(), unix_ms(), sink);
-                }
-                Err(_) => routes.idle(sink),
-            }
-            if last_sync.elapsed() >= SYNC_EVERY {
-                last_sync = Instant::now();
-                self.sync();
-            }
-        }
-        self.sync();
-    }
-
-    fn keep(&self, packet: &TelemetryPacket<'_>, received_unix_ms: u64) {
-        let kept = self.archive.as_ref().map(|archive| held(archive).append(packet, received_unix_ms));
-        if let Some(Err(e)) = kept {
-            tracing::warn!("a packet is not kept: {e:#}");
-        }
-    }
-
-    fn sync(&self) {
-        if let Some(Err(e)) = self.archive.as_ref().map(|archive| held(archive).sync()) {
-            tracing::warn!("the archive: {e:#}");
-        }
-    }
-
-    fn read_along(&self, follower: &mut Follower) {
-        while self.goes_on() {
-            thread::sleep(PATIENCE);
-            if let Err(e) = self.follow(follower) {
-                tracing::warn!("the archive: {e:#}");
-                thread::sleep(SURVEY_EVERY);
-            }
-        }
-    }
-
-    fn follow(&self, follower: &mut Follower) -> Result<()> {
-        while follower.catch_up(|stored| {
-            if let Ok(packet) = TelemetryPacket::parse(&stored.packet)
-                && self.admit(&packet)
-            {
-                self.show(&packet, stored.received_unix_ms);
-            }
-        })? {}
-        Ok(())
     }
 }
 

@@ -86,6 +86,9 @@ pub struct ShownAnswer {
     pub unix_ms: u64,
     /// More about it.
     pub text: String,
+    /// What tells its bytes from those of others.
+    #[serde(skip)]
+    pub check: u32,
 }
 
 /// An order that is armed: all others of its holder wait, since each would disarm it.
@@ -120,6 +123,7 @@ impl Answers {
             reason: answer.reason.name(),
             unix_ms: answer.unix,
             text: answer.text.0.as_str().to_owned(),
+            check: answer.check,
         };
         known.insert(key, shown);
         if known.len() > MOST_ANSWERS
@@ -135,14 +139,23 @@ impl Answers {
         self.0.get(&(source, number))
     }
 
-    /// What is armed: the answer to no later order of its holder is known, and it says for how long, or `arm_ms` does.
-    pub fn armed(&self, now_unix_ms: u64, arm_ms: u64) -> impl Iterator<Item = ShownArmed> {
+    /// What is armed: the answer to no later order of its holder is known, nor one of another holder who fired it, and it says for
+    /// how long, or `arm_ms` does. What was armed before the satellite's software started (`begun_unix_ms`) is so no more.
+    pub fn armed(
+        &self,
+        now_unix_ms: u64,
+        arm_ms: u64,
+        begun_unix_ms: u64,
+    ) -> impl Iterator<Item = ShownArmed> {
         let armed = self.0.values().filter(|answer| answer.stage == Stage::Armed);
         armed.filter_map(move |answer| {
             let for_ms = seconds_armed(&answer.text).map_or(arm_ms, |s| s * 1000);
             let until_unix_ms = answer.unix_ms.saturating_add(for_ms);
             let later = (answer.source, answer.number.saturating_add(1))..=(answer.source, u32::MAX);
-            let is_over = now_unix_ms >= until_unix_ms || self.0.range(later).next().is_some();
+            let is_over = now_unix_ms >= until_unix_ms
+                || answer.unix_ms < begun_unix_ms
+                || self.0.range(later).next().is_some()
+                || self.0.values().any(|other| fires(other, answer));
             let (source, number) = (answer.source, answer.number);
             (!is_over).then_some(ShownArmed { source, number, until_unix_ms })
         })
@@ -155,6 +168,13 @@ impl Answers {
         all.sort_by_key(|answer| std::cmp::Reverse((answer.unix_ms, answer.number)));
         all
     }
+}
+
+/// Whether another holder's order fired what is armed, of the same bytes.
+fn fires(other: &ShownAnswer, armed: &ShownAnswer) -> bool {
+    let is_taken = !matches!(other.stage, Stage::Armed | Stage::Refused);
+    let is_others = other.source != armed.source && other.unix_ms >= armed.unix_ms;
+    is_taken && is_others && (other.order, other.check) == (armed.order, armed.check)
 }
 
 #[cfg(test)]
@@ -193,9 +213,20 @@ mod tests {
     fn what_is_armed_is_so_for_its_time_or_until_the_next_order_of_its_holder() {
         let mut answers = Answers::default();
         answers.take(&answer(7, Stage::Armed, 3000));
-        let armed =
-            |answers: &Answers, now| answers.armed(now, 60_000).map(|a| a.until_unix_ms).collect::<Vec<_>>();
+        let armed = |answers: &Answers, now| {
+            answers.armed(now, 60_000, 3000).map(|a| a.until_unix_ms).collect::<Vec<_>>()
+        };
         assert_eq!((armed(&answers, 62_999), armed(&answers, 63_000)), (vec![63_000], Vec::new()));
+        assert_eq!(answers.armed(4000, 60_000, 3001).count(), 0, "the software started after that");
+        let other = |unix_ms, stage| Answer { source: 3, ..answer(1, stage, unix_ms) };
+        for before in [other(2999, Stage::Done), other(3500, Stage::Refused)] {
+            answers.take(&before);
+            assert_eq!(armed(&answers, 4000), [63_000]);
+        }
+        let mut fired = Answers::default();
+        fired.take(&answer(7, Stage::Armed, 3000));
+        fired.take(&other(3500, Stage::Started));
+        assert!(armed(&fired, 4000).is_empty(), "another key fired it");
         answers.take(&answer(8, Stage::Done, 4000));
         assert!(armed(&answers, 5000).is_empty());
     }

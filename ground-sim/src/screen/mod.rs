@@ -105,6 +105,12 @@ impl Model {
         self.tables.arm_ms()
     }
 
+    /// The spacecraft whose beacon came last.
+    #[must_use]
+    pub fn spacecraft(&self) -> Option<u16> {
+        self.beacon.as_ref().map(|beacon| beacon.spacecraft)
+    }
+
     /// Takes a packet that was received at a time, ms since 1970-01-01 UTC; whether the dictionary knows it. One that is
     /// older than what is shown changes nothing but the lists in which it has a place of its own.
     pub fn take(&mut self, packet: &TelemetryPacket<'_>, received_unix_ms: u64) -> bool {

@@ -186,7 +186,10 @@ impl Model {
             events: self.events.newest().take(MOST_SHOWN).cloned().collect(),
             since: Since { los_unix_ms: since, info, warning, error, critical },
             answers: self.answers.newest().into_iter().take(MOST_SHOWN).cloned().collect(),
-            armed: self.answers.armed(now_unix_ms, self.tables.arm_ms().unwrap_or(ARM_MS)).collect(),
+            armed: self
+                .answers
+                .armed(now_unix_ms, self.tables.arm_ms().unwrap_or(ARM_MS), self.begun_unix_ms())
+                .collect(),
             arm_ms: self.tables.arm_ms(),
             uploads: self.tables.uploads().cloned().collect(),
             parameters: self.tables.parameters().cloned().collect(),
@@ -195,6 +198,14 @@ impl Model {
             passes,
             ground,
         }
+    }
+
+    /// When the satellite's software started, by its clock, ms since 1970-01-01 UTC; the beacon tells it in whole seconds.
+    fn begun_unix_ms(&self) -> u64 {
+        let beacon = self.beacon.as_ref().zip(self.latest.get(&Beacon::DEF.apid));
+        beacon.map_or(0, |(beacon, latest)| {
+            latest.unix_ms.saturating_sub((u64::from(beacon.uptime) + 1) * 1000)
+        })
     }
 
     /// Whichever of beacon and housekeeping was received last says what both say.

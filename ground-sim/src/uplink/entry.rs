@@ -1,14 +1,18 @@
 //! An order of ours, and what is known of it. Plain data and its JSON; decides nothing about the link.
 
+mod document;
+
 use std::fmt;
 
-use anyhow::{Context, Result, bail};
 use passband_proto::crc32c::checksum;
 use passband_proto::dict::{Answer, Order, Reason, Stage};
 use passband_proto::packet::Mode;
 use serde::{Deserialize, Serialize};
 
 use crate::station::hex;
+
+/// What to do about an order that is armed no more.
+const ARM_AGAIN: &str = "arm it again if it is still to be done";
 
 /// What the satellite answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +67,28 @@ impl fmt::Display for Told {
     }
 }
 
+/// Why what was armed is so no more, though no order of ours ended it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Disarmed {
+    /// The satellite's software started anew, which keeps nothing armed.
+    Restart,
+    /// Its time was over before it was fired.
+    TimeOver,
+    /// The satellite said so, by an event.
+    Told,
+}
+
+impl fmt::Display for Disarmed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Restart => "the satellite's software has started anew since",
+            Self::TimeOver => "its time was over before it was fired",
+            Self::Told => "the satellite says that it is armed no more",
+        })
+    }
+}
+
 /// An order of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -93,6 +119,10 @@ pub struct Entry {
     pub fired_by: Option<u32>,
     /// The order of ours that was to fire it and was refused, which disarms.
     pub disarmed_by: Option<u32>,
+    /// Why it is armed no more, if that is known otherwise.
+    pub disarmed: Option<Disarmed>,
+    /// The start of the satellite's software in which it was armed, as beacons count them.
+    pub armed_in_boot: Option<u32>,
 }
 
 impl Entry {
@@ -114,6 +144,8 @@ impl Entry {
             armed_until_unix_ms: None,
             fired_by: None,
             disarmed_by: None,
+            disarmed: None,
+            armed_in_boot: None,
         }
     }
 
@@ -145,9 +177,25 @@ impl Entry {
     /// The same, whether or not it was given up.
     #[must_use]
     pub fn was_armed_until(&self) -> Option<u64> {
-        let is_armed = self.told.as_ref().is_some_and(|told| told.stage == Stage::Armed);
-        let ended = self.fired_by.or(self.disarmed_by).is_some();
-        self.armed_until_unix_ms.filter(|_| is_armed && !ended)
+        self.armed_until_unix_ms.filter(|_| self.may_have_been_fired() && self.disarmed.is_none())
+    }
+
+    /// Whether it was armed, and no order is known that ended that: one that is heard of late may have fired it, whatever was
+    /// believed meanwhile.
+    #[must_use]
+    pub fn may_have_been_fired(&self) -> bool {
+        let was_armed = self.told.as_ref().is_some_and(|told| told.stage == Stage::Armed);
+        was_armed && self.fired_by.or(self.disarmed_by).is_none()
+    }
+
+    /// The same as it stands at a time of the clock of the day, ms since 1970-01-01 UTC: what is armed is so no more once its time
+    /// is over.
+    #[must_use]
+    pub fn at(self, now_unix_ms: u64) -> Self {
+        match self.armed_until() {
+            Some(until) if until <= now_unix_ms => Self { disarmed: Some(Disarmed::TimeOver), ..self },
+            _ => self,
+        }
     }
 
     /// Whether it has left, and may be done however often it was taken back: nothing says that it was refused.
@@ -201,86 +249,17 @@ impl Entry {
 
     fn armed_state(&self, told: &Told) -> String {
         if let Some(number) = self.disarmed_by {
-            return format!("armed, and no more so when #{number} came, which was refused");
+            return format!("disarmed: #{number} came to fire it and was refused; {ARM_AGAIN}");
         }
-        match (self.dropped, self.fired_by, self.armed_until_unix_ms) {
+        match (self.dropped, self.fired_by, self.disarmed, self.armed_until_unix_ms) {
             (true, ..) => "armed, then given up".to_owned(),
-            (_, Some(0), _) => "armed, then fired by the holder of another key".to_owned(),
-            (_, Some(number), _) => format!("armed, until #{number} came to fire it"),
-            (_, None, Some(until)) => format!("armed until {}", clock(until)),
-            (_, None, None) => told.to_string(),
+            (_, Some(0), ..) => "armed, then fired by the holder of another key".to_owned(),
+            (_, Some(number), ..) => format!("armed, until #{number} came to fire it"),
+            (_, None, Some(why), _) => format!("disarmed: {why}; {ARM_AGAIN}"),
+            (_, None, None, Some(until)) => format!("armed until {}", clock(until)),
+            (_, None, None, None) => told.to_string(),
         }
     }
-
-    /// As a document of `"schema": 1`.
-    #[must_use]
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::json!({
-            "schema": 1,
-            "number": self.number,
-            "step": self.step.name(),
-            "order": self.words(),
-            "bytes": hex(&self.bytes),
-            "queued_unix_ms": self.queued_unix_ms,
-            "sent": self.sent,
-            "sent_unix_ms": self.sent_unix_ms,
-            "answer": self.told,
-            "dropped": self.dropped,
-            "expired": self.expired,
-            "goes_on_as": self.goes_on_as,
-            "armed_until_unix_ms": self.armed_until_unix_ms,
-            "fired_by": self.fired_by,
-            "disarmed_by": self.disarmed_by,
-        })
-    }
-
-    /// Reads what [`Self::json`] made.
-    ///
-    /// # Errors
-    /// It is something else.
-    pub fn parse(text: &[u8]) -> Result<Self> {
-        let stored: Stored = serde_json::from_slice(text)?;
-        let digits = stored.bytes.as_bytes().chunks(2);
-        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-        let bytes: Option<Vec<u8>> = digits.map(byte).collect();
-        Ok(Self {
-            number: stored.number,
-            step: step_of(&stored.step)?,
-            bytes: bytes.context("its bytes are no hexadecimal digits")?,
-            queued_unix_ms: stored.queued_unix_ms,
-            sent: stored.sent,
-            sent_unix_ms: stored.sent_unix_ms,
-            told: stored.answer,
-            dropped: stored.dropped,
-            expired: stored.expired,
-            goes_on_as: stored.goes_on_as,
-            armed_until_unix_ms: stored.armed_until_unix_ms,
-            fired_by: stored.fired_by,
-            disarmed_by: stored.disarmed_by,
-        })
-    }
-}
-
-#[derive(Deserialize)]
-struct Stored {
-    number: u32,
-    step: String,
-    bytes: String,
-    queued_unix_ms: u64,
-    sent: u32,
-    sent_unix_ms: Option<u64>,
-    answer: Option<Told>,
-    dropped: bool,
-    #[serde(default)]
-    expired: bool,
-    #[serde(default)]
-    goes_on_as: Option<u32>,
-    #[serde(default)]
-    armed_until_unix_ms: Option<u64>,
-    #[serde(default)]
-    fired_by: Option<u32>,
-    #[serde(default)]
-    disarmed_by: Option<u32>,
 }
 
 /// How often, in words: `once`, `3 times`.
@@ -294,15 +273,6 @@ pub fn times(count: u32) -> String {
 pub fn clock(unix_ms: u64) -> String {
     let s = unix_ms / 1000 % 86_400;
     format!("{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
-}
-
-fn step_of(name: &str) -> Result<Mode> {
-    Ok(match name {
-        "run" => Mode::Run,
-        "arm" => Mode::Arm,
-        "fire" => Mode::Fire,
-        other => bail!("a step is run, arm or fire, not {other:?}"),
-    })
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ pub const ARM_MS: u64 = 60_000;
 pub const ARM_S: core::ops::RangeInclusive<u64> = 5..=3_600;
 /// Nothing holds longer than an order can stay armed (`command.arm`, an hour at most), ms.
 const MOST_MS: u64 = 3_600_000 + HOLD_MS;
+/// How long an order stays armed, in the words of every place that says so.
+pub const STAYS_ARMED: &str = "until it is fired, until its time is over, until the satellite's software starts anew, or until any other order \
+     under the same key reaches the satellite";
 /// After so many orders that are older a folder is looked through no further.
 const MOST_OLD: usize = 256;
 
@@ -159,6 +162,23 @@ fn is_step_to_go(entry: &Entry) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn what_disarms_is_named_by_one_wording() {
+        use clap::CommandFactory;
+        #[derive(clap::Parser)]
+        struct Order {
+            #[command(flatten)]
+            args: crate::commands::order::OrderArgs,
+        }
+        let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (readme, console) = (include_str!("../../../README.md"), include_str!("../../CONSOLE.md"));
+        let help = Order::command().render_long_help().to_string();
+        for text in [readme, console, &help, include_str!("../commands/uplink/mod.rs")] {
+            let text = plain(&text.replace("///", ""));
+            assert!(text.contains(STAYS_ARMED), "{}", text.get(..300).unwrap_or_default());
+        }
+    }
+
     use super::super::entry::Told;
     use super::*;
     use passband_proto::dict::{Order, Reason, Stage};

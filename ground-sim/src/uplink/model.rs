@@ -47,6 +47,10 @@ pub struct BoardModel {
     /// Keys whose state is to be told, and when the next may be told, ms.
     keys_wanted: BTreeSet<u16>,
     keys_ms: u64,
+    /// Starts so far, when the last was, and the last moment that it knows of, ms.
+    boots: u32,
+    begun_ms: u64,
+    seen_ms: u64,
 }
 
 /// A file that comes up.
@@ -81,6 +85,9 @@ impl BoardModel {
             refused: Vec::new(),
             keys_wanted: BTreeSet::new(),
             keys_ms: 0,
+            boots: 0,
+            begun_ms: 0,
+            seen_ms: 0,
         };
         board.restart();
         board
@@ -99,6 +106,7 @@ impl BoardModel {
         self.ledger = Ledger::restore(orders.chain(used).collect::<Vec<_>>());
         self.keys_wanted = self.associations.status().map(|status| status.spi).collect();
         self.keys_ms = 0;
+        (self.boots, self.begun_ms) = (self.boots + 1, self.seen_ms);
     }
 
     /// Starts anew with its disk emptied.
@@ -109,6 +117,7 @@ impl BoardModel {
 
     /// Takes a frame of the uplink.
     pub fn take(&mut self, now_ms: u64, frame: &[u8]) {
+        self.seen_ms = now_ms;
         let opened = match self.associations.open(now_ms, frame) {
             Ok(opened) => opened,
             Err(reject) => return self.note_refused(&reject),
@@ -187,6 +196,7 @@ impl BoardModel {
 
     /// What it tells: answers, the state of the key, and the beacon.
     pub fn telemetry(&mut self, now_ms: u64) -> Vec<Told> {
+        self.seen_ms = now_ms;
         if self.associations.needs_challenge(now_ms) {
             self.challenges += 1;
             self.associations.set_challenge(self.challenges.to_be_bytes(), now_ms);
@@ -197,7 +207,8 @@ impl BoardModel {
         out.extend(self.tell_keys(now_ms));
         out.extend(self.uploads.iter().map(|(id, coming)| told(now_ms, &coming.report(*id, self.fate))));
         let challenge = self.associations.challenge().unwrap_or_default();
-        out.push(told(now_ms, &beacon(self.channel.spacecraft, challenge)));
+        let uptime = u32::try_from(now_ms.saturating_sub(self.begun_ms) / 1000).unwrap_or(u32::MAX);
+        out.push(told(now_ms, &beacon(self.channel.spacecraft, challenge, (self.boots, uptime))));
         out
     }
 
@@ -283,13 +294,13 @@ fn told<P: Packet>(now_ms: u64, packet: &P) -> Told {
     (P::DEF.apid, now_ms, data)
 }
 
-fn beacon(spacecraft: u16, challenge: [u8; 8]) -> Beacon {
+fn beacon(spacecraft: u16, challenge: [u8; 8], (boot_count, uptime): (u32, u32)) -> Beacon {
     Beacon {
         spacecraft,
         mode: Mode::Nominal,
         reset_cause: ResetCause::Unknown,
-        boot_count: 1,
-        uptime: 1,
+        boot_count,
+        uptime,
         git: [0; 4],
         binary: [0; 4],
         configuration: [0; 4],

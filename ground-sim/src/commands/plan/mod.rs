@@ -16,7 +16,7 @@ use passband_proto::plan::{Dictionary, MAX_PLAN_BYTES, MAX_TEXT_BYTES, Plan, Sig
 use passband_proto::sdls::{RoleKey, RoleKeys};
 
 use self::check::{check, check_names};
-use super::role_keys::holder;
+use super::role_keys::{holder, spi_range};
 use super::upload::{DeliveryArgs, deliver};
 use super::{parse_rate, print_json, read_key_text};
 use crate::plans::assume::{PassFiles, parse_channel, parse_event, parse_span_ms, parse_utc_ms};
@@ -29,7 +29,7 @@ use crate::telemetry::feed::unix_ms;
 /// sends it up. `dry-run` plays it with the sequencer that flies.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  passband-ground plan check night.plan --keys planner.txt\n  passband-ground plan dry-run night.plan --elements tle.txt --stations stations.toml --for 1d --event '+2h disk-full'\n  passband-ground plan upload night.plan --keys planner.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt\n\nExit status: 0 done, 1 not (all) done (dry-run: some entry would never be due), 2 bad usage or input."
+    after_help = "Examples:\n  passband-ground plan check night.plan --command-keys planner.txt\n  passband-ground plan dry-run night.plan --elements tle.txt --stations stations.toml --for 1d --event '+2h disk-full'\n  passband-ground plan upload night.plan --command-keys planner.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt\n\nExit status: 0 done, 1 not (all) done (dry-run: some entry would never be due), 2 bad usage or input."
 )]
 pub struct PlanArgs {
     #[command(subcommand)]
@@ -43,10 +43,10 @@ enum Command {
         /// The text.
         file: PathBuf,
         /// The command key of the holder who will sign it: whether a plan of his role may give all its orders.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long = "command-keys", alias = "keys", value_name = "FILE")]
         keys: Option<PathBuf>,
         /// Which key, if the file holds several.
-        #[arg(long, requires = "keys")]
+        #[arg(long, requires = "keys", value_parser = spi_range())]
         spi: Option<u16>,
         /// Print JSON.
         #[arg(long)]
@@ -57,10 +57,10 @@ enum Command {
         /// The text.
         file: PathBuf,
         /// The holder's command key, whose plan key signs it.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long = "command-keys", alias = "keys", value_name = "FILE")]
         keys: PathBuf,
         /// Which key, if the file holds several.
-        #[arg(long)]
+        #[arg(long, value_parser = spi_range())]
         spi: Option<u16>,
         /// The file to write; default: the text's name with `.pbp`.
         #[arg(long, value_name = "FILE")]
@@ -71,7 +71,7 @@ enum Command {
         /// The signed plan.
         file: PathBuf,
         /// The file with the key that signed it.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long = "command-keys", alias = "keys", value_name = "FILE")]
         keys: PathBuf,
         /// Number of the spacecraft.
         #[arg(long, default_value_t = 1)]

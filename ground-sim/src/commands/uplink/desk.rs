@@ -10,8 +10,8 @@ use passband_proto::dict::{Order, UploadKind};
 use passband_proto::packet::Mode;
 use passband_proto::sdls::RoleKey;
 
-use super::super::role_keys::holder;
-use super::super::{parse_rate, parse_to};
+use super::super::role_keys::{holder, of_another_spacecraft};
+use super::super::{optional_keys, parse_rate, parse_to};
 use super::telemetry::{Ears, TelemetryArgs};
 use super::{HolderArgs, PATIENCE, told};
 use crate::telemetry::Feed;
@@ -70,6 +70,10 @@ impl Desk {
     /// Keys, folder or sockets can't be used; nobody works it, and it isn't said where frames go.
     pub fn open(args: &UplinkArgs) -> Result<Self> {
         let key = holder(&args.holder.keys, args.holder.spi)?;
+        let telemetry = optional_keys(args.telemetry.telemetry_keys.as_deref())?;
+        if let Some(why) = of_another_spacecraft(&key, &args.holder.keys, &telemetry) {
+            tracing::warn!("{why}");
+        }
         let folder = Folder::open(&args.holder.state, &key)?;
         let state = args.holder.state.display();
         let Some(lock) = folder.lock()? else {
@@ -78,6 +82,8 @@ impl Desk {
                     "another process works {state}: frames go where it was told, whether that is {to} or not"
                 );
             }
+            // Now, and not only once that process has ended.
+            args.telemetry.check()?;
             return Ok(Self::queue_into(folder, args, false));
         };
         let Some(to) = args.to else {

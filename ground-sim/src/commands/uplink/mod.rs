@@ -1,10 +1,13 @@
 //! `passband-ground uplink`: works an outbox in the background, and shows what is in it.
 
 mod desk;
+mod list;
 mod telemetry;
+mod words;
 
 pub use desk::{Desk, UplinkArgs};
 pub use telemetry::{Ears, TelemetryArgs, believed};
+pub use words::{told, under, upload_state};
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -14,17 +17,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, Subcommand};
-use passband_proto::dict::{Reason, UploadFate};
-use passband_proto::plan::show_utc;
+use passband_proto::sdls::RoleKey;
 
-use super::role_keys::holder;
-use super::{print_json, stop_on_signals};
+use super::role_keys::{holder, spi_range};
+use super::stop_on_signals;
 use crate::station::hex;
 use crate::telemetry::Heard;
-use crate::telemetry::feed::unix_ms;
 use crate::uplink::folder::Drop;
 use crate::uplink::take_back::take_back as drop_order;
-use crate::uplink::{About, Entry, Folder, Hold, Noticed, Worker};
+use crate::uplink::{About, Folder};
 
 /// How long a turn waits for something to happen.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -36,11 +37,12 @@ const DROP_PATIENCE: Duration = Duration::from_secs(2);
 /// The outbox is a folder, of one holder of a command key. One process works it at a time, whichever came first; the others
 /// (`order`, `upload`) put what they have into it, and see what becomes of it.
 ///
-/// While an order of it is armed all others wait, since each would disarm it: until it is fired, until its time is over, or until
-/// it is given up with `uplink drop`. `uplink list` says what waits for which.
+/// An order stays armed until it is fired, until its time is over, until the satellite's software starts anew, or until any other
+/// order under the same key reaches the satellite: so all others of the outbox wait, till it is given up with `uplink drop` or ends
+/// otherwise. `uplink list` says what waits for which.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  passband-ground uplink run --keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt\n  passband-ground uplink list --keys operator.txt --state outbox\n  passband-ground uplink drop 2877120 --keys operator.txt --state outbox\n\nExit status: 0 done, 1 not (all) done, 2 bad usage or input."
+    after_help = "Examples:\n  passband-ground uplink run --command-keys operator.txt --state outbox --to 10.1.0.2:47012 --telemetry 0.0.0.0:47020 --telemetry-keys keys.txt\n  passband-ground uplink list --command-keys operator.txt --state outbox\n  passband-ground uplink drop 2877120 --command-keys operator.txt --state outbox\n\nExit status: 0 done, 1 not (all) done, 2 bad usage or input."
 )]
 pub struct UplinkCommand {
     #[command(subcommand)]
@@ -84,10 +86,10 @@ enum Action {
 #[derive(Debug, Clone, Args)]
 pub struct HolderArgs {
     /// The holder's command key.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long = "command-keys", alias = "keys", value_name = "FILE")]
     pub keys: PathBuf,
     /// Which key, if the file holds several.
-    #[arg(long)]
+    #[arg(long, value_parser = spi_range())]
     pub spi: Option<u16>,
     /// The outbox.
     #[arg(long, value_name = "DIR")]
@@ -101,7 +103,7 @@ pub struct HolderArgs {
 pub fn run(args: &UplinkCommand) -> Result<ExitCode> {
     match &args.command {
         Action::Run { uplink, forward } => work(uplink, forward),
-        Action::List { holder, all, json } => list(holder, *all, *json),
+        Action::List { holder, all, json } => list::list(holder, *all, *json),
         Action::Drop { what, holder } => take_back(what, holder),
     }
 }
@@ -113,7 +115,8 @@ fn work(args: &UplinkArgs, forward: &[SocketAddr]) -> Result<ExitCode> {
     let mut forward = forward.iter().map(|to| Forward::open(*to)).collect::<Result<Vec<_>>>()?;
     let stop = stop_on_signals()?;
     let mut last_refusal = None;
-    say!("working {}: {} orders open", args.holder.state.display(), open_orders(&worker).count());
+    let open = words::what_is_open(worker.outbox().orders(), worker.outbox().uploads());
+    say!("working {}: {open}", args.holder.state.display());
     while !stop.load(Ordering::Relaxed) {
         let turn = worker.turn(PATIENCE)?;
         if let Some(heard) = turn.heard.as_ref().filter(|heard| believed(heard, false)) {
@@ -126,10 +129,6 @@ fn work(args: &UplinkArgs, forward: &[SocketAddr]) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::from(u8::from(!worker.outbox().is_settled())))
-}
-
-fn open_orders(worker: &Worker) -> impl Iterator<Item = &Entry> {
-    worker.outbox().orders().filter(|entry| entry.is_open())
 }
 
 /// Hands packets on. Nobody may listen: nothing here waits for it.
@@ -156,159 +155,15 @@ impl Forward {
     }
 }
 
-/// What was noticed, in words.
-pub fn told(noticed: &Noticed, worker: &Worker) -> String {
-    match noticed {
-        Noticed::Order(number) => {
-            let entry = worker.outbox().order(*number);
-            entry.map_or_else(
-                || format!("#{number}"),
-                |entry| format!("#{number} {}: {}", entry.words(), entry.state()),
-            )
-        }
-        Noticed::Upload(id) => {
-            let upload = worker.outbox().uploads().iter().find(|upload| upload.about().id == *id);
-            upload.map_or_else(
-                || hex(id),
-                |upload| {
-                    let progress = upload.progress();
-                    format!(
-                        "{}: {}",
-                        upload.about(),
-                        upload_state(upload.about(), progress.there, progress.pieces)
-                    )
-                },
-            )
-        }
-        Noticed::CountersLost => {
-            "the board has lost the counters of this key: it is asked to go on from ours".into()
-        }
-        Noticed::CounterBehind { ours, board } => format!(
-            "the board has taken counter {board} and ours was {ours}: it goes on from there; does another outbox use this key?"
-        ),
-        Noticed::NumbersBehind { board } => format!(
-            "the board knows order {board} of this key, which isn't here: numbers go on from there; does another outbox use this key?"
-        ),
-        Noticed::NumberTaken(number) => format!(
-            "the board has another order under number {number}: ours gets another one once it is refused; is this outbox an old copy?"
-        ),
-        Noticed::OtherKey { board } => {
-            foreign(worker, &format!("the satellite holds another one under this SPI, {}", hex(board)))
-        }
-        Noticed::Refuses(why) => format!(
-            "{}; or somebody forges frames, if orders are answered all the same",
-            foreign(worker, &format!("the satellite refuses what is sent, {why}"))
-        ),
-        Noticed::ArmedFor(ms) => format!("orders stay armed for {} s on board (command.arm)", ms / 1000),
-        Noticed::Retired => "this key is retired: the board takes nothing under it any more".into(),
-    }
-}
-
-/// What is said of a key that isn't the satellite's, and what to do.
-fn foreign(worker: &Worker, why: &str) -> String {
-    let (spi, fingerprint) = worker.outbox().key();
-    format!(
-        "no order is taken under SPI {spi} of {} (fingerprint {}): {why}. Give --keys the file whose key the satellite holds, or bring \
-         this one to it",
-        worker.keys().display(),
-        hex(&fingerprint)
-    )
-}
-
-/// Where a file stands, in words.
-pub fn upload_state(about: &About, there: usize, pieces: usize) -> String {
-    match &about.told {
-        _ if about.whole => fate_text(about),
-        _ if about.dropped => "dropped".to_owned(),
-        Some(told) if about.is_refused() => told.to_string(),
-        _ => format!("{there} of {pieces} pieces there"),
-    }
-}
-
-/// What became of a file of which all came.
-fn fate_text(about: &About) -> String {
-    match about.fate() {
-        Some((UploadFate::Refused, why)) => {
-            format!("refused ({why}): all of it came, and none of it is kept")
-        }
-        Some((UploadFate::Waits, Reason::None)) => "all there; it waits for its update".to_owned(),
-        Some((UploadFate::Waits, why)) => {
-            format!("all there, and not in its place ({why}): it is kept, and the same `upload` tries again")
-        }
-        Some((UploadFate::Taken, _)) => "all there, in its place".to_owned(),
-        Some((UploadFate::Coming, _)) | None => "all there".to_owned(),
-    }
-}
-
 /// The outbox of a holder, if there is one: a typo makes none.
-fn existing(args: &HolderArgs) -> Result<Folder> {
+fn existing(args: &HolderArgs) -> Result<(Folder, RoleKey)> {
     ensure!(Folder::is_there(&args.state)?, "{} is no outbox", args.state.display());
-    Folder::open(&args.state, &holder(&args.keys, args.spi)?)
-}
-
-fn list(args: &HolderArgs, all: bool, json: bool) -> Result<ExitCode> {
-    let folder = existing(args)?;
-    let mut orders = Vec::new();
-    for number in folder.numbers()? {
-        // What is armed stands in the way of the others, though it is answered.
-        let is_armed = |entry: &Entry| entry.armed_until().is_some_and(|until| until > unix_ms());
-        let entry = readable(folder.order(number));
-        orders.extend(entry.filter(|entry| all || entry.is_open() || is_armed(entry)));
-    }
-    let mut uploads = Vec::new();
-    for id in folder.upload_ids()? {
-        uploads.extend(readable(folder.upload(id)).filter(|about| all || about.is_open()));
-    }
-    let is_open = orders.iter().any(Entry::is_open) || uploads.iter().any(About::is_open);
-    let now = unix_ms();
-    let hold = Hold::in_folder(&folder, now)?;
-    if json {
-        let orders: Vec<_> = orders.iter().map(|entry| with_waits(entry, &hold)).collect();
-        print_json(&serde_json::json!({ "schema": 1, "orders": orders, "uploads": uploads }))?;
-        return Ok(ExitCode::from(u8::from(is_open)));
-    }
-    for entry in &orders {
-        say!(
-            "{}  #{} {}: {}",
-            show_utc(entry.queued_unix_ms),
-            entry.number,
-            entry.words(),
-            hold.state(entry)
-        );
-    }
-    let files_wait = hold.words().filter(|_| uploads.iter().any(About::is_open));
-    for about in uploads {
-        let (there, pieces) = folder.load_upload(about.clone()).map_or((0, 0), |upload| {
-            let progress = upload.progress();
-            (progress.there, progress.pieces)
-        });
-        let waits = files_wait.as_ref().filter(|_| about.is_open()).map(|words| format!("; {words}"));
-        let state = upload_state(&about, there, pieces);
-        say!("{}  {about}: {state}{}", show_utc(about.queued_unix_ms), waits.unwrap_or_default());
-    }
-    if let Hold::Armed { number, .. } = hold {
-        say!("#{number} is given up, and the others let go, with `passband-ground uplink drop {number}`");
-    }
-    Ok(ExitCode::from(u8::from(is_open)))
-}
-
-/// An order's document, and why it waits.
-fn with_waits(entry: &Entry, hold: &Hold) -> serde_json::Value {
-    let mut json = entry.json();
-    json["waits"] = hold.words().filter(|_| hold.keeps(entry)).into();
-    json
-}
-
-/// What is kept, unless its document is damaged: that is said, and hides nothing else.
-fn readable<T>(kept: Result<Option<T>>) -> Option<T> {
-    kept.unwrap_or_else(|e| {
-        tracing::warn!("{e:#}");
-        None
-    })
+    let key = holder(&args.keys, args.spi)?;
+    Ok((Folder::open(&args.state, &key)?, key))
 }
 
 fn take_back(what: &str, args: &HolderArgs) -> Result<ExitCode> {
-    let mut folder = existing(args)?;
+    let (mut folder, _) = existing(args)?;
     if let Ok(number) = what.trim_start_matches('#').parse()
         && folder.order(number)?.is_some()
     {

@@ -1,6 +1,7 @@
 //! Where commands that give orders hear telemetry: options, and what is heard beside a process that has some of it.
 
-use std::net::SocketAddr;
+use std::fs::File;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,24 @@ impl TelemetryArgs {
         add_all(&mut feed, &self.sources())?;
         warn_if_deaf(&feed);
         Ok(feed)
+    }
+
+    /// Whether all of it can be had, without taking it: what another process has is for it to let go. A TCP server isn't asked.
+    ///
+    /// # Errors
+    /// The keys can't be read, or a source can't be opened though no other process has it.
+    pub fn check(&self) -> Result<()> {
+        optional_keys(self.telemetry_keys.as_deref())?;
+        for address in &self.telemetry {
+            let bound = UdpSocket::bind(address).with_context(|| format!("listening on {address}"));
+            if let Some(e) = bound.err().filter(|e| !is_taken(e)) {
+                return Err(e.context("telemetry"));
+            }
+        }
+        for path in &self.stream {
+            File::open(path).with_context(|| format!("telemetry: opening {}", path.display()))?;
+        }
+        Ok(())
     }
 
     /// Whether it is said where telemetry comes from: who joins others to it must not be deaf.

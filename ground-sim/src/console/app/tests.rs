@@ -23,6 +23,10 @@ impl Commanding for Model {
         2
     }
 
+    fn key(&self) -> Option<(u16, String)> {
+        Some((1, "operator, SPI 2".to_owned()))
+    }
+
     fn send(&mut self, step: Mode, order: &Order) -> Result<u32, String> {
         if self.refuses {
             return Err("no room".to_owned());
@@ -152,7 +156,7 @@ fn giving_up_the_time_or_a_refusal_ends_it() {
     assert!(app.guard().is_none() && model.given.is_empty());
     type_in(&mut app, &mut model, "board reboot\ny", 0);
     app.tick(ARM_MS, &model);
-    assert!(app.guard().is_none() && app.message().0.contains("time is over"));
+    assert!(app.guard().is_none() && app.message().0.contains("its time was over before it was fired"));
     type_in(&mut app, &mut model, "board reboot\ny", 0);
     type_in(&mut app, &mut model, "FIR", 10);
     type_in(&mut app, &mut model, "E\n", ARM_MS);
@@ -199,5 +203,17 @@ proptest! {
             prop_assert!(*step != Mode::Fire || armed);
             armed = *step == Mode::Arm;
         }
+    }
+}
+
+#[test]
+fn a_key_of_another_spacecraft_than_is_heard_is_named() {
+    let (mut app, mut model) = (App::new(Vec::new(), ARM_MS), Model::default());
+    for (heard, says) in [(None, false), (Some(1), false), (Some(7), true)] {
+        app.set_spacecraft(heard);
+        type_in(&mut app, &mut model, "ping\n", 0);
+        let (said, tone) = app.message();
+        assert_eq!(said.contains("[operator, SPI 2] is of spacecraft 1, and telemetry of 7"), says, "{said}");
+        assert_eq!(tone == Tone::Warning, says);
     }
 }

@@ -14,7 +14,7 @@ use ratatui::widgets::{Block, BorderType, Paragraph};
 
 use self::panes::{
     alert_lines, bundle_lines, bundle_title, channel_lines, channel_title, digest_lines, event_lines,
-    event_title, link_lines, link_words, order_lines, pass_lines,
+    event_title, link_lines, link_words, order_lines, order_title, pass_lines,
 };
 use self::styles::{level_style, mode_style, plain, soft, tone_style};
 use super::app::{App, Tone};
@@ -41,6 +41,8 @@ pub struct Scene<'a> {
     pub outgoing: &'a [Outgoing],
     /// By which way they go.
     pub source: u16,
+    /// What the key is called that orders given here go under.
+    pub key: Option<String>,
     /// A steady clock, ms.
     pub now_ms: u64,
 }
@@ -65,7 +67,7 @@ fn narrow(frame: &mut Frame<'_>, scene: &Scene<'_>, area: Rect) {
     pane(frame, channels, &channel_title(scene.shown), channel_lines(scene.shown));
     pane(frame, bundles, &bundle_title(scene.shown), bundle_lines(scene.shown, bundles.width));
     pane(frame, events, &event_title(scene), event_lines(scene));
-    pane(frame, orders, "orders", order_lines(scene));
+    pane(frame, orders, &order_title(scene), order_lines(scene));
 }
 
 fn wide(frame: &mut Frame<'_>, scene: &Scene<'_>, area: Rect) {
@@ -79,7 +81,7 @@ fn wide(frame: &mut Frame<'_>, scene: &Scene<'_>, area: Rect) {
     pane(frame, digest, "digest", digest_lines(scene.shown));
     pane(frame, channels, &channel_title(scene.shown), channel_lines(scene.shown));
     pane(frame, events, &event_title(scene), event_lines(scene));
-    pane(frame, orders, "orders", order_lines(scene));
+    pane(frame, orders, &order_title(scene), order_lines(scene));
     pane(frame, passes, "passes", pass_lines(scene.shown));
     pane(frame, link, "fast link", link_lines(scene.shown));
     pane(frame, bundles, &bundle_title(scene.shown), bundle_lines(scene.shown, bundles.width));
@@ -234,7 +236,7 @@ mod tests {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         let shown = shown();
         let (outgoing, source) = (NoUplink.outgoing(), NoUplink.source());
-        let scene = Scene { shown: &shown, app, outgoing: &outgoing, source, now_ms: 0 };
+        let scene = Scene { shown: &shown, app, outgoing: &outgoing, source, key: None, now_ms: 0 };
         terminal.draw(|frame| draw(frame, &scene)).unwrap();
         terminal.backend().to_string()
     }

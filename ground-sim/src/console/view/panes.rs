@@ -178,6 +178,11 @@ pub(super) fn event_lines(scene: &Scene<'_>) -> Vec<Line<'static>> {
     scene.shown.events.iter().skip(scene.app.scrolled()).map(line).collect()
 }
 
+/// Under which key the orders go that are given here.
+pub(super) fn order_title(scene: &Scene<'_>) -> String {
+    scene.key.as_ref().map_or_else(|| "orders".to_owned(), |key| format!("orders [{key}]"))
+}
+
 /// Orders given here with their answers, then the answers to others.
 pub(super) fn order_lines(scene: &Scene<'_>) -> Vec<Line<'static>> {
     let answers = &scene.shown.answers;
@@ -189,6 +194,9 @@ pub(super) fn order_lines(scene: &Scene<'_>) -> Vec<Line<'static>> {
             // Until when, and what became of it then, the outbox knows.
             Some(answer) if answer.stage == Stage::Armed && order.state.starts_with("armed") => {
                 (order.state.clone(), stage_style(answer.stage))
+            }
+            Some(answer) if answer.stage == Stage::Armed && order.state.starts_with("disarmed") => {
+                (order.state.clone(), soft())
             }
             Some(answer) => (answer_words(answer), stage_style(answer.stage)),
             None => (order.state.clone(), soft()),

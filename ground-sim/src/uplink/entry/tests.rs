@@ -25,6 +25,8 @@ fn an_order_survives_its_document() {
     entry.goes_on_as = Some(9);
     assert_eq!(entry.state(), "refused (number-taken); it goes on as #9");
     assert_eq!(Entry::parse(&serde_json::to_vec(&entry.json()).unwrap()).unwrap(), entry);
+    (entry.disarmed, entry.armed_in_boot) = (Some(Disarmed::Restart), Some(4));
+    assert_eq!(Entry::parse(&serde_json::to_vec(&entry.json()).unwrap()).unwrap(), entry);
     let next = entry.renumbered().unwrap();
     assert_eq!((next.number, next.queued_unix_ms, next.told, next.goes_on_as), (9, 5, None, None));
     assert!(Entry::parse(b"{}").is_err());

@@ -49,6 +49,12 @@ pub enum Noticed {
         /// What tells the board's key from others.
         board: [u8; 4],
     },
+    /// Telemetry is of another spacecraft than our key, and something of ours is unanswered: that is for nobody there. None: the board
+    /// says that frames for ours reach it, and not which one it is.
+    OtherSpacecraft {
+        /// The spacecraft that is heard.
+        board: Option<u16>,
+    },
     /// The board refuses our frames, in its words: it doesn't know our association, or the tag doesn't hold.
     Refuses(String),
     /// Orders stay armed for another time than was believed, ms.
@@ -81,11 +87,20 @@ impl Outbox {
                 self.association(now, &state, shelf, &mut noticed)?;
             }
         } else if apid == Beacon::DEF.apid {
-            if let Some(beacon) = Beacon::read(data).filter(|beacon| beacon.spacecraft == self.spacecraft) {
-                self.challenge(now, beacon.challenge);
+            match Beacon::read(data) {
+                Some(beacon) if beacon.spacecraft == self.spacecraft => {
+                    self.spacecraft_heard.ours = true;
+                    self.challenge(now, beacon.challenge);
+                    self.started(&beacon, unix_ms, shelf, &mut noticed)?;
+                }
+                Some(beacon) => noticed.extend(self.other_spacecraft(Some(beacon.spacecraft))),
+                None => {}
             }
         } else if apid == Event::DEF.apid {
-            noticed.extend(Event::read(data).and_then(|event| self.refuses(&event)));
+            if let Some(event) = Event::read(data) {
+                noticed.extend(self.refuses(&event));
+                self.event_of_armed(&event, shelf, &mut noticed)?;
+            }
         } else if apid == Parameter::DEF.apid {
             if let Some(parameter) = Parameter::read(data).filter(|p| p.id == ParameterId::ArmFor) {
                 let seconds = parameter.value.0.as_str().parse().ok();
@@ -143,11 +158,13 @@ impl Outbox {
                     if answer.stage == Stage::Armed {
                         let for_ms = armed_s.filter(|_| self.learns_arm).map_or(self.arm_ms, |s| s * 1000);
                         live.armed(now, answer.unix, for_ms);
+                        live.entry.armed_in_boot = self.boot;
                     }
                     shelf.keep_order(&live.entry)?;
                     noticed.push(Noticed::Order(number));
                     if answer.stage == Stage::Armed {
                         self.learn_arm(armed_s, shelf, noticed)?;
+                        self.fired_by_others(shelf, noticed)?;
                     } else if step == Mode::Fire {
                         self.came_to_fire(answer, shelf)?;
                     }

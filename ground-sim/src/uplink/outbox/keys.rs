@@ -8,6 +8,15 @@ use super::super::shelf::Shelf;
 use super::pace::Pace;
 use super::{Moment, Noticed, Outbox};
 
+/// Which spacecraft are heard.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SpacecraftHeard {
+    /// Whether a beacon of ours was.
+    pub(super) ours: bool,
+    /// Whether it was said that another one is.
+    other_told: bool,
+}
+
 impl Outbox {
     /// A new challenge is answered at once if the counters are apart: what was sent under the one before is refused.
     pub(super) fn challenge(&mut self, now: Moment, challenge: [u8; 8]) {
@@ -21,7 +30,13 @@ impl Outbox {
     /// The board's word that it refused a frame that names our association, for what doesn't mend by itself: once, until
     /// something arrives. Anybody can send such a frame: while nothing of ours is unanswered it says nothing.
     pub(super) fn refuses(&mut self, event: &Event) -> Option<Noticed> {
-        let (_, why) = event.text.0.as_str().split_once(&format!("SPI {}: ", self.spi))?;
+        let text = event.text.0.as_str();
+        // A frame names the spacecraft by its last ten bits alone.
+        let ours = format!("for another spacecraft, SCID {}", self.spacecraft & 0x3FF);
+        if event.code == EventCode::UplinkRefused && text.ends_with(&ours) {
+            return self.other_spacecraft(None);
+        }
+        let (_, why) = text.split_once(&format!("SPI {}: ", self.spi))?;
         let for_good = why.starts_with("no key is known") || why.starts_with("the tag doesn't hold");
         if event.code != EventCode::UplinkRefused
             || !for_good
@@ -31,6 +46,16 @@ impl Outbox {
             return None;
         }
         Some(Noticed::Refuses(why.to_owned()))
+    }
+
+    /// Another spacecraft is heard than that of our key, whose orders nobody takes there: once, when something is unanswered. Where
+    /// both are heard all is well.
+    pub(super) fn other_spacecraft(&mut self, board: Option<u16>) -> Option<Noticed> {
+        let is_ours = self.spacecraft_heard.ours && board.is_some();
+        if is_ours || !self.resync.waits() || std::mem::replace(&mut self.spacecraft_heard.other_told, true) {
+            return None;
+        }
+        Some(Noticed::OtherSpacecraft { board })
     }
 
     pub(super) fn association(

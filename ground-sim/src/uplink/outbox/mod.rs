@@ -34,13 +34,15 @@ mod tests;
 
 pub use hear::Noticed;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use anyhow::Result;
 use passband_proto::packet::Mode;
 use passband_proto::sdls::{RoleKey, Sender};
 
 use self::acknowledge::Acknowledge;
+use self::arming::Firing;
+use self::keys::SpacecraftHeard;
 use self::line::Line;
 use self::live::Live;
 use self::pace::Pace;
@@ -92,6 +94,7 @@ pub struct Outbox {
     fingerprint: [u8; 4],
     /// Whether it was said that the board holds another key.
     foreign_told: bool,
+    spacecraft_heard: SpacecraftHeard,
     sender: Sender,
     line: Line,
     orders: BTreeMap<u32, Live>,
@@ -108,6 +111,10 @@ pub struct Outbox {
     learns_arm: bool,
     /// Orders whose number was found to be another's, and which are not renumbered yet.
     taken_numbers: BTreeSet<u32>,
+    /// What holders of other keys had taken up lately: it may have fired what is armed here.
+    firings: VecDeque<Firing>,
+    /// The last start of the satellite's software that beacons told of.
+    boot: Option<u32>,
 }
 
 impl Outbox {
@@ -122,6 +129,7 @@ impl Outbox {
             spi: begin.key.spi(),
             fingerprint: begin.key.fingerprint(),
             foreign_told: false,
+            spacecraft_heard: SpacecraftHeard::default(),
             sender,
             line: Line::new(begin.rate_bps),
             orders: BTreeMap::new(),
@@ -136,6 +144,8 @@ impl Outbox {
             arm_ms: begin.arm_ms,
             learns_arm: begin.learns_arm,
             taken_numbers: BTreeSet::new(),
+            firings: VecDeque::new(),
+            boot: None,
         })
     }
 
@@ -206,6 +216,7 @@ impl Outbox {
         shelf: &mut dyn Shelf,
     ) -> Result<Vec<Vec<u8>>> {
         self.expire(now, shelf)?;
+        self.armed_no_longer(now, shelf)?;
         let mut frames = Vec::new();
         while self.line.is_free(now.steady_ms) {
             let Some(job) = self.next_job(now) else { break };
@@ -256,6 +267,12 @@ impl Outbox {
     #[must_use]
     pub fn owes_acknowledgement(&self) -> bool {
         self.acknowledge.due_ms().is_some()
+    }
+
+    /// The spacecraft of its key.
+    #[must_use]
+    pub fn spacecraft(&self) -> u16 {
+        self.spacecraft
     }
 
     /// The association of its key, and what tells that from others.

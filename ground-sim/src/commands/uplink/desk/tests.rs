@@ -92,3 +92,23 @@ fn what_is_only_put_into_the_outbox_wants_no_address() {
     desk.turn().unwrap();
     assert_eq!(desk.order(number).unwrap().unwrap().sent, 0);
 }
+
+#[test]
+fn what_can_t_be_heard_is_said_at_once_beside_who_works_the_outbox() {
+    let dir = tempfile::tempdir().unwrap();
+    role_keys::add(1, 2, Role::Operator, &dir.path().join("operator"), None).unwrap();
+    let args = args(dir.path(), Some("127.0.0.1:9".parse().unwrap()));
+    let _first = Desk::open(&args).unwrap();
+    let with = |telemetry: TelemetryArgs| {
+        Desk::open(&UplinkArgs { telemetry, ..args.clone() }).map(drop).map_err(|e| format!("{e:#}"))
+    };
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let heard = |address: SocketAddr| TelemetryArgs { telemetry: vec![address], ..TelemetryArgs::default() };
+    with(heard(taken.local_addr().unwrap())).unwrap();
+    // An address of nobody's here (RFC 5737).
+    let typo = with(heard("192.0.2.1:47020".parse().unwrap())).unwrap_err();
+    assert!(typo.contains("telemetry") && typo.contains("192.0.2.1"), "{typo}");
+    let keys =
+        TelemetryArgs { telemetry_keys: Some(dir.path().join("none.txt")), ..TelemetryArgs::default() };
+    assert!(with(keys).unwrap_err().contains("none.txt"));
+}

@@ -1,6 +1,7 @@
 //! An outbox against a board, over links that lose, with kills of either side at any moment.
 
 mod arming;
+mod pair;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,222 +18,7 @@ use super::super::hold::ARM_MS;
 use super::super::model::BoardModel;
 use super::super::upload::About;
 use super::*;
-
-/// When the clock of a test begins, ms since 1970-01-01 UTC.
-const T0_MS: u64 = 1_796_119_200_000;
-const CHANNEL: Channel = Channel { spacecraft: 7, vcid: 0 };
-
-fn key() -> RoleKey {
-    RoleKey::new(CHANNEL.spacecraft, 2, Role::Operator, [3; 32]).unwrap()
-}
-
-fn board() -> BoardModel {
-    let mut keys = RoleKeys::default();
-    keys.insert(key()).unwrap();
-    BoardModel::new(CHANNEL, keys)
-}
-
-/// What survives the ground's process. Fault model: the process is killed at the n-th write, which is then done or isn't.
-#[derive(Debug, Clone, Default)]
-struct Paper {
-    mark: u64,
-    number: u32,
-    orders: BTreeMap<u32, Entry>,
-    uploads: BTreeMap<[u8; 4], About>,
-    arm_ms: Option<u64>,
-    writes: u64,
-    /// The write at which it is killed, and whether that is done.
-    killed_at: Option<(u64, bool)>,
-}
-
-impl Paper {
-    fn write(&mut self, change: impl FnOnce(&mut Self)) -> Result<()> {
-        self.writes += 1;
-        match self.killed_at {
-            Some((at, done)) if at == self.writes => {
-                if done {
-                    change(self);
-                }
-                bail!("killed")
-            }
-            _ => {
-                change(self);
-                Ok(())
-            }
-        }
-    }
-}
-
-impl Shelf for Paper {
-    fn keep_mark(&mut self, mark: u64) -> Result<()> {
-        self.write(|paper| paper.mark = mark)
-    }
-
-    fn keep_order(&mut self, entry: &Entry) -> Result<()> {
-        self.write(|paper| drop(paper.orders.insert(entry.number, entry.clone())))
-    }
-
-    fn keep_upload(&mut self, about: &About) -> Result<()> {
-        self.write(|paper| drop(paper.uploads.insert(about.id, about.clone())))
-    }
-
-    fn new_number(&mut self) -> Result<u32> {
-        self.write(|paper| paper.number += 1)?;
-        Ok(self.number)
-    }
-
-    fn keep_arm(&mut self, arm_ms: u64) -> Result<()> {
-        self.write(|paper| paper.arm_ms = Some(arm_ms))
-    }
-
-    fn use_numbers(&mut self, up_to: u32) -> Result<()> {
-        self.write(|paper| paper.number = paper.number.max(up_to))
-    }
-}
-
-/// Both ends and the links between them, in one clock.
-struct Pair {
-    paper: Paper,
-    outbox: Outbox,
-    board: BoardModel,
-    random: ChaCha8Rng,
-    now_ms: u64,
-    loss: f64,
-    downlink: bool,
-    /// Counters of all frames that left, under each start's salt.
-    counters: BTreeSet<u64>,
-    sent_bytes: u64,
-    noticed: Vec<Noticed>,
-    starts: u8,
-}
-
-impl Pair {
-    fn new(loss: f64, seed: u64) -> Self {
-        let paper = Paper { number: 10, ..Paper::default() };
-        Self {
-            outbox: begin(&paper, 0, 1),
-            paper,
-            board: board(),
-            random: ChaCha8Rng::seed_from_u64(seed),
-            now_ms: 1_000,
-            loss,
-            downlink: true,
-            counters: BTreeSet::new(),
-            sent_bytes: 0,
-            noticed: Vec::new(),
-            starts: 1,
-        }
-    }
-
-    fn order(&mut self, step: Mode, line: &str) -> u32 {
-        let number = self.paper.new_number().unwrap();
-        let entry = Entry::new(number, step, &Order::from_line(line).unwrap(), self.now().unix_ms);
-        self.paper.keep_order(&entry).unwrap();
-        self.outbox.add(self.now(), entry);
-        number
-    }
-
-    fn now(&self) -> Moment {
-        Moment { steady_ms: self.now_ms, unix_ms: T0_MS + self.now_ms }
-    }
-
-    fn restart(&mut self) {
-        self.starts += 1;
-        self.outbox = begin(&self.paper, self.now_ms, self.starts);
-    }
-
-    /// Queues the file: its id.
-    fn upload(&mut self) -> [u8; 4] {
-        let (kind, name) = (UploadKind::Script, "s".to_owned());
-        let id = super::super::pieces::PieceSender::new(kind, &name, content(), 200).unwrap().id();
-        let begin = self.paper.new_number().unwrap();
-        let (told, report, whole, dropped) = (None, None, false, false);
-        let about =
-            About { id, kind, name, piece: 200, queued_unix_ms: 0, begin, told, report, whole, dropped };
-        self.paper.keep_upload(&about).unwrap();
-        self.restart();
-        id
-    }
-
-    /// Plays `ms` in steps of 100.
-    fn play(&mut self, ms: u64) {
-        for _ in 0..ms / 100 {
-            self.now_ms += 100;
-            if self.turn().is_err() {
-                self.paper.killed_at = None;
-                self.restart();
-            }
-        }
-    }
-
-    fn turn(&mut self) -> Result<()> {
-        let now = self.now();
-        let random = &mut self.random;
-        let frames = self.outbox.poll(now, &mut || Ok(random.random()), &mut self.paper)?;
-        for frame in frames {
-            self.sent_bytes += frame.len() as u64;
-            let iv = Frame::parse(&frame, CHANNEL).unwrap().iv();
-            if iv.salt != passband_proto::sdls::RESYNC_SALT {
-                assert!(self.counters.insert(iv.counter), "counter {} was used before", iv.counter);
-            }
-            if !self.random.random_bool(self.loss) {
-                self.board.take(self.now_ms, &frame);
-            }
-        }
-        if self.now_ms.is_multiple_of(5_000) {
-            for (apid, unix_ms, data) in self.board.telemetry(self.now_ms) {
-                if self.downlink && !self.random.random_bool(self.loss) {
-                    let noticed = self.outbox.hear(now, (apid, unix_ms, &data), &mut self.paper)?;
-                    self.noticed.extend(noticed);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Plays until nothing is left to do on both ends.
-    fn settle(&mut self) {
-        for _ in 0..200 {
-            self.play(10_000);
-            if self.outbox.is_settled() && self.board.unseen() == 0 {
-                return;
-            }
-        }
-        panic!("{:#?}", self.outbox.orders().collect::<Vec<_>>());
-    }
-
-    fn assert_once(&self, count: usize) {
-        assert_eq!(self.board.done.len(), count);
-        assert!(self.board.done.values().all(|times| *times == 1), "{:?}", self.board.done);
-    }
-}
-
-fn begin(paper: &Paper, now_ms: u64, start: u8) -> Outbox {
-    let key = key();
-    let begin = Begin {
-        key: &key,
-        vcid: 0,
-        rate_bps: 9_600,
-        salt: [start; 4],
-        mark: paper.mark,
-        number: paper.number,
-        arm_ms: paper.arm_ms.unwrap_or(ARM_MS),
-        learns_arm: true,
-    };
-    let mut outbox = Outbox::new(&begin).unwrap();
-    for entry in paper.orders.values() {
-        outbox.add(Moment { steady_ms: now_ms, unix_ms: 0 }, entry.clone());
-    }
-    for about in paper.uploads.values().filter(|about| about.is_open()) {
-        outbox.add_upload(Upload::new(about.clone(), content()).unwrap());
-    }
-    outbox
-}
-
-/// The file that goes up.
-fn content() -> Vec<u8> {
-    (0..20_000_u32).map(|i| (i * 7 + i / 255).to_be_bytes()[3]).collect()
-}
+use pair::{CHANNEL, Pair, Paper, T0_MS, content, hear, hear_event, key};
 
 #[test]
 fn a_file_goes_up_between_orders_over_losses_and_restarts_of_both_ends() {
@@ -566,43 +352,9 @@ fn an_order_from_before_that_goes_again_disarms_nothing() {
     assert!(stands(&pair, before).contains("; waits: #"), "{}", stands(&pair, before));
 }
 
-#[test]
-fn what_another_key_fires_is_armed_no_more() {
-    let mut pair = Pair::new(0.0, 24);
-    let (arm, _) = armed(&mut pair);
-    let entry = pair.outbox.order(arm).unwrap().clone();
-    let mut hear = |unix: u64| {
-        let answer = Answer {
-            source: 3,
-            number: 9,
-            opcode: entry.opcode(),
-            check: entry.check(),
-            stage: Stage::Started,
-            reason: Reason::None,
-            unix,
-            text: FixedText::default(),
-        };
-        let mut data = vec![0; Answer::DEF.data_bytes()];
-        answer.write(&mut data).unwrap();
-        let now = pair.now();
-        pair.outbox.hear(now, (Answer::DEF.apid, unix, &data), &mut pair.paper).unwrap();
-        pair.outbox.order(arm).unwrap().armed_until()
-    };
-    let armed_unix_ms = entry.told.as_ref().unwrap().unix_ms;
-    assert!(hear(armed_unix_ms - 1).is_some(), "that was another time");
-    assert!(hear(armed_unix_ms + 1).is_none());
-    pair.settle();
-    pair.assert_once(1);
-}
-
 /// What is noticed as the board says that it refused a frame of an association.
 fn hear_refusal(pair: &mut Pair, spi: u16) -> Vec<Noticed> {
-    let text = FixedText::cut(&format!("84 bytes: SPI {spi}: the tag doesn't hold"));
-    let (severity, code) = (Severity::Warning, EventCode::UplinkRefused);
-    let event = Event { number: 1, unix: 1, severity, code, text };
-    let mut data = vec![0; Event::DEF.data_bytes()];
-    event.write(&mut data).unwrap();
-    pair.outbox.hear(pair.now(), (Event::DEF.apid, 1, &data), &mut pair.paper).unwrap()
+    hear_event(pair, 1, EventCode::UplinkRefused, &format!("84 bytes: SPI {spi}: the tag doesn't hold"))
 }
 
 #[test]
@@ -686,4 +438,32 @@ fn what_is_taken_back_is_sent_no_more_and_what_is_refused_is_told() {
     assert_eq!(state(refused), "refused (not-armed): board reboot is to be armed, then fired");
     assert_eq!((state(gone), pair.paper.orders[&gone].dropped), ("dropped".to_owned(), true));
     assert!(pair.board.done.is_empty());
+}
+
+#[test]
+fn telemetry_of_another_spacecraft_than_the_key_is_told_once_something_is_unanswered() {
+    // The board has the key under its own number, and takes no frame of the other one.
+    let (there, noticed) =
+        (Channel { spacecraft: 9, ..CHANNEL }, Noticed::OtherSpacecraft { board: Some(9) });
+    let mut pair = Pair::new(0.0, 40);
+    pair.board = BoardModel::new(there, RoleKeys::default());
+    pair.play(40_000);
+    assert_eq!(pair.noticed, [], "nothing was given");
+    pair.order(Mode::Run, "ping");
+    pair.play(60_000);
+    assert_eq!(pair.noticed, [noticed]);
+    // One that takes our orders is heard beside it.
+    let mut pair = Pair::new(0.0, 41);
+    pair.play(5_000);
+    pair.downlink = false;
+    pair.order(Mode::Run, "ping");
+    pair.play(2_000);
+    let other = BoardModel::new(there, RoleKeys::default()).telemetry(1).pop().unwrap();
+    let now = pair.now();
+    assert_eq!(pair.outbox.hear(now, (other.0, other.1, &other.2), &mut pair.paper).unwrap(), []);
+    for (scid, wanted) in [(8, 0), (7, 1), (7, 0)] {
+        let text = format!("84 bytes: for another spacecraft, SCID {scid}");
+        let heard = hear_event(&mut pair, 1, EventCode::UplinkRefused, &text);
+        assert_eq!(heard.len(), wanted, "{scid}: {heard:?}");
+    }
 }
