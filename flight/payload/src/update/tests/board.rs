@@ -31,7 +31,8 @@ const SEGMENT_BYTES: u32 = 2_048;
 static IMAGES: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| [1, 2, 3].map(image));
 /// What makes the newest of the one before it, and of nothing.
 static DELTAS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
-    let options = Options { segment_bytes: Some(SEGMENT_BYTES), ..Options::default() };
+    let options =
+        Options { segment_bytes: Some(SEGMENT_BYTES), table: Some(1), window: 12, learns: Some(false) };
     [Some(runs()), None].map(|base| encode(base, new(), &options).unwrap())
 });
 
@@ -144,11 +145,16 @@ impl Board {
         read_file(&self.disk, &self.slots.image(slot), 1 << 20).unwrap()
     }
 
+    /// What the launcher starts in the first boot.
+    pub(super) fn starts(&self) -> Option<Slot> {
+        self.starts_in(1)
+    }
+
     /// The slot that the launcher starts: the first whose image is proved, as it would be read after a restart. The
     /// record is written as the launcher writes it.
-    pub(super) fn starts(&self) -> Option<Slot> {
+    pub(super) fn starts_in(&self, boot: u64) -> Option<Slot> {
         let found = self.slots.found();
-        let decision = decide(found.record, Boot { id: 1, by_watchdog: false });
+        let decision = decide(found.record, Boot { id: boot, by_watchdog: false });
         let record = decision.write.or(found.record);
         if let Some(record) = &decision.write {
             copies::write(&self.slots, record).unwrap();

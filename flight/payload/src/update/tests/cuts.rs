@@ -1,61 +1,78 @@
-//! Power cuts at every operation of staging, and again at every operation of what goes on after the first.
+//! Power cuts at every operation of an update, from the order to begin to the confirmation, and again at every operation
+//! of what goes on after the first.
 //!
-//! After each the launcher has to start what ran before, whole; and staging, done again, has to come to its end. The
-//! fault model is that of [`crate::faults`]: whatever wasn't synced is there or not, sector by sector, name by name.
+//! After each the launcher has to start something that is proved; what was confirmed never goes back, what was not never
+//! moves the ratchet; and the update, gone on with, has to come to its end. The fault model is that of
+//! [`crate::faults`]: whatever wasn't synced is there or not, sector by sector, name by name.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use passband_proto::slot::Slot;
+use passband_proto::slot::{Mark, Slot};
 
 use super::board::{Board, id, new};
-use super::staged;
+use super::life::{policy, started, to_its_end};
 use crate::faults::SimDisk;
 
-/// Dice of a cut.
-const SEEDS: u64 = 3;
+/// Disks that are looked at, about; `PASSBAND_CUTS` sets another number.
+const CUTS: u64 = 3_000;
 
-/// Stages on the disk and looks at it as a cut before each operation, and one after the last, would leave it.
-fn after_each_cut(disk: SimDisk, seeds: u64, mut look: impl FnMut(SimDisk) + Send + 'static) {
-    let board = Board::on(disk);
+/// Plays an update to its end on the disk, and gives back what a cut before each operation would leave, by some dice.
+fn cuts(disk: &SimDisk, boot: u64, dice: &[u64]) -> Vec<SimDisk> {
     let left = Arc::new(Mutex::new(Vec::new()));
-    let into = left.clone();
-    board.disk.watch(move |disk| {
-        into.lock().unwrap().extend((0..seeds).map(|seed| disk.after_cut(seed)));
-    });
-    staged(&board, |_| ()).unwrap();
-    board.disk.unwatch();
-    left.lock().unwrap().push(board.disk.after_cut(0));
-    let left = std::mem::take(&mut *left.lock().unwrap());
-    left.into_iter().for_each(&mut look);
+    let (into, dice) = (left.clone(), dice.to_vec());
+    disk.watch(move |disk| into.lock().unwrap().extend(dice.iter().map(|die| disk.after_cut(*die))));
+    to_its_end(&Board::on(disk.clone()), boot);
+    disk.unwatch();
+    let mut left = std::mem::take(&mut *left.lock().unwrap());
+    left.push(disk.after_cut(0));
+    left
 }
 
 /// What has to hold on a disk whatever happened to it before.
-fn holds(disk: &SimDisk) {
+fn holds(disk: &SimDisk, boot: u64) {
     let board = Board::on(disk.clone());
-    let record = board.slots.found().record.expect("a sound record");
-    assert_eq!(record.active, Slot::A, "nobody wanted another one");
-    assert_eq!(board.starts(), Some(Slot::A));
+    let before = board.slots.found().record.expect("a sound record");
+    let updater = started(&board, boot, policy());
+    let (record, running) = (board.slots.record(), updater.running().slot);
+    assert!(running == record.active || record.trial.is_some(), "{record:?} runs {running}");
+    assert_ne!(running, Slot::Golden, "a good version is there: {before:?}");
+    let confirmed = record.active == Slot::B && record.b.mark == Mark::Good && record.b.image == id(new());
+    assert_eq!(updater.trust().unwrap().confirmed(), if confirmed { 3 } else { 0 }, "{record:?}");
+}
+
+fn comes_to_its_end(disk: SimDisk, boot: u64) {
+    let board = Board::on(disk);
+    to_its_end(&board, boot);
+    let updater = started(&board, boot + 100, policy());
+    assert_eq!((updater.running().slot, updater.trust().unwrap().confirmed()), (Slot::B, 3));
+    assert_eq!(board.image(Slot::B), new());
 }
 
 #[test]
-fn whenever_the_power_goes_what_ran_runs_and_the_update_comes_to_its_end() {
-    for against_what_runs in [true, false] {
-        let cuts = Arc::new(AtomicU64::new(0));
-        let counted = cuts.clone();
-        after_each_cut(Board::new(against_what_runs).disk, SEEDS, move |first| {
-            holds(&first);
-            let counted = counted.clone();
-            after_each_cut(first, 1, move |second| {
-                holds(&second);
-                let board = Board::on(second);
-                staged(&board, |_| ()).unwrap();
-                assert_eq!((board.image(Slot::B), board.slots.record().b.image), (new().to_vec(), id(new())));
-                assert_eq!(board.starts(), Some(Slot::A));
-                counted.fetch_add(1, Ordering::Relaxed);
-            });
-        });
-        let cuts = cuts.load(Ordering::Relaxed);
-        assert!(cuts > 500, "{cuts} cuts");
+fn cuts_whenever_they_come_leave_a_board_that_starts_and_an_update_that_ends() {
+    let wanted = std::env::var("PASSBAND_CUTS").ok().and_then(|text| text.parse().ok()).unwrap_or(CUTS);
+    let (mut first, mut second, mut round) = (0_u64, 0_u64, 0);
+    while first + second < wanted {
+        let board = Board::new(round % 2 == 0);
+        for disk in cuts(&board.disk, 1, &[round]) {
+            first += 1;
+            holds(&disk.after_cut(0), 100);
+            if first + second >= wanted {
+                comes_to_its_end(disk, 100);
+                continue;
+            }
+            let again = cuts(&disk, 100, &[round.wrapping_mul(31).wrapping_add(first)]);
+            second += again.len() as u64;
+            for (n, disk) in again.into_iter().enumerate() {
+                holds(&disk.after_cut(0), 200);
+                // Each of them would take long, and say little more.
+                if n % 8 == 0 {
+                    comes_to_its_end(disk, 200);
+                }
+            }
+        }
+        round += 1;
     }
+    println!("update: {first} cuts at every operation, {second} at every operation after one");
+    assert!(first > 50 && second > 1_000);
 }

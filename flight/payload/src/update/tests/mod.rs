@@ -2,6 +2,7 @@
 
 mod board;
 mod cuts;
+mod life;
 
 use passband_proto::release::ImageId;
 use passband_proto::release::manifest::Manifest;
