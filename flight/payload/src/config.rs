@@ -4,6 +4,7 @@
 //! opens a file. Errors name the file, the line and the field.
 
 mod telemetry;
+mod update;
 
 use core::fmt;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use passband_spectral::triage::Params;
 use serde::Deserialize;
 
 pub use self::telemetry::{Command, Telemetry};
+pub use self::update::{Confirm, Update};
 use crate::health;
 use crate::products::Rules;
 use crate::queue::Settings;
@@ -62,6 +64,8 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// Orders of the operator.
     pub command: Command,
+    /// New software.
+    pub update: Update,
     /// The engineer's log.
     pub log: Log,
 }
@@ -86,6 +90,7 @@ impl Default for Config {
             health: health::Settings::default(),
             telemetry: Telemetry::default(),
             command: Command::default(),
+            update: Update::default(),
             log: Log::default(),
         }
     }
@@ -394,6 +399,7 @@ impl Config {
         within(("passes", "max_age_days"), self.passes.max_age_days, 1..=365)?;
         self.telemetry.check()?;
         self.command.check()?;
+        self.update.check()?;
         check_params("triage.params", &self.triage.params)?;
         self.check_passes()?;
         self.check_repeats()
@@ -627,6 +633,7 @@ mod tests {
             "cpu_stall_percent",
             "beacon_s",
             "uploads_bytes",
+            "deadline_s",
             "[telemetry]",
         ] {
             assert!(text.contains(field), "{field}");

@@ -21,8 +21,9 @@ pub mod words;
 pub use events::{EventCode, Severity};
 pub use kind::{Field, FixedText, Kind, NameDef, Names, NestedOrder, Value};
 pub use orders::{
-    ArgDef, Args, BadOrder, BundleClass, DashedName, Hazard, MAX_ORDER_BYTES, MAX_RATE_BPS, MIN_RATE_BPS,
-    ORDERS, Opcode, Order, OrderDef, Range, Shed, Source, Sources, UploadKind, Wanted,
+    ArgDef, Args, BadOrder, BundleClass, Confirms, DashedName, Hazard, MAX_ORDER_BYTES, MAX_RATE_BPS,
+    MIN_RATE_BPS, ORDERS, Opcode, Order, OrderDef, Range, Shed, SlotName, Source, Sources, UploadKind,
+    Wanted,
 };
 pub use packets::{
     Answer, Apid, Association, Beacon, Disk, Event, FieldDef, Housekeeping, KeyState, MAX_DATA_BYTES, Mode,

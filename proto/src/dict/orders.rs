@@ -53,6 +53,24 @@ names! {
         TwoKeys = 2 "two-keys",
     }
 
+    /// What is asked of an image before it is confirmed.
+    pub enum Confirms: Name8, "confirms" {
+        /// It has kept its health contract.
+        Healthy = 0 "healthy",
+        /// Nothing.
+        Anyway = 1 "anyway",
+    }
+
+    /// A place on the board that holds one version of the flight software.
+    pub enum SlotName: Name8, "slot" {
+        /// The first of the two that are written in orbit.
+        A = 0 "a",
+        /// The second of them.
+        B = 1 "b",
+        /// The one flown from the factory.
+        Golden = 2 "golden",
+    }
+
     /// What is uplinked, and by whom: [`UploadKind::sources`].
     pub enum UploadKind: Name8, "upload" {
         /// A signed plan.
@@ -699,13 +717,26 @@ orders! {
     /// Puts what the black box holds into the queue.
     BlackboxSend = 0x0806 "blackbox send", DAILY, None {}
 
-    /// Begins an update with an image that is on board or comes up.
+    /// Begins an update with a file that is on board or comes up: once it is whole and believed, its image is put into
+    /// the slot that isn't in use.
     UpdateStart = 0x0901 "update start", UPDATES, TwoSteps {
-        /// The first 4 bytes of the image's SHA-256.
+        /// The first 4 bytes of the SHA-256 of the update file.
         id: [u8; 4] = {},
     }
     /// Ends an update and goes back to what was.
     UpdateAbort = 0x0902 "update abort", SOFTWARE, None {}
+    /// Starts the image that was put into its slot, on trial.
+    UpdateTry = 0x0903 "update try", UPDATES, TwoSteps {}
+    /// The image on trial works: it stays, and nothing older is taken any more.
+    UpdateConfirm = 0x0904 "update confirm", UPDATES, None {
+        /// What is asked of it.
+        health: Confirms = { default: Some("healthy") },
+    }
+    /// Starts another image that was confirmed once, or the golden one.
+    UpdateBack = 0x0905 "update back", UPDATES, TwoSteps {
+        /// The slot that holds it.
+        slot: SlotName = {},
+    }
 
     /// Retires a command key for good.
     KeysRetire = 0x0A01 "keys retire", Sources(OPERATOR | RECOVERY), TwoKeys {

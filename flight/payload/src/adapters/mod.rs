@@ -13,6 +13,7 @@ pub mod database;
 pub mod disk;
 pub mod last;
 pub mod log;
+pub mod members;
 pub mod notify;
 pub mod os;
 pub mod parameters;

@@ -438,10 +438,15 @@ passband update - where the update stands, and what comes up
 
 Usage: passband update [status] [--json] [--socket PATH | --config FILE]
        passband arm update start ID, then passband fire update start ID
+       passband arm update try, then passband fire update try
+       passband update confirm [anyway]
+       passband arm update back SLOT, then passband fire update back SLOT
        passband update abort
 
-ID: the first 8 hexadecimal digits of the image's SHA-256. Shows all that comes up in pieces, and how much of
-it is there.
+ID: the first 8 hexadecimal digits of the SHA-256 of the update file. `start` has its image put into the slot that
+isn't in use, `try` starts it on trial, `confirm` keeps it, `back` starts another slot that was confirmed once. What
+isn't confirmed in time, or fails by itself, goes back to what was. Shows what each slot holds, all that comes up in
+pieces, and how much of it is there.
 
 Options:
   --json          one JSON document, \"schema\": 1

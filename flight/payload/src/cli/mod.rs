@@ -128,7 +128,8 @@ fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let config = Config::parse(&text, &file).map_err(bad_input)?;
     log::start(config.log.level).map_err(bad_input)?;
     match daemon::run(config, Some(Sha256::digest(&text).into())).map_err(not_done)? {
-        Ended::Signal => Ok(()),
+        // After a switch whoever starts the launcher starts it again.
+        Ended::Signal | Ended::Switch => Ok(()),
         // Every file and lock of this run is let go by becoming a new one.
         Ended::Restart => Err(not_done(start_anew())),
     }

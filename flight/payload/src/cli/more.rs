@@ -75,7 +75,9 @@ pub(super) fn update(parser: lexopt::Parser) -> Result<(), Failure> {
             return Err(bad_input(format!("{other:?} is too much")));
         }
         [other, ..] => {
-            return Err(bad_input(format!("`passband update {other}`: it is status, start or abort")));
+            return Err(bad_input(format!(
+                "`passband update {other}`: it is status, start, try, confirm, back or abort"
+            )));
         }
     }
     options.answer(&Request::Update, |answer: &UpdateAnswer| update_text(answer))

@@ -131,10 +131,16 @@ pub struct UpdateAnswer {
     pub schema: u32,
     /// Where it stands.
     pub state: UpdateState,
-    /// The first bytes of the image's SHA-256, hexadecimal.
+    /// The first bytes of the SHA-256 of its file, hexadecimal.
     pub id: Option<String>,
     /// Version of the program that runs.
     pub version: String,
+    /// How far it is, or why it failed.
+    #[serde(default)]
+    pub text: Option<String>,
+    /// What each slot holds, and which one runs; none where no launcher started this.
+    #[serde(default)]
+    pub slots: Option<String>,
     /// What comes up.
     pub uploads: Vec<UploadLine>,
 }
@@ -262,9 +268,13 @@ pub fn scripts_text(answer: &ScriptsAnswer) -> String {
 pub fn update_text(answer: &UpdateAnswer) -> String {
     let mut out = format!("update {}", answer.state);
     if let Some(id) = &answer.id {
-        put!(out, ", image {id}");
+        put!(out, " {id}");
     }
     put!(out, "; passband {} runs\n", answer.version);
+    for text in answer.text.iter().chain(&answer.slots) {
+        out += &cut(text);
+        out.push('\n');
+    }
     for upload in &answer.uploads {
         let there = upload.pieces.saturating_sub(upload.missing);
         let mut line = format!("{:<7} {} {:<24} ", upload.kind, upload.id, upload.name);

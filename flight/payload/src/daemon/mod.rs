@@ -43,6 +43,7 @@ mod scrub;
 mod shared;
 mod slow;
 mod telemetry;
+mod updates;
 mod uplink;
 mod vitals;
 
@@ -62,6 +63,7 @@ use passband_proto::dict::EventCode;
 use passband_proto::ids::Class;
 use passband_proto::keyring::KeyRing;
 use passband_proto::sdls::{Channel, RoleKeys};
+use passband_proto::slot::Phase as Got;
 use passband_spectral::target::{MAX_TARGET_BYTES, Target};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -97,6 +99,8 @@ pub enum Ended {
     Signal,
     /// By an order: it is to be started anew.
     Restart,
+    /// The launcher is to start what the slot record says.
+    Switch,
 }
 
 /// Runs the daemon until SIGTERM or SIGINT, or until an order ends it.
@@ -130,7 +134,7 @@ async fn run_until_signal(config: Config, configuration: Option<[u8; 32]>) -> Re
     let ended = tokio::select! {
         _ = terminate.recv() => Ok(Ended::Signal),
         _ = interrupt.recv() => Ok(Ended::Signal),
-        () = uplink::watch_orders(Arc::clone(&shared), Arc::clone(&commander), queue.clone()) => Ok(Ended::Restart),
+        ended = uplink::watch_orders(Arc::clone(&shared), Arc::clone(&commander), queue.clone()) => Ok(ended),
         why = slow::watch_catalogue(Arc::clone(&shared)) => Err(why),
     };
     shared.end_pass();
@@ -139,12 +143,15 @@ async fn run_until_signal(config: Config, configuration: Option<[u8; 32]>) -> Re
             shared.event(&Report::info(EventCode::DaemonStop, "stopped by a signal"));
             threads.extend(life.stop());
         }
-        Ok(Ended::Restart) => {
+        Ok(Ended::Restart | Ended::Switch) => {
             shared.event(&Report::info(EventCode::DaemonStop, "stopped by an order"));
             life.start_anew(true);
         }
         Err(DaemonError::DiskBack) => life.start_anew(false),
         Err(_) => {}
+    }
+    if ended.is_ok() {
+        note_order(&commander);
     }
     lock(&commander).keep_answers(&Nominal { shared: &shared, queue: &queue });
     // An answer that is on its way to the operator is let go out.
@@ -177,6 +184,14 @@ fn with_parameters(config: Config, life: &Life) -> (Config, Parameters) {
     let (_back, more) = file.on_start(life.pulse.start.puts_back, now);
     told.extend(more);
     (file.parameters().config().clone(), (file, told))
+}
+
+/// This start ends in order: that costs a trial nothing.
+fn note_order(commander: &Mutex<Commander>) {
+    let noted = lock(commander).parts().updater.as_ref().map(|updater| updater.got(Got::Ordered));
+    if let Some(Err(e)) = noted {
+        tracing::warn!("that the trial ends in order can't be kept: {e}");
+    }
 }
 
 /// Waits for threads to end, for a while.
@@ -264,7 +279,10 @@ fn open_commander(
         }
     };
     let challenge = random_8().map_err(|e| DaemonError::file("asking", "the system's random source", e))?;
+    let (updater, told) = updates::open(&life.disk, config);
+    reports.extend(told);
     let begin = BeginCommander {
+        updater,
         disk: Arc::clone(&life.disk),
         state: config.paths.state.clone(),
         clock: life.pulse.clock,

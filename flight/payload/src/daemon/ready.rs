@@ -26,6 +26,7 @@ use super::scripts::Scripts;
 use super::scrub::Scrub;
 use super::shared::{Opened, Shared, lock};
 use super::telemetry::Telemetry;
+use super::updates::Updates;
 use super::{
     AtWork, DaemonError, Parameters, announce, calibration_for, command_socket, exposed_keys, follow_crash,
     in_memory_report, keys_for, line_up, open_commander, random_offset, recover, seed, slow, socket_towards,
@@ -173,7 +174,9 @@ impl Ready {
             spawn("passes", || Passes::new(own).run()).map(drop).map_err(|e| e.to_string())
         };
         pulse.on_restart(Task::Passes, Box::new(again));
+        let updates = Updates { shared: Arc::clone(&shared), commander: Arc::clone(&self.commander) };
         let threads = vec![
+            spawn("updates", || updates.run())?,
             spawn("encoder", || encoder.run())?,
             spawn("radio", || radio.run())?,
             spawn("frames", || frames.run())?,

@@ -15,6 +15,7 @@ use super::life::{Life, keep_operator, keep_uplink};
 use super::listener::RETRY;
 use super::shared::{Opened, Shared, lock};
 use super::telemetry::Telemetry;
+use super::updates::Updates;
 use super::{AtWork, DaemonError, Parameters, command_socket, keys_for, open_commander, spawn, vitals};
 use crate::adapters::catalogue::memory_catalogue;
 use crate::adapters::disk::Disk;
@@ -89,7 +90,8 @@ pub(super) fn start(
     tokio::spawn(vitals::tell_news(Arc::clone(&shared)));
     shared.desk.others(|others| shared.pulse.tell_vitals(others));
     let telemetry = Telemetry::new(Arc::clone(&shared));
-    let threads = vec![spawn("telemetry", || telemetry.run())?];
+    let updates = Updates { shared: Arc::clone(&shared), commander: Arc::clone(&commander) };
+    let threads = vec![spawn("telemetry", || telemetry.run())?, spawn("updates", || updates.run())?];
     Ok(AtWork { shared, commander, queue, socket, threads })
 }
 

@@ -14,6 +14,7 @@ use super::commander::{Commander, Nominal, Then};
 use super::encoder::QueueChange;
 use super::listener::Listener;
 use super::shared::{Shared, lock};
+use super::{Ended, note_order};
 use crate::adapters::os::{random_8, reboot};
 use crate::health::{Starts, Task};
 use crate::telemetry::Report;
@@ -74,13 +75,13 @@ pub(crate) async fn uplink(
     }
 }
 
-/// Does what is due by itself. Ends when an order wants the daemon to be started anew; restarts the board if one wants
-/// that.
+/// Does what is due by itself. Ends when an order wants the daemon to be started anew, or another slot; restarts the board
+/// if one wants that.
 pub(crate) async fn watch_orders(
     shared: Arc<Shared>,
     commander: Arc<Mutex<Commander>>,
     queue: Sender<QueueChange>,
-) {
+) -> Ended {
     loop {
         sleep(IDLE).await;
         let mut works = Nominal { shared: &shared, queue: &queue };
@@ -91,12 +92,14 @@ pub(crate) async fn watch_orders(
         };
         match then {
             None => {}
-            Some(Then::Restart) => return,
+            Some(Then::Restart) => return Ended::Restart,
+            Some(Then::Switch) => return Ended::Switch,
             Some(Then::Reboot) => {
                 shared.end_pass();
                 shared.event(&Report::info(EventCode::DaemonStop, "the board is restarted by an order"));
                 // One that can't be kept is taken for a power cut.
                 drop(shared.pulse.ledger(|ledger| ledger.change(Starts::anew)));
+                note_order(&commander);
                 let why = reboot();
                 drop(shared.pulse.ledger(|ledger| ledger.change(Starts::goes_on)));
                 lock(&commander).not_rebooted(&mut works, &why.to_string());

@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn passes_in_which_nothing_is_sent_end_it() {
-        let pass = |passes, sent, waits| Vitals { passes, sent, waits, ..FINE };
+        let pass = |passes, sent, waits| Vitals { passes, waits, sent, ..FINE };
         let health = after(&[pass(1, 9, true), pass(2, 9, true)]);
         assert!(health.healthy().is_err() && health.ill().is_none(), "once may be the link");
         assert!(after(&[pass(1, 9, true), pass(2, 9, true), pass(3, 9, true)]).ill().is_some());

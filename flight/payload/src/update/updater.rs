@@ -41,8 +41,13 @@ pub struct Running {
     pub slot: Slot,
     /// Whether it is the fallback of a trial that goes on.
     pub interlude: bool,
-    /// The version of what the launcher does.
+    /// The version of what the launcher does; 0: no launcher started this, so nothing can be tried out.
     pub launcher: u16,
+}
+
+impl Running {
+    /// Started by hand: as if from golden.
+    pub const BY_HAND: Self = Self { slot: Slot::Golden, interlude: false, launcher: 0 };
 }
 
 /// How updates are done on this board.
@@ -222,11 +227,8 @@ impl Updater {
     /// An update is wanted: its file is on board or comes up.
     ///
     /// # Errors
-    /// [`Refused`]: another one is under way, or nothing can be updated here.
+    /// [`Refused`]: another one is under way.
     pub fn start(&mut self, id: [u8; 4]) -> Result<(), Refused> {
-        if self.trust.is_none() {
-            return refused(Reason::NotPossible, "no root is known here, so no release can be believed");
-        }
         match &self.kept {
             Some(kept) if kept.id == id && kept.phase != Phase::Failed => return Ok(()),
             Some(kept) if matches!(kept.phase, Phase::Wanted | Phase::Staged | Phase::Trying) => {
@@ -296,7 +298,7 @@ impl Updater {
         let Some(trust) = &self.trust else { return refused(Reason::NotPossible, "no root is known here") };
         let board = Board {
             kind: &self.policy.board,
-            launcher: self.running.launcher,
+            launcher: self.running.launcher.max(1),
             state: STATE.writes,
             runs: STATE,
             now_unix_s,
@@ -374,6 +376,12 @@ impl Updater {
         let Some(slot) = kept.slot.filter(|_| matches!(kept.phase, Phase::Staged | Phase::Trying)) else {
             return refused(Reason::NotPossible, "its image is in no slot yet");
         };
+        if self.running.launcher == 0 {
+            return refused(
+                Reason::NotPossible,
+                "passband-launch didn't start this: nothing would start the image",
+            );
+        }
         let record = self.slots.record();
         if record.active == slot && record.trial.is_some() {
             return Ok(if self.running.slot == slot { Next::Stay } else { Next::Switch });
@@ -440,6 +448,12 @@ impl Updater {
     /// # Errors
     /// [`Refused`]: the slot never was confirmed, or a trial is on.
     pub fn back(&mut self, slot: Slot) -> Result<Next, Refused> {
+        if self.running.launcher == 0 {
+            return refused(
+                Reason::NotPossible,
+                "passband-launch didn't start this: nothing would start another slot",
+            );
+        }
         self.slots
             .change(|record| if record.active == slot { Ok(None) } else { record.choose(slot).map(Some) })?;
         Ok(if self.running.slot == slot { Next::Stay } else { Next::Switch })

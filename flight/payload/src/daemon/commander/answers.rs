@@ -12,6 +12,7 @@ use crate::orders::Moment;
 use crate::parameters::Summary;
 use crate::sequence::PlanRow;
 use crate::telemetry::SCHEMA;
+use crate::update::updater::Updater;
 
 /// Runs of scripts in an answer.
 const RUNS: usize = 20;
@@ -56,8 +57,10 @@ impl Commander {
         UpdateAnswer {
             schema: SCHEMA,
             state: self.parts.update_state(),
-            id: self.parts.update.as_ref().map(|id| hex(id)),
+            id: self.parts.updater.as_ref().and_then(Updater::kept).map(|kept| hex(&kept.id)),
             version: crate::version(),
+            text: self.parts.update_words(),
+            slots: self.parts.slots_text(),
             uploads: uploads.into_iter().map(UploadLine::from).collect(),
         }
     }

@@ -3,12 +3,11 @@
 use passband_proto::dict::{EventCode, Mode, Order, Reason};
 use passband_proto::sdls::{Associations, Mark, State};
 
-use super::{Parts, REBOOT, Then, UPDATE, UPLOAD_RESERVE, Works, keys, record};
+use super::{Parts, REBOOT, Then, UPLOAD_RESERVE, Works, keys, record};
 use crate::adapters::os::board_number;
-use crate::command::hex;
 use crate::orders::desk::{Hands, Outcome};
 use crate::orders::{Moment, Run};
-use crate::store::orders::{Change, Kind};
+use crate::store::orders::Kind;
 use crate::telemetry::Report;
 
 /// Does orders.
@@ -75,8 +74,11 @@ impl Hands for Worker<'_> {
                 _ if self.works.desk().send_blackbox(run.id) => Outcome::goes_on(""),
                 _ => Outcome::failed(Reason::Busy, "it was asked for many times already"),
             },
-            Order::UpdateStart { id } => self.update_start(*id),
-            Order::UpdateAbort {} => self.update_abort(),
+            Order::UpdateStart { .. }
+            | Order::UpdateAbort {}
+            | Order::UpdateTry {}
+            | Order::UpdateConfirm { .. }
+            | Order::UpdateBack { .. } => self.update(now, run),
         }
     }
 
@@ -96,8 +98,6 @@ impl Hands for Worker<'_> {
                 self.associations.set_reserve(run.id.source, UPLOAD_RESERVE);
                 self.take_whole();
             }
-            Order::UpdateStart { id } => self.parts.update = Some(id),
-            Order::UpdateAbort {} => self.parts.update = None,
             _ => {}
         }
     }
@@ -108,30 +108,6 @@ impl Hands for Worker<'_> {
 }
 
 impl Worker<'_> {
-    fn update_start(&mut self, id: [u8; 4]) -> Outcome {
-        if self.parts.update.is_some_and(|under_way| under_way != id) {
-            return Outcome::failed(
-                Reason::NotPossible,
-                "another update is under way; `update abort` ends it",
-            );
-        }
-        let note = record(Kind::Note, UPDATE, &id);
-        self.tell(Report::info(EventCode::UpdateChanged, format!("update {} is begun", hex(&id))));
-        let text = match self.parts.uploads.as_ref().and_then(|uploads| uploads.report(id)) {
-            Some(upload) if upload.missing == 0 => "its image is whole",
-            _ => "its image is to come up",
-        };
-        Outcome::done(text).with([note])
-    }
-
-    fn update_abort(&mut self) -> Outcome {
-        let Some(id) = self.parts.update else {
-            return Outcome::failed(Reason::NotFound, "no update is under way");
-        };
-        self.tell(Report::info(EventCode::UpdateChanged, format!("update {} is ended", hex(&id))));
-        Outcome::done("ended").with([Change { kind: Kind::Note, key: UPDATE.to_vec(), value: None }])
-    }
-
     /// Ends the run once it is durable that the order is under way; that it ended is seen at the next start.
     fn end(&mut self, run: &Run, then: Then) -> Outcome {
         self.parts.once_kept = Some((run.id, then));

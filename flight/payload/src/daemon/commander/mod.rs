@@ -14,10 +14,12 @@ mod scripts;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod updates;
 mod uploads;
 
 pub(crate) use daily::Nominal;
 pub(crate) use keys::{exposed_file, read_role_keys};
+pub(crate) use updates::believable;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -53,14 +55,13 @@ use crate::script::Limits;
 use crate::store::StoreError;
 use crate::store::orders::{Change, Kind};
 use crate::telemetry::{Others, Report, Throttle};
+use crate::update::updater::Updater;
 use crate::uplink::uploads::Complete;
 
 /// One event of a kind of refusal in so long, ms.
 const THROTTLE_MS: u64 = 60_000;
 /// Frames of each key that may wait.
 const MAX_WAITING: usize = 64;
-/// The key of the record of an update that is under way.
-const UPDATE: &[u8] = b"update";
 /// The key of the record of the order that restarts the board: which, and the number of the boot then.
 const REBOOT: &[u8] = b"reboot";
 /// Counters of a key that brings pieces which one mark covers ahead: so many are skipped at most after a power cut.
@@ -152,8 +153,8 @@ pub(crate) struct Parts {
     /// Uploads that are whole and wait to be put where they belong.
     whole: Vec<Complete>,
     plans: Option<Plans>,
-    /// The update that is under way, by the beginning of its image's SHA-256.
-    update: Option<[u8; 4]>,
+    /// The update of this board.
+    pub(crate) updater: Option<Updater>,
     /// Who holds the key of each security association.
     roles: BTreeMap<u16, Source>,
     fingerprints: BTreeMap<u16, [u8; 4]>,
@@ -177,6 +178,8 @@ pub(crate) enum Then {
     Restart,
     /// Restart the board.
     Reboot,
+    /// End, and have the launcher start what the slot record says.
+    Switch,
 }
 
 /// What a start of the commander needs.
@@ -199,6 +202,8 @@ pub(crate) struct Begin {
     pub(crate) parameters: Option<ParameterFile>,
     /// What uploads may take on the disk, bytes.
     pub(crate) uploads_bytes: u64,
+    /// The update of this board.
+    pub(crate) updater: Option<Updater>,
 }
 
 impl Commander {
@@ -207,8 +212,18 @@ impl Commander {
     /// # Errors
     /// The records can't be opened, not even in memory.
     pub(crate) fn open(begin: Begin) -> Result<(Self, Vec<Report>), StoreError> {
-        let Begin { disk, state, clock, channel, keys, key_file, challenge, parameters, uploads_bytes } =
-            begin;
+        let Begin {
+            disk,
+            state,
+            clock,
+            channel,
+            keys,
+            key_file,
+            challenge,
+            parameters,
+            uploads_bytes,
+            updater,
+        } = begin;
         let opened = open_orders(disk.as_ref(), &state)?;
         let mut reports = Vec::new();
         if let Some(text) = opened.set_aside {
@@ -244,30 +259,26 @@ impl Commander {
             whole: uploads.as_ref().map(Coming::complete).unwrap_or_default(),
             uploads,
             plans: Some(plans),
-            update: note(UPDATE).and_then(|id| postcard::from_bytes(id).ok()),
+            updater,
             roles: keys::roles(&keys, channel.spacecraft),
             fingerprints: keys::fingerprints(&keys, channel.spacecraft),
             disk: Some(disk),
             ..Parts::default()
         };
-        let (throttle, rounds) = (Throttle::new(THROTTLE_MS), Rounds::default());
-        let records = Records::opened(opened.in_memory);
-        Ok((
-            Self {
-                desk,
-                associations,
-                spacecraft: channel.spacecraft,
-                key_file: key_file.map(KeyFile::new),
-                clock,
-                parts,
-                waiting: BTreeMap::new(),
-                served: 0,
-                throttle,
-                rounds,
-                records,
-            },
-            reports,
-        ))
+        let commander = Self {
+            desk,
+            associations,
+            spacecraft: channel.spacecraft,
+            key_file: key_file.map(KeyFile::new),
+            clock,
+            parts,
+            waiting: BTreeMap::new(),
+            served: 0,
+            throttle: Throttle::new(THROTTLE_MS),
+            rounds: Rounds::default(),
+            records: Records::opened(opened.in_memory),
+        };
+        Ok((commander, reports))
     }
 
     /// Goes on with what was under way when the run before ended.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use passband_proto::dict::{
     Association, EventCode, FixedText, KeyState, Mode, Plan as PlanPacket, PlanState, Reason, Source, Stage,
-    UpdateState, UploadKind, Wanted,
+    Wanted,
 };
 use passband_proto::sdls::{AssociationStatus, Reason as RejectReason, State};
 use serde_json::Value;
@@ -462,34 +462,5 @@ impl Commander {
             replayed: of(replayed),
             throttled: of(throttled),
         }
-    }
-}
-
-impl super::Parts {
-    /// Where an update stands.
-    pub(super) fn update_state(&self) -> UpdateState {
-        match (&self.update, self.image()) {
-            (None, _) => UpdateState::Idle,
-            (Some(_), Some(true)) => UpdateState::Received,
-            (Some(_), _) => UpdateState::Receiving,
-        }
-    }
-
-    /// More about it.
-    fn update_text(&self) -> Option<String> {
-        let id = self.update.as_ref()?;
-        let text = match self.image() {
-            None => "no image of it has begun to come up",
-            Some(false) => "its image comes up",
-            Some(true) => "its image is whole",
-        };
-        Some(format!("update {}: {text}", hex(id)))
-    }
-
-    /// Whether the image of the update is whole; none: nothing of it is there.
-    pub(super) fn image(&self) -> Option<bool> {
-        let (id, uploads) = (self.update?, self.uploads.as_ref()?);
-        let report = uploads.report(id).filter(|upload| upload.kind == UploadKind::Image);
-        report.map(|upload| upload.missing == 0)
     }
 }

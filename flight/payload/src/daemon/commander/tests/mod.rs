@@ -18,9 +18,11 @@ use passband_proto::sdls::{Channel, Role, RoleKey, RoleKeys, Sender as FrameSend
 use sha2::{Digest, Sha256};
 
 use super::*;
+use crate::adapters::slots::Slots;
 use crate::config::Config;
 use crate::faults::{Faults, SimDisk};
 use crate::script::{End, RunId, RunRecord};
+use crate::update::updater::{Running, Updater};
 
 const CHANNEL: Channel = Channel { spacecraft: 1, vcid: 0 };
 const STATE: &str = "/state";
@@ -142,7 +144,10 @@ fn new_disk() -> SimDisk {
 fn open(disk: &SimDisk) -> (Commander, Vec<Report>) {
     let (disk, config) = (Arc::new(disk.clone()) as Arc<dyn Disk>, Config::default());
     let (parameters, _told) = ParameterFile::open(Arc::clone(&disk), Path::new(STATE), config);
+    let slots = Slots::new(Arc::clone(&disk), Path::new(STATE));
+    let (updater, _told) = Updater::open(slots, Running::BY_HAND, Config::default().update.policy(), None);
     let begin = Begin {
+        updater: Some(updater),
         disk,
         state: PathBuf::from(STATE),
         clock: Clock::default(),
