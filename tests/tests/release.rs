@@ -142,7 +142,7 @@ fn from_keys_to_an_update_that_a_board_takes() {
         desk.refused(&format!("verify @u --trust @1.pbr {more}"), 1, reason);
     }
     for (file, kind) in
-        [("1.pbr", "root"), ("m", "manifest"), ("u", "manifest"), ("new.img", "image"), ("new", "program")]
+        [("1.pbr", "root"), ("m", "manifest"), ("u", "update"), ("new.img", "image"), ("new", "program")]
     {
         assert_eq!(desk.json(&format!("inspect @{file}"))["kind"], kind, "{file}");
     }

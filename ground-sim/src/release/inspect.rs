@@ -57,9 +57,9 @@ fn update(bytes: &[u8]) -> Result<Facts> {
     let said = Manifest::read(manifest.unverified(Kind::Manifest)?)?;
     let digest = id_of(parts.delta);
     let is_named = said.deltas.iter().any(|info| info.digest == digest);
-    let facts = manifests::facts(&said).with("signatures_not_verified", claimed(&manifest));
+    let facts = manifests::fields(&said).with("signatures_not_verified", claimed(&manifest));
     Ok(Facts::new()
-        .with("file", "update")
+        .with("kind", "update")
         .and(size_facts(&parts))
         .with("roots", roots)
         .and(facts)

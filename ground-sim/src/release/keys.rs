@@ -145,7 +145,11 @@ pub fn make(name: &str, folder: &Path) -> Result<(PublicKey, PathBuf, PathBuf)> 
     let [secret_path, public_path] = ["secret", "public"].map(|kind| folder.join(format!("{name}.{kind}")));
     ensure!(!public_path.exists(), "{} is there already, and is not written over", public_path.display());
     files::put(&secret_path, key.text().as_bytes(), 0o600, Old::Kept)?;
-    files::put(&public_path, public.text().as_bytes(), 0o644, Old::Kept)?;
+    if let Err(e) = files::put(&public_path, public.text().as_bytes(), 0o644, Old::Kept) {
+        // Nobody knows this key yet.
+        let _ = std::fs::remove_file(&secret_path);
+        return Err(e);
+    }
     Ok((public, secret_path, public_path))
 }
 

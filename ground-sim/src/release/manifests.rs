@@ -78,6 +78,11 @@ pub fn claimed(bytes: &[u8]) -> Result<Manifest> {
 /// What is told of a manifest.
 #[must_use]
 pub fn facts(manifest: &Manifest) -> Facts {
+    Facts::new().with("kind", "manifest").and(fields(manifest))
+}
+
+/// The fields of a manifest.
+pub(super) fn fields(manifest: &Manifest) -> Facts {
     let row = |delta: &DeltaInfo| {
         Facts::new()
             .with("bytes", delta.bytes)
@@ -86,7 +91,6 @@ pub fn facts(manifest: &Manifest) -> Facts {
     };
     let StateFormats { writes, least, most } = manifest.state;
     Facts::new()
-        .with("kind", "manifest")
         .with("mission", manifest.mission.as_str())
         .with("board", manifest.board.as_str())
         .with("name", manifest.name.as_str())
