@@ -1,5 +1,8 @@
-//! What is signed, and what is made of it.
+//! What is signed, and what is made of it: on board and on the ground.
 
+use passband_ground::release::inspect::inspect;
+use passband_ground::release::update::Parts;
+use passband_ground::release::verify::{Known, verify};
 use passband_proto::release::envelope::{self, Kind};
 use passband_proto::release::image::{self, MAX_FILES, TRAILER_BYTES, Trailer};
 use passband_proto::release::manifest::{Manifest, StateFormats};
@@ -54,5 +57,16 @@ pub fn release(data: &[u8]) {
     {
         let listed = image::members(index, &trailer).take(MAX_FILES * 2).filter_map(Result::ok);
         assert!(listed.count() <= usize::from(trailer.files));
+    }
+    on_the_ground(data, &before);
+}
+
+/// What the ground tells of it: an update file is taken apart without a byte lost, and holds only with a signature.
+fn on_the_ground(data: &[u8], trust: &Trust) {
+    let _ = inspect(data);
+    let Ok(parts) = Parts::of(data) else { return };
+    assert_eq!([&parts.roots.concat(), parts.manifest, parts.delta].concat(), data);
+    if verify(data, trust, &Known::default(), &[]).refusal.is_none() {
+        assert!(envelope::Envelope::whole(parts.manifest).is_ok_and(|signed| signed.claimed().count() > 0));
     }
 }

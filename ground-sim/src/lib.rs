@@ -15,6 +15,7 @@
 //! | [`eval`] | the detector judged on frames with truth, and its calibration |
 //! | [`sealing`] | plain files as bundles |
 //! | [`screen`] | what the ground's screens show |
+//! | [`release`] | software for the boards: keys, images, deltas, manifests, update files |
 //! | [`reporter`] | reports to the satellite |
 //! | [`serve`] | the web page, and what Open MCT asks |
 //! | [`telemetry`] | packets out of damaged streams, once each, and kept |
@@ -49,6 +50,7 @@ pub mod dictionary;
 pub mod emulator;
 pub mod eval;
 pub mod plans;
+pub mod release;
 pub mod reporter;
 pub mod scene;
 pub mod screen;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use passband_ground::commands::{
     bench, bridge, completion, console, dictionary, dissector, eval, keys, open, order, order_help, plan,
-    products, receive, recover, report, scene, send, serve, tlm, uplink, upload,
+    products, receive, recover, release, report, scene, send, serve, tlm, uplink, upload,
 };
 use passband_ground::{demo, emulator};
 
@@ -26,6 +26,7 @@ enum Command {
     Keys(keys::KeysArgs),
     Receive(receive::ReceiveArgs),
     Recover(recover::RecoverArgs),
+    Release(Box<release::ReleaseArgs>),
     Report(report::ReportArgs),
     Order(Box<order::OrderArgs>),
     Upload(Box<upload::UploadArgs>),
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         Command::Keys(args) => keys::run(args),
         Command::Receive(args) => receive::run(&args),
         Command::Recover(args) => recover::run(&args),
+        Command::Release(args) => release::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Order(args) => order::run(&args),
         Command::Upload(args) => upload::run(&args),

@@ -45,7 +45,8 @@ impl FromStr for BundleId {
 }
 
 /// `N` bytes from exactly `2 N` hexadecimal digits.
-pub(crate) fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+#[must_use]
+pub fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits = text.as_bytes();
     if digits.len() != N * 2 {
         return None;

@@ -1,8 +1,9 @@
 //! The bench, run small: every row is there and well-formed, and what hangs on no clock meets its target.
 
 use std::collections::BTreeSet;
+use std::fs;
 
-use passband_tests::run;
+use passband_tests::{binary, run, text};
 use serde_json::Value;
 
 /// Rows of these groups hang on how fast the machine is, or on programs that may not be there.
@@ -48,9 +49,39 @@ fn every_row_of_the_triage_is_there_and_says_that_no_peer_was() {
     }
 }
 
-/// The rows of an area, run small, each of them well-formed, with one of each group at least.
+/// On a pair of small programs, which say nothing of how it stands beside others; detools, a Python package, is not there.
+#[test]
+fn every_row_of_the_update_is_there_and_what_hangs_on_no_clock_is_met() {
+    let dir = tempfile::tempdir().unwrap();
+    let [old, new] = ["old", "new"].map(|name| dir.path().join(name));
+    let mut program = fs::read(binary("passband-launch")).unwrap();
+    program.truncate(60_000);
+    fs::write(&old, &program).unwrap();
+    program[30_000..30_012].copy_from_slice(b"another text");
+    fs::write(&new, &program).unwrap();
+    let named = format!("{}:one-line", text(&new));
+    let rows = rows_with("update", &["--pair", text(&old), &named]);
+    for row in &rows {
+        let missing = row["note"].as_str().is_some_and(|note| note.starts_with("not measured"));
+        let beside_others = !row["peer"].is_null();
+        assert!(row["met"] == true || row["unit"] == "s" || beside_others, "missed: {row}");
+        assert!(
+            row["value"].is_number() && (row["peer"].is_null() || row["peer_value"].is_number() != missing),
+            "{row}"
+        );
+    }
+    assert!(rows.iter().any(|row| row["note"].as_str().is_some_and(|note| note.contains("--peers-python"))));
+    let none = run("passband-ground", &["bench", "update", "--quick"]);
+    assert_eq!(none.status.code(), Some(2), "images are wanted");
+}
+
 fn rows_of(area: &str) -> Vec<Value> {
-    let out = run("passband-ground", &["bench", area, "--quick", "--json"]);
+    rows_with(area, &[])
+}
+
+/// The rows of an area, run small, each of them well-formed, with one of each group at least.
+fn rows_with(area: &str, more: &[&str]) -> Vec<Value> {
+    let out = run("passband-ground", &[&["bench", area, "--quick", "--json"], more].concat());
     let text = String::from_utf8(out.stdout).unwrap();
     let said = String::from_utf8_lossy(&out.stderr);
     assert!(matches!(out.status.code(), Some(0 | 1)), "{}: {said}", out.status);
@@ -72,7 +103,7 @@ fn rows_of(area: &str) -> Vec<Value> {
     let missed = rows.iter().any(|row| row["met"] == false);
     assert_eq!(out.status.code(), Some(i32::from(missed)));
     let groups: BTreeSet<_> = rows.iter().filter_map(|row| row["group"].as_str()).collect();
-    let known = run("passband-ground", &["bench", area, "--only", "no-such-rows"]);
+    let known = run("passband-ground", &[&["bench", area, "--only", "no-such-rows"], more].concat());
     assert_eq!(known.status.code(), Some(2));
     let known = String::from_utf8_lossy(&known.stderr).into_owned();
     let known: BTreeSet<_> = known.rsplit(": ").next().unwrap().trim().split(", ").collect();

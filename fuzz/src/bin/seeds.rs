@@ -15,6 +15,7 @@ use passband_flight::orders::Step;
 use passband_flight::parameters::{Now, OrderId, Parameters};
 use passband_fuzz::{Words, command_keys, delta_base, delta_options, key, sample_geometry, uplink_frames};
 use passband_ground::capture::CaptureWriter;
+use passband_ground::release::id_of;
 use passband_ground::scene::{SceneParams, generate};
 use passband_proto::alert::{Alert, fit, seal_alert};
 use passband_proto::bundle::{FileEntry, Manifest, SealOptions, seal_bundle};
@@ -418,7 +419,25 @@ fn releases() {
     let [_, secret] = &passband_fuzz::release::SECRETS;
     let bare = envelope::seal(envelope::Kind::Manifest, &body).expect("short enough");
     put("release", "manifest", &envelope::add_signature(&bare, secret).expect("room"));
+    put("release", "update", &update());
     put("release", "image", &image::build(b"\x7fELF", &[("defaults.toml", b"x = 1")]).expect("an image"));
+}
+
+/// An update file: manifest, and the delta that makes its image of nothing.
+fn update() -> Vec<u8> {
+    let image = image::build(b"\x7fELF", &[("defaults.toml", b"x = 1")]).expect("an image");
+    let delta = passband_delta::encode(None, &image, &delta_options()).expect("any bytes can be told");
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).expect("short");
+    let info = manifest::DeltaInfo { base: ImageId::NONE, digest: id_of(&delta), bytes: length(&delta) };
+    let said = manifest::Manifest {
+        image: id_of(&image),
+        image_bytes: length(&image),
+        deltas: [info].into_iter().collect(),
+        ..release_manifest()
+    };
+    let bare = envelope::seal(envelope::Kind::Manifest, &said.body()).expect("short enough");
+    let [_, secret] = &passband_fuzz::release::SECRETS;
+    [envelope::add_signature(&bare, secret).expect("room"), delta].concat()
 }
 
 fn release_manifest() -> manifest::Manifest {

@@ -6,6 +6,7 @@
 //! | [`queue`] | the right bytes first: a day's passes, alerts, the queue, ingest |
 //! | [`operations`] | five minutes at a slow line, orders done once, what an attacker gets |
 //! | [`triage`] | finding plumes, beside other detectors |
+//! | [`update`] | bytes of a release, beside other makers of deltas |
 //!
 //! Each area is a list of groups of rows; each group is a file. A row that misses its target says so and the run
 //! goes on; no figure is remembered from an earlier run, none is judged by anything but its target or a peer's figure
@@ -17,6 +18,7 @@ pub mod queue;
 mod row;
 pub mod transfer;
 pub mod triage;
+pub mod update;
 
 pub use row::{Op, Row};
 
@@ -48,6 +50,8 @@ pub struct Bench {
     pub program: PathBuf,
     /// The command that runs the area's peers, where there is one: a program and its first arguments.
     pub peers: Option<Vec<OsString>>,
+    /// Images that releases are measured with.
+    pub pairs: Vec<update::Pair>,
 }
 
 impl Bench {
@@ -113,7 +117,7 @@ mod tests {
 
     #[test]
     fn groups_have_names_of_their_own() {
-        for area in [operations::AREA, queue::AREA, transfer::AREA, triage::AREA] {
+        for area in [operations::AREA, queue::AREA, transfer::AREA, triage::AREA, update::AREA] {
             let names: std::collections::BTreeSet<_> = area.groups().collect();
             assert_eq!(names.len(), area.groups().count(), "{}", area.name);
             assert!(!names.is_empty(), "{}", area.name);

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
 
-use crate::bench::{Area, Bench, Row, Scale, operations, queue, transfer, triage};
+use crate::bench::update::Pair;
+use crate::bench::{Area, Bench, Row, Scale, operations, queue, transfer, triage, update};
 
 /// Measure what Passband promises, on this machine, beside what else there is.
 #[derive(Debug, Args)]
@@ -23,6 +24,7 @@ enum AreaArgs {
     Queue(QueueArgs),
     Transfer(TransferArgs),
     Triage(TriageArgs),
+    Update(UpdateArgs),
 }
 
 /// Measure the queue: a day's frames against a day's passes, alerts, the queue's structure, ingest.
@@ -87,6 +89,25 @@ struct TriageArgs {
     peers_script: Option<PathBuf>,
 }
 
+/// Measure releases: bytes that go up, beside other makers of deltas, and what it takes to apply them.
+///
+/// A row is a figure, its target and, where there is one, a peer's figure on the same images in the same run. Peers are taken where
+/// they are installed: bsdiff, zstd, xdelta3, xz, detools. A pair called `one-line` has to come to 8,000 bytes, any other to 90,000.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  passband-ground bench update --pair 0.4.0.img 0.4.1.img:one-line --pair 0.3.9.img 0.4.1.img:feature\n\nExit status: 0 every target is met, 1 some are not, 2 something could not be measured."
+)]
+struct UpdateArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// The image that a board has and the one that it shall get, with a name for what lies between; any number.
+    #[arg(long, num_args = 2, value_names = ["OLD", "NEW[:NAME]"], required = true)]
+    pair: Vec<String>,
+    /// The Python that has detools; without it, it is not measured.
+    #[arg(long, value_name = "PYTHON")]
+    peers_python: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 struct CommonArgs {
     /// Every row once and small: to see that it works.
@@ -124,6 +145,12 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
             let peers = triage_peers(args, &program)?;
             measure(triage::AREA, program, peers, &args.common)
         }
+        AreaArgs::Update(args) => {
+            let pair = |pair: &[String; 2]| Pair::of(&pair[0], &pair[1]);
+            let pairs = args.pair.as_chunks().0.iter().map(pair).collect();
+            let peers = args.peers_python.clone().map(|python| vec![OsString::from(python)]);
+            measure_with(update::AREA, program, peers, pairs, &args.common)
+        }
     }
 }
 
@@ -143,6 +170,16 @@ fn measure(
     peers: Option<Vec<OsString>>,
     args: &CommonArgs,
 ) -> Result<ExitCode> {
+    measure_with(area, program, peers, Vec::new(), args)
+}
+
+fn measure_with(
+    area: Area,
+    program: PathBuf,
+    peers: Option<Vec<OsString>>,
+    pairs: Vec<Pair>,
+    args: &CommonArgs,
+) -> Result<ExitCode> {
     for group in &args.only {
         let known = area.groups().any(|g| g == group);
         let all = || area.groups().collect::<Vec<_>>().join(", ");
@@ -153,7 +190,7 @@ fn measure(
         (_, true) => Scale::Full,
         _ => Scale::Usual,
     };
-    let bench = Bench { scale, seed: args.seed, program, peers };
+    let bench = Bench { scale, seed: args.seed, program, peers, pairs };
     let (mut rows, mut missed) = (0, 0);
     area.run(&bench, &args.only, &mut |row| {
         rows += 1;

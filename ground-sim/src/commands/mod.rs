@@ -17,6 +17,7 @@ pub mod plan;
 pub mod products;
 pub mod receive;
 pub mod recover;
+pub mod release;
 pub mod report;
 pub mod role_keys;
 pub mod scene;

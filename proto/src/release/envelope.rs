@@ -9,7 +9,8 @@
 //! nothing may follow the last signature. Signatures are ed25519 (RFC 8032 §5.1), checked strictly: small orders and
 //! malleable forms are refused. A key's id is the first 8 bytes of SHA-256 of a text and the key.
 //!
-//! Nothing of a body is handed out before enough distinct keys of the role have signed it.
+//! Nothing of a body is handed out before enough distinct keys of the role have signed it, but by
+//! [`Envelope::unverified`].
 
 use core::fmt;
 
@@ -176,8 +177,12 @@ impl<'a> Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// The body of something that can only be verified by what it says itself.
-    pub(super) fn unverified(&self, kind: Kind) -> Result<&'a [u8], Refusal> {
+    /// The body, whoever signed it: for what can only be verified by what it says itself, and for those who make, sign
+    /// and show. Nothing is to be done because of it.
+    ///
+    /// # Errors
+    /// [`Refusal::Kind`].
+    pub fn unverified(&self, kind: Kind) -> Result<&'a [u8], Refusal> {
         if self.kind == kind { Ok(self.body) } else { Err(Refusal::Kind { wanted: kind.name() }) }
     }
 }
