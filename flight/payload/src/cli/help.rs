@@ -439,7 +439,7 @@ passband update - where the update stands, and what comes up
 Usage: passband update [status] [--json] [--socket PATH | --config FILE]
        passband arm update start ID, then passband fire update start ID
        passband arm update try, then passband fire update try
-       passband update confirm [anyway]
+       passband update confirm [--health anyway]
        passband arm update back SLOT, then passband fire update back SLOT
        passband update abort
 
