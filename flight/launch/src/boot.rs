@@ -8,10 +8,11 @@ use passband_proto::slot::decide::Boot;
 
 const MAX_BYTES: u64 = 64;
 /// Of a watchdog's boot status: it reset the board (`WDIOF_CARDRESET`, Linux's include/uapi/linux/watchdog.h).
-const CARD_RESET: u64 = 0x20;
+pub const CARD_RESET: u64 = 0x20;
 
 /// Asks the system whose `/proc` and `/sys` stand in `system`. What it doesn't tell counts as 0 and as no watchdog.
-pub(crate) fn this(system: &Path) -> Boot {
+#[must_use]
+pub fn this(system: &Path) -> Boot {
     let id = text(&system.join("proc/sys/kernel/random/boot_id")).map_or(0, |text| start_of(&text));
     let status = text(&system.join("sys/class/watchdog/watchdog0/bootstatus"));
     let by_watchdog = status.and_then(|text| number(&text)).is_some_and(|status| status & CARD_RESET != 0);
@@ -30,7 +31,10 @@ fn start_of(uuid: &str) -> u64 {
     u64::from_str_radix(&digits, 16).unwrap_or(0)
 }
 
-fn number(text: &str) -> Option<u64> {
+/// A number as `/sys` has it: decimal, or hexadecimal behind `0x`.
+#[must_use]
+pub fn number(text: &str) -> Option<u64> {
+    let text = text.trim();
     match text.strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16).ok(),
         None => text.parse().ok(),

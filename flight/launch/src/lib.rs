@@ -14,6 +14,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+pub mod boot;
 pub mod copies;
 pub mod deadline;
 pub mod linux;

@@ -16,7 +16,6 @@
 )]
 
 mod args;
-mod boot;
 mod set;
 mod start;
 
@@ -25,6 +24,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use passband_launch::boot;
 use passband_launch::linux::Root;
 
 use crate::args::{Job, Task, USAGE};

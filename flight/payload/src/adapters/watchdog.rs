@@ -8,10 +8,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
+use passband_launch::boot::{CARD_RESET, number};
+
 use super::os::read_text;
 
-/// Of the boot status: the watchdog reset the board (`WDIOF_CARDRESET`).
-const CARD_RESET: u64 = 0x20;
 /// Longest attribute, bytes.
 const MAX_BYTES: u64 = 64;
 
@@ -54,18 +54,10 @@ pub fn about(root: &Path, device: &Path) -> About {
     let name = if name == "watchdog" { "watchdog0".into() } else { name };
     let folder = root.join("sys/class/watchdog").join(name.as_ref());
     let text = |name: &str| read_text(&folder.join(name), MAX_BYTES).ok();
-    let number = |name| text(name).and_then(|text| number(&text));
+    let number = |name| text(name).as_deref().and_then(number);
     About {
         timeout_s: number("timeout"),
         reset_the_board: number("bootstatus").is_some_and(|status| status & CARD_RESET != 0),
-    }
-}
-
-fn number(text: &str) -> Option<u64> {
-    let text = text.trim();
-    match text.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16).ok(),
-        None => text.parse().ok(),
     }
 }
 
