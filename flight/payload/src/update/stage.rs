@@ -142,7 +142,7 @@ impl Stager<'_, '_> {
         if (self.tick)(Progress { done: self.done.min(of), of }) { Ok(()) } else { Err(StageError::Stopped) }
     }
 
-    fn digest(&mut self, of: &impl Stored, what: &'static str) -> Result<ImageId, StageError> {
+    fn digest(&mut self, of: &Rest<'_>, what: &'static str) -> Result<ImageId, StageError> {
         let (mut hash, mut at, mut chunk) = (Sha256::new(), 0_u64, vec![0; CHUNK_BYTES]);
         while at < of.bytes() {
             let left = usize::try_from(of.bytes().saturating_sub(at)).unwrap_or(CHUNK_BYTES);
@@ -212,11 +212,14 @@ impl Stager<'_, '_> {
         disk.sync_folder(folder).map_err(failed)?;
         disk.sync_folder(self.slots.root()).map_err(failed)?;
         let stored = Rest { file: self.work.file, from: self.work.from };
-        let delta = Delta::read(&stored).map_err(StageError::Apply)?;
+        let delta = Delta::read(&stored as &dyn Stored).map_err(StageError::Apply)?;
         if delta.result_bytes() != self.work.image_bytes {
             return Err(StageError::Result);
         }
-        let base = self.work.base.map(|slot| self.base(slot)).transpose()?;
+        let opened = self.work.base.map(|slot| self.base(slot)).transpose()?;
+        let whole = opened.as_deref().map(|file| Rest { file, from: 0 });
+        // As what they have in common: the decoder is there once.
+        let base: &dyn Stored = whole.as_ref().map_or(&Nothing, |whole| whole);
         let have = if resume { part.len().map_err(failed)? } else { 0 };
         let mut first = 0;
         let mut kept = 0;
@@ -230,13 +233,7 @@ impl Stager<'_, '_> {
         }
         part.set_len(kept).map_err(failed)?;
         for number in first..delta.segments() {
-            match &base {
-                Some(base) => {
-                    let base = Rest { file: base.as_ref(), from: 0 };
-                    self.segment(&delta, number, &base, &stored, &part)?;
-                }
-                None => self.segment(&delta, number, &Nothing, &stored, &part)?,
-            }
+            self.segment(&delta, number, base, &stored, &part)?;
             part.sync_data().map_err(failed)?;
         }
         part.sync_data().map_err(failed)?;
@@ -247,8 +244,8 @@ impl Stager<'_, '_> {
         &mut self,
         delta: &Delta,
         number: u32,
-        base: &impl Stored,
-        stored: &Rest<'_>,
+        base: &dyn Stored,
+        stored: &dyn Stored,
         part: &DatabaseFile,
     ) -> Result<(), StageError> {
         let mut run = delta.begin(number, base, stored).map_err(StageError::Apply)?;
