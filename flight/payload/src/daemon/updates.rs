@@ -9,8 +9,8 @@ use std::time::Duration;
 use passband_proto::dict::EventCode;
 use passband_proto::release::ImageId;
 use passband_proto::release::manifest::{DeltaInfo, Manifest};
+use passband_proto::slot::decide::Why;
 use passband_proto::slot::{Phase as Got, Slot};
-use sha2::{Digest, Sha256};
 
 use super::commander::{Commander, believable};
 use super::shared::{Shared, lock};
@@ -22,8 +22,8 @@ use crate::queue::State;
 use crate::telemetry::Level;
 use crate::telemetry::Report;
 use crate::update::contract::Vitals;
-use crate::update::file::UpdateFile;
-use crate::update::stage::{Progress, StageError, Work, stage};
+use crate::update::file::{Rest, UpdateFile};
+use crate::update::stage::{Progress, StageError, Work, digest, stage};
 use crate::update::updater::{Running, Updater};
 use passband_proto::release::root::MAX_ROOT_BYTES;
 
@@ -32,7 +32,6 @@ const ROOT_MEMBER: &str = "root";
 const SECOND: Duration = Duration::from_secs(1);
 /// After an error of the disk it is tried again so late, s.
 const AGAIN_S: u32 = 60;
-const CHUNK_BYTES: usize = 64 << 10;
 
 /// Takes up the update of this board, as the launcher and the slots tell of it; and what is to be told.
 pub(super) fn open(disk: &Arc<dyn Disk>, config: &Config) -> (Option<Updater>, Vec<Report>) {
@@ -66,7 +65,7 @@ fn launched() -> Option<(String, Running)> {
     let told = |name| std::env::var(name).ok();
     let slot = Slot::from_name(&told("PASSBAND_SLOT")?)?;
     let launcher = told("PASSBAND_LAUNCHER")?.parse().ok()?;
-    let interlude = told("PASSBAND_LAUNCH").as_deref() == Some("interlude");
+    let interlude = told("PASSBAND_LAUNCH").as_deref() == Some(Why::Interlude.name());
     Some((told("PASSBAND_ROOT")?, Running { slot, interlude, launcher }))
 }
 
@@ -178,9 +177,7 @@ impl Updates {
                 let version = updater.trust().map_or(0, |trust| trust.root().version);
                 return Err(format!("root {version} is believed; there is no image in it"));
             };
-            let slot = updater.check(&manifest, self.unix_s()).map_err(|refused| refused.text)?;
-            let trust = updater.trust().ok_or("no root is known here")?;
-            let manifest = trust.authentic(&manifest).map_err(|e| e.to_string())?.manifest;
+            let (slot, manifest) = updater.check(&manifest, self.unix_s()).map_err(|refused| refused.text)?;
             (updater.slots().clone(), slot, manifest, from)
         };
         let (delta, base) = choose(&slots, &manifest, file.bytes().saturating_sub(from))?;
@@ -204,7 +201,7 @@ fn choose(slots: &Slots, manifest: &Manifest, bytes: u64) -> Result<(DeltaInfo, 
         if held.is_some() {
             return Ok((*delta, held));
         }
-        if *golden.get_or_insert_with(|| digest(slots, Slot::Golden)) == Some(delta.base) {
+        if *golden.get_or_insert_with(|| id_of(slots, Slot::Golden)) == Some(delta.base) {
             return Ok((*delta, Some(Slot::Golden)));
         }
     }
@@ -216,15 +213,7 @@ fn choose(slots: &Slots, manifest: &Manifest, bytes: u64) -> Result<(DeltaInfo, 
 }
 
 /// The id of the image in a slot; none if it can't be read.
-fn digest(slots: &Slots, slot: Slot) -> Option<ImageId> {
+fn id_of(slots: &Slots, slot: Slot) -> Option<ImageId> {
     let file = slots.disk().open(&slots.image(slot)).ok()?;
-    let (mut hash, mut at, mut chunk) = (Sha256::new(), 0_u64, vec![0; CHUNK_BYTES]);
-    while at < file.bytes() {
-        let left = usize::try_from(file.bytes().saturating_sub(at)).ok()?;
-        let part = chunk.get_mut(..left.min(CHUNK_BYTES))?;
-        file.read_at(at, part).ok()?;
-        hash.update(&*part);
-        at = at.saturating_add(part.len() as u64);
-    }
-    Some(ImageId(hash.finalize().into()))
+    digest(&Rest { file: file.as_ref(), from: 0 }, "reading an image", &mut |_| Ok(())).ok()
 }

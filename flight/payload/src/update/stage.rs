@@ -125,6 +125,27 @@ pub fn stage(slots: &Slots, work: &Work<'_>, tick: &mut Tick<'_>) -> Result<(), 
     stager.put()
 }
 
+/// The SHA-256 of `of`, which is `what`; `went_on` hears of every 64 KiB, and may stop it.
+///
+/// # Errors
+/// Those of the disk, or of `went_on`.
+pub fn digest(
+    of: &Rest<'_>,
+    what: &'static str,
+    went_on: &mut dyn FnMut(usize) -> Result<(), StageError>,
+) -> Result<ImageId, StageError> {
+    let (mut hash, mut at, mut chunk) = (Sha256::new(), 0_u64, vec![0; CHUNK_BYTES]);
+    while at < of.bytes() {
+        let left = usize::try_from(of.bytes().saturating_sub(at)).unwrap_or(CHUNK_BYTES);
+        let part = chunk.get_mut(..left.min(CHUNK_BYTES)).unwrap_or_default();
+        of.read_at(at, part).map_err(|error| StageError::Disk(what, error))?;
+        hash.update(&*part);
+        at = at.saturating_add(part.len() as u64);
+        went_on(part.len())?;
+    }
+    Ok(ImageId(hash.finalize().into()))
+}
+
 struct Stager<'a, 'b> {
     slots: &'a Slots,
     work: &'a Work<'a>,
@@ -143,17 +164,7 @@ impl Stager<'_, '_> {
     }
 
     fn digest(&mut self, of: &Rest<'_>, what: &'static str) -> Result<ImageId, StageError> {
-        let (mut hash, mut at, mut chunk) = (Sha256::new(), 0_u64, vec![0; CHUNK_BYTES]);
-        while at < of.bytes() {
-            let left = usize::try_from(of.bytes().saturating_sub(at)).unwrap_or(CHUNK_BYTES);
-            let part = chunk.get_mut(..left.min(CHUNK_BYTES)).unwrap_or_default();
-            of.read_at(at, part).map_err(|error| StageError::Disk(what, error))?;
-            hash.update(&*part);
-            at = at.saturating_add(part.len() as u64);
-            let bytes = part.len();
-            self.went_on(bytes)?;
-        }
-        Ok(ImageId(hash.finalize().into()))
+        digest(of, what, &mut |bytes| self.went_on(bytes))
     }
 
     /// Delta and base are those that were signed.

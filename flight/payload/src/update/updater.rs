@@ -15,7 +15,7 @@
 use std::sync::Arc;
 
 use passband_proto::dict::{EventCode, Reason, UpdateState};
-use passband_proto::release::manifest::StateFormats;
+use passband_proto::release::manifest::{Manifest, StateFormats};
 use passband_proto::release::trust::{Board, MAX_TRUST_BYTES, Trust};
 use passband_proto::slot::{Cause, Mark, Phase as Got, Slot, SlotRecord};
 
@@ -290,11 +290,12 @@ impl Updater {
         Ok(())
     }
 
-    /// The manifest is believed, and is of the update that is wanted; gives back the slot that its image goes into.
+    /// The manifest is believed, and is of the update that is wanted; gives back the slot that its image goes into, and what it
+    /// says.
     ///
     /// # Errors
     /// [`Refused`]: why not; the update has failed then.
-    pub fn check(&mut self, manifest: &[u8], now_unix_s: Option<u64>) -> Result<Slot, Refused> {
+    pub fn check(&mut self, manifest: &[u8], now_unix_s: Option<u64>) -> Result<(Slot, Manifest), Refused> {
         let Some(trust) = &self.trust else { return refused(Reason::NotPossible, "no root is known here") };
         let board = Board {
             kind: &self.policy.board,
@@ -307,7 +308,7 @@ impl Updater {
             reason: Reason::NotPossible,
             text: format!("manifest: {why}"),
         };
-        trust.check(manifest, &board).map_err(|why| no(&why))?;
+        let approved = trust.check(manifest, &board).map_err(|why| no(&why))?;
         let record = self.slots.record();
         let Some(slot) = free(&record, self.running.slot) else {
             return refused(Reason::Busy, "a trial is on: both slots are needed for it");
@@ -316,7 +317,7 @@ impl Updater {
             return refused(Reason::NotFound, "no update is wanted");
         };
         self.keep(Some(Kept { slot: Some(slot), manifest: manifest.to_vec(), ..kept }))?;
-        Ok(slot)
+        Ok((slot, approved.manifest))
     }
 
     /// How far staging is.

@@ -30,7 +30,7 @@ pub(super) fn started(board: &Board, boot: u64, policy: Policy) -> Updater {
 pub(super) fn stages(board: &Board, updater: &mut Updater) {
     let taken = UpdateFile::read(board.upload().as_ref()).unwrap();
     updater.rotate(&taken.roots).unwrap();
-    let slot = updater.check(&taken.manifest.unwrap().0, Some(1_800_000_001)).unwrap();
+    let (slot, _) = updater.check(&taken.manifest.unwrap().0, Some(1_800_000_001)).unwrap();
     let update = Update::on(board);
     let work = super::Work { slot, ..update.work() };
     let result = stage(&board.slots, &work, &mut |_| true);
